@@ -1,0 +1,33 @@
+# make demo | test | test-all | check | bench. PYTHON chooses the interpreter: make demo PYTHON=python3.12
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e '.[test]'
+	@touch $@
+
+.PHONY: demo test test-all check bench clean
+demo: $(VENV)/.ready
+	$(BIN)/landscape demo
+
+test: $(VENV)/.ready
+	$(BIN)/python -m pytest
+
+test-all: $(VENV)/.ready
+	$(BIN)/python -m pytest -m ''
+
+$(VENV)/.dev: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	@touch $@
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/python -m pytest
+
+bench: $(VENV)/.ready
+	$(BIN)/python benchmarks/surfaces.py
+
+clean:
+	rm -rf $(VENV) demo results .pytest_cache

@@ -1,0 +1,123 @@
+"""Planes: coordinates -> model. Two or more coordinates span the part of a model's parameters that a surface shows."""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from landscape.models import as_rnn
+from landscape.tree import pytree
+
+
+@pytree
+class Affine:
+    """``model(p) = origin + sum_k p_k directions[k]``; a direction is ``None`` at the leaves it leaves alone.
+
+    Leaf by leaf rather than tree by tree, so that a coordinate costs nothing where it does not act.
+    """
+
+    origin: Any
+    directions: tuple
+
+    def at(self, point: Sequence[Any]) -> Any:
+        """The model at coordinates ``point`` (one number per direction)."""
+        leaves, tree = jax.tree.flatten(self.origin)
+        for p, direction in zip(point, self.directions, strict=True):
+            leaves = [leaf if d is None else leaf + p * d for leaf, d in zip(leaves, direction, strict=True)]
+        return jax.tree.unflatten(tree, leaves)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plane:
+    """An affine family of models and, for each coordinate by name, the 1-D values at which a surface samples it."""
+
+    affine: Affine
+    axes: dict[str, np.ndarray]
+    moves: dict[str, str]  # what each coordinate moves, in words: for labels and provenance
+    center: tuple[float, ...]  # the coordinates of the model the plane was made from
+
+    def at(self, point: Mapping[str, Any] | Sequence[Any]) -> Any:
+        """The model at a point given by name or in the order of ``axes``."""
+        return self.affine.at([point[name] for name in self.axes] if isinstance(point, Mapping) else point)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of values of each coordinate."""
+        return tuple(len(values) for values in self.axes.values())
+
+
+def _axis(name: str, values: Any) -> np.ndarray:
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 1 or len(values) < 2 or not np.all(np.isfinite(values)) or not np.all(np.diff(values) > 0):
+        raise ValueError(f"axis {name!r} needs at least two finite values in increasing order, given {values}")
+    return values
+
+
+def named_leaves(model: Any) -> dict[str, int]:
+    """Index of every leaf of a model by name: a field name, dotted where ``readout.w`` and ``cell.w`` are two things."""
+    paths = [path for path, _ in jax.tree.flatten_with_path(model)[0]]
+    names: dict[str, int] = {}
+    for index, path in enumerate(paths):
+        keys = [str(getattr(key, "name", getattr(key, "key", getattr(key, "idx", key)))) for key in path]
+        keys = keys[1:] if keys[0] == "cell" else keys
+        names[".".join(keys)] = index
+    return names
+
+
+def plane(model: Any, ties: Mapping[str, Sequence[str]] | None = None, **axes: Any) -> Plane:
+    """The plane of named parameters: ``plane(SRNN(), w=linspace(-3, 3, 201), b=linspace(-2, 2, 201))``.
+
+    Coordinates are values of the parameters; all others are held at ``model``'s. ``ties={"bias": ("b_i", "b_f")}``
+    makes one coordinate, here ``bias``, the value of several parameters. Raises ValueError for a name the model lacks.
+    """
+    ties = dict(ties or {})
+    if unused := set(ties) - set(axes):
+        raise ValueError(f"tied coordinate {sorted(unused)[0]!r} has no axis; give {sorted(unused)[0]}=values")
+    model = as_rnn(model)
+    names = named_leaves(model)
+    leaves, tree = jax.tree.flatten(model)
+    directions, center, moved = [], [], {}
+    for name in axes:
+        tied = tuple(ties.get(name, (name,)))
+        for target in tied:
+            if target not in names:
+                near = difflib.get_close_matches(target, names, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ValueError(f"{type(model.cell).__name__} has no parameter {target!r}; it has {', '.join(names)}{hint}")
+            if np.size(leaves[names[target]]) != 1:
+                raise ValueError(f"{target!r} has shape {np.shape(leaves[names[target]])}; a named axis moves one number, use span")
+            if target in moved:
+                raise ValueError(f"parameter {target!r} is moved by both {moved[target]!r} and {name!r}; give it to one")
+            moved[target] = name
+        held = {float(np.asarray(leaves[names[target]])) for target in tied}
+        center.append(held.pop() if len(held) == 1 else float("nan"))
+        hit = {names[target] for target in tied}
+        directions.append(tuple(1.0 if i in hit else None for i in range(len(leaves))))
+        leaves = [0.0 * np.asarray(leaf) if i in hit else leaf for i, leaf in enumerate(leaves)]
+    affine = Affine(origin=jax.tree.unflatten(tree, leaves), directions=tuple(directions))
+    moves = {name: " = ".join(ties.get(name, (name,))) for name in axes}
+    return Plane(affine, {name: _axis(name, values) for name, values in axes.items()}, moves, tuple(center))
+
+
+def span(model: Any, directions: Mapping[str, Any], **axes: Any) -> Plane:
+    """The plane through ``model`` along arbitrary directions, pytrees like the model: ``model + sum_k p_k d_k``.
+
+    Coordinates are displacements: the model itself lies at the origin, and a step of 1 moves it by the length of the
+    direction. Any pytree of parameters will do as a model, such as those of a Flax module.
+    """
+    if set(directions) != set(axes):
+        raise ValueError(f"directions {sorted(directions)} and axes {sorted(axes)} must have the same names")
+    model = as_rnn(model)
+    tree = jax.tree.structure(model)
+    sparse = []
+    for name in axes:
+        direction = as_rnn(directions[name])
+        if jax.tree.structure(direction) != tree:
+            raise ValueError(f"direction {name!r} must be a pytree like the model, {tree}; given {jax.tree.structure(direction)}")
+        sparse.append(tuple(leaf if np.any(leaf) else None for leaf in jax.tree.leaves(direction)))
+    moves = {name: f"displacement along {name}" for name in axes}
+    checked = {name: _axis(name, values) for name, values in axes.items()}
+    return Plane(Affine(origin=model, directions=tuple(sparse)), checked, moves, (0.0,) * len(axes))

@@ -1,0 +1,46 @@
+"""Frozen dataclasses that JAX can look inside, and the one product every cell is written with."""
+
+import dataclasses
+from typing import Any, dataclass_transform
+
+import jax
+import jax.numpy as jnp
+
+
+def param(*axes: str, default: Any = 0.0) -> Any:
+    """Declare a parameter with its named axes in a layer, such as ``("input", "unit")``; one unit has 0-d parameters.
+
+    A default of ``None`` declares a parameter that the cell does without unless it is given.
+    """
+    return dataclasses.field(default=default, metadata={"axes": axes})
+
+
+def static(default: Any = dataclasses.MISSING) -> Any:
+    """Declare a choice that shapes the program: a function or a flag, never traced."""
+    return dataclasses.field(default=default, metadata={"static": True})
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(param, static))
+def pytree(cls: type) -> type:
+    """Make ``cls`` a frozen keyword dataclass and a JAX pytree: its leaves are all fields that are not `static`."""
+    cls = dataclasses.dataclass(frozen=True, kw_only=True, eq=False)(cls)
+    names = {True: [], False: []}
+    for field in dataclasses.fields(cls):
+        names[bool(field.metadata.get("static"))].append(field.name)
+    return jax.tree_util.register_dataclass(cls, data_fields=names[False], meta_fields=names[True])
+
+
+def params(cls: Any) -> dict[str, dataclasses.Field]:
+    """The declared parameters of a cell class or instance by name, in the order of its equation."""
+    return {field.name: field for field in dataclasses.fields(cls) if "axes" in field.metadata}
+
+
+def dot(x: Any, w: Any) -> jax.Array:
+    """``x w``: a plain product where either factor is 0-d, a full-precision matrix product otherwise.
+
+    Shapes: ``x`` (a,) or (), ``w`` (a, b), (a,) or (). Accelerators round matrix products to fewer digits by
+    default; a loss surface must not depend on that.
+    """
+    if jnp.ndim(x) == 0 or jnp.ndim(w) == 0:
+        return jnp.multiply(x, w)
+    return jnp.matmul(x, w, precision=jax.lax.Precision.HIGHEST)
