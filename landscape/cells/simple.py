@@ -1,0 +1,95 @@
+"""Cells without gates: one nonlinearity round one affine map."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from landscape.cells.base import Cell, State, identity, logistic
+from landscape.tree import dot, param, pytree, static
+
+
+@pytree
+class SRNN(Cell):
+    """``h' = act(w h + u x + b)``, act = tanh: simple recurrent unit (Elman 1990)."""
+
+    w: Any = param("unit", "unit", default=1.0)
+    u: Any = param("input", "unit", default=1.0)
+    b: Any = param("unit")
+    act: Callable = static(jnp.tanh)
+
+    def step(self, state: State, x: Any) -> State:
+        return State(self.act(dot(state.h, self.w) + dot(x, self.u) + self.b))
+
+
+def LogisticRNN(**values: Any) -> SRNN:
+    """``h' = s(w h + u x + b)``: `SRNN` with the logistic function (Elman 1990)."""
+    return SRNN(act=logistic, **values)
+
+
+def IRNN(**values: Any) -> SRNN:
+    """``h' = max(0, w h + u x + b)``, at first w = 1: `SRNN` with ReLU (Le, Jaitly & Hinton 2015)."""
+    return SRNN(act=jax.nn.relu, **values)
+
+
+def SoftsignRNN(**values: Any) -> SRNN:
+    """``h' = a / (1 + |a|)``, a = w h + u x + b: `SRNN` with softsign, a Moebius map if u x + b = 0."""
+    return SRNN(act=jax.nn.soft_sign, **values)
+
+
+def LinearRNN(**values: Any) -> SRNN:
+    """``h' = w h + u x + b``: `SRNN` without nonlinearity, solved for every length."""
+    return SRNN(act=identity, **values)
+
+
+@pytree
+class LeakyRNN(Cell):
+    """``h' = (1 - a) h + a tanh(w h + u x + b)``: leaky integrator (Jaeger et al. 2007, eq. 2)."""
+
+    a: Any = param("unit", default=0.5)
+    w: Any = param("unit", "unit", default=1.0)
+    u: Any = param("input", "unit", default=1.0)
+    b: Any = param("unit")
+
+    def step(self, state: State, x: Any) -> State:
+        new = jnp.tanh(dot(state.h, self.w) + dot(x, self.u) + self.b)
+        return State((1 - self.a) * state.h + self.a * new)
+
+
+@pytree
+class Pascanu(Cell):
+    """``h' = w f(h) + u x + b``, f = s: h is what enters f, not what leaves it (Pascanu et al. 2013, eq. 2)."""
+
+    w: Any = param("unit", "unit", default=5.0)
+    u: Any = param("input", "unit", default=1.0)
+    b: Any = param("unit", default=-2.5)
+    f: Callable = static(logistic)
+
+    def step(self, state: State, x: Any) -> State:
+        return State(dot(self.f(state.h), self.w) + dot(x, self.u) + self.b)
+
+
+def TanhMap(**values: Any) -> Pascanu:
+    """``h' = w tanh(h) + u x + b``: `Pascanu` with f = tanh (Doya 1993; Bengio, Simard & Frasconi 1994)."""
+    return Pascanu(f=jnp.tanh, **{"w": 1.5, "b": 0.0, **values})
+
+
+@pytree
+class BengioLatch(Cell):
+    """``h' = tanh(w h + e . x[:-1] + x[-1])``: latch with trainable inputs (Bengio, Simard & Frasconi 1994, fig. 1a).
+
+    No input weight and no bias: the evidence ``e`` of each class and early step is itself trained. ``x[:-1]`` is
+    one-hot over (class, step) while evidence lasts and zero after, ``x[-1]`` is the noise (`landscape.tasks.bengio`).
+    ``e`` is one number shared with alternating sign by the two classes, or one number for each (class, step).
+    """
+
+    w: Any = param("unit", "unit", default=1.25)
+    e: Any = param("input", "unit", default=0.1)
+
+    def step(self, state: State, x: Any) -> State:
+        shown = x[:-1]
+        half = shown.shape[0] // 2
+        sign = jnp.where(jnp.arange(2 * half) < half, -1, 1).astype(shown.dtype)
+        evidence = dot(shown, self.e if jnp.ndim(self.e) else self.e * sign)
+        return State(jnp.tanh(dot(state.h, self.w) + evidence + x[-1]))
