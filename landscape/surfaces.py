@@ -1,85 +1,30 @@
-"""Loss and its exact derivatives at points of a plane, at every requested length in one forward pass.
+"""Surfaces: loss and its exact derivatives over a plane, at every requested length in one forward pass.
 
-Derivatives ride along the recurrence as tangents (forward mode), so memory does not grow with length. Coordinate k is
-differentiated as ``p_k + 2**-e_k q``: all derivatives with respect to q are mantissas, and the integer exponents e_k grow
-with the tangents, so that the log of a gradient of 2**100000 is exact where the gradient itself is inf.
+Derivatives ride along the recurrence as jets (`landscape.jets`), so memory does not grow with length. A surface is
+computed block by block, each block in tiles that stay in cache, by one thread per core or over all devices.
 """
 
-import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+import concurrent.futures
+import functools
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from landscape.planes import Affine
+from landscape import devices, store
+from landscape.jets import RENORMALISE, Jet, log10_norm, pairs, push, renormalise
+from landscape.models import run
+from landscape.planes import Affine, Plane
+from landscape.provenance import describe_plane, describe_task
 from landscape.tasks import Episode, Task
+from landscape.tasks import episodes as draw
 
-RENORMALISE = 4  # steps between exponent updates; mantissas leave float32's range only if they grow 2**31 a step
-
-
-class Jet(NamedTuple):
-    """A value with its scaled derivatives along the coordinates: ``first[k]`` and ``second[k, l]``, k <= l."""
-
-    value: Any
-    first: tuple
-    second: dict
-
-
-def pairs(count: int) -> list[tuple[int, int]]:
-    """Index pairs (k, l), k <= l, of a symmetric matrix."""
-    return [(k, l) for k in range(count) for l in range(k, count)]
-
-
-def push(f: Callable, point: tuple, scale: tuple, jet: Jet) -> Jet:
-    """The jet of ``f(point, state)``: chain rule through both arguments, one coordinate at a time, by `jax.jvp`."""
-
-    def moved(p: tuple, k: int, value: Any) -> tuple:
-        return (*p[:k], value, *p[k + 1 :])
-
-    def first(k: int, p: tuple, s: Any, t: Any) -> tuple:
-        return jax.jvp(lambda pk, s: f(moved(p, k, pk), s), (p[k], s), (scale[k], t))
-
-    def second(k: int, l: int) -> Any:
-        along = lambda pl, s, t: first(k, moved(point, l, pl), s, t)[1]  # noqa: E731
-        primals = (point[l], jet.value, jet.first[k])
-        return jax.jvp(along, primals, (scale[l], jet.first[l], jet.second[k, l]))[1]
-
-    firsts = [first(k, point, jet.value, tangent) for k, tangent in enumerate(jet.first)]
-    value = firsts[0][0] if firsts else f(point, jet.value)
-    return Jet(value, tuple(tangent for _, tangent in firsts), {kl: second(*kl) for kl in jet.second})
-
-
-def _magnitude(tree: Any) -> jax.Array:
-    """Largest absolute value over leaves and episodes, per point."""
-    return jnp.stack([jnp.max(jnp.abs(leaf), axis=0) for leaf in jax.tree.leaves(tree)]).max(0)
-
-
-def _renormalise(jet: Jet, exponents: jax.Array) -> tuple[Jet, jax.Array]:
-    """Shift powers of two from the mantissas to the exponents (coordinate, point), which never fall below zero."""
-    rises = []
-    for k, tangent in enumerate(jet.first):
-        size = _magnitude(tangent)
-        if (k, k) in jet.second:
-            size = jnp.maximum(size, jnp.sqrt(_magnitude(jet.second[k, k])))
-        rise = jnp.where(jnp.isfinite(size), jnp.frexp(size)[1], 0)
-        rises.append(jnp.maximum(rise, -exponents[k]))
-
-    def shifted(tree: Any, rise: jax.Array) -> Any:
-        return jax.tree.map(lambda leaf: leaf * jnp.exp2(-rise.astype(leaf.dtype)), tree)
-
-    first = tuple(shifted(t, rise) for t, rise in zip(jet.first, rises, strict=True))
-    second = {(k, l): shifted(t, rises[k] + rises[l]) for (k, l), t in jet.second.items()}
-    return Jet(jet.value, first, second), exponents + jnp.stack(rises)
-
-
-def _log10_norm(mantissas: Sequence[jax.Array], exponents: jax.Array) -> jax.Array:
-    """``log10 |(m_k 2**e_k)_k|`` without leaving the range of the dtype; -inf where all are zero."""
-    top = exponents.max(0)
-    parts = jnp.stack([jnp.abs(m) * jnp.exp2((e - top).astype(m.dtype)) for m, e in zip(mantissas, exponents, strict=True)])
-    largest = parts.max(0)
-    ratio = parts / jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
-    return jnp.log10(largest) + jnp.log10(jnp.sum(ratio**2, 0)) / 2 + top.astype(parts.dtype) * math.log10(2)
+if TYPE_CHECKING:
+    import xarray
 
 
 def names(coordinates: Sequence[str], order: int) -> list[str]:
@@ -108,32 +53,29 @@ def tile(
     def score(point: tuple, scale: tuple, jet: Jet, target: Any) -> Jet:
         return push(lambda p, s: task.loss(affine.at(p).output(s), target), point, scale, jet)
 
-    def scales(exponents: jax.Array) -> tuple:
-        return tuple(jnp.exp2(-exponents.astype(points.dtype)))
-
-    def start() -> tuple[Jet, jax.Array]:
+    def start() -> tuple[Jet, jax.Array, tuple]:
         one = lambda *p: affine.at(p).initial(task.start)  # noqa: E731
         state = jax.vmap(one)(*point) if point else one()
         state = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape)).astype(points.dtype), state)
         zero = jax.tree.map(jnp.zeros_like, state)
         first = (zero,) * count if order > 0 else ()
         second = dict.fromkeys(pairs(count), zero) if order > 1 else {}
-        return Jet(state, first, second), jnp.zeros((count, points.shape[1]), jnp.int32)
+        return Jet(state, first, second), jnp.zeros(points.shape, jnp.int32), tuple(jnp.ones_like(points))
 
-    def step(t: Any, carry: tuple[Jet, jax.Array], x: Any) -> tuple[Jet, jax.Array]:
-        jet, exponents = carry
-        jet = across(advance)(point, scales(exponents), jet, x[t])
+    def step(t: Any, carry: tuple[Jet, jax.Array, tuple], x: Any) -> tuple[Jet, jax.Array, tuple]:
+        jet, exponents, scale = carry
+        carry = across(advance)(point, scale, jet, x[t]), exponents, scale
         if order == 0:
-            return jet, exponents
-        return jax.lax.cond(t % RENORMALISE == RENORMALISE - 1, _renormalise, lambda *same: same, jet, exponents)
+            return carry
+        return jax.lax.cond(t % RENORMALISE == RENORMALISE - 1, renormalise, lambda *same: same, *carry)
 
-    def observe(carry: tuple[Jet, jax.Array], target: Any) -> list[jax.Array]:
-        jet, exponents = carry
-        scored = jax.tree.map(lambda a: jnp.mean(a, 0), across(score)(point, scales(exponents), jet, target))
+    def observe(carry: tuple[Jet, jax.Array, tuple], target: Any) -> list[jax.Array]:
+        jet, exponents, scale = carry
+        scored = jax.tree.map(lambda a: jnp.mean(a, 0), across(score)(point, scale, jet, target))
         out = [scored.value]
         if order > 0:
             out += [jnp.ldexp(m, e) for m, e in zip(scored.first, exponents, strict=True)]
-            out += [_log10_norm(scored.first, exponents)]
+            out += [log10_norm(scored.first, exponents)]
         return out + [jnp.ldexp(m, exponents[k] + exponents[l]) for (k, l), m in scored.second.items()]
 
     def between(carry: Any, since: Any, until: Any, x: Any) -> Any:
@@ -150,3 +92,216 @@ def tile(
         return jax.lax.scan(nested, start(), (since, lengths))[1]
     alone = lambda at: observe(between(start(), 0, at[0], at[1].x), at[1].target)  # noqa: E731
     return jax.lax.map(alone, (lengths, episodes))
+
+
+@functools.cache
+def _program(task: Task, order: int, every: bool, mesh: Any) -> Callable:
+    """``(affine, points (tile, coordinate, point), episodes, lengths) -> [(tile, length, point)]``, tiles over the mesh."""
+
+    def block(affine: Affine, points: jax.Array, episodes: Episode, lengths: jax.Array) -> list[jax.Array]:
+        return jax.lax.map(lambda p: tile(affine, task, order, every, p, episodes, lengths), points)
+
+    if mesh is None:
+        return jax.jit(block)
+    here, everywhere = jax.sharding.PartitionSpec(*mesh.axis_names), jax.sharding.PartitionSpec()
+    specs = (everywhere, here, everywhere, everywhere)
+    return jax.jit(jax.shard_map(block, mesh=mesh, in_specs=specs, out_specs=here, check_vma=False))
+
+
+def _lengths(lengths: Iterable[int]) -> np.ndarray:
+    given = list(lengths)
+    array = np.asarray(given)
+    if (
+        array.ndim != 1
+        or array.size == 0
+        or array.dtype.kind not in "iu"
+        or array[0] < 1
+        or np.any(np.diff(array) <= 0)
+    ):
+        raise ValueError(
+            f"lengths must be increasing whole numbers from 1 up, such as 1:200 or 10,50,100; given {given[:8]}"
+        )
+    return array.astype(np.int32)
+
+
+def _episodes(task: Task, key: jax.Array, count: int, lengths: np.ndarray, dtype: str) -> Episode:
+    """Episodes as `tile` wants them. Noise is drawn in float32 whatever the dtype, so that precisions can be compared."""
+    longest = int(lengths[-1])
+    if task.nested:
+        drawn = draw(task, key, count, longest)
+        stacked = Episode(x=jnp.moveaxis(drawn.x, 0, 1), target=drawn.target)
+    else:
+        each = [draw(task, key, count, int(length)) for length in lengths]
+        pad = lambda x: jnp.moveaxis(jnp.pad(x, [(0, 0), (0, longest - x.shape[1])] + [(0, 0)] * (x.ndim - 2)), 0, 1)  # noqa: E731
+        stacked = Episode(x=jnp.stack([pad(e.x) for e in each]), target=jnp.stack([e.target for e in each]))
+    return jax.tree.map(lambda leaf: np.asarray(leaf, dtype), stacked)
+
+
+class Evaluator:
+    """Loss and derivatives of a task at any points of a plane: static choices here, points in the call.
+
+    ``evaluator(points (point, coordinate)) -> {name: (length, point)}``. A grid is one choice of points; a ridge, an
+    optimiser's path or a refined mesh are others. Points are computed ``size`` at a time, always by one program, so
+    that a point's value does not depend on what is asked beside it.
+    """
+
+    def __init__(
+        self,
+        plane: Plane,
+        task: Task,
+        lengths: Iterable[int],
+        *,
+        order: int = 1,
+        episodes: int | None = None,
+        seed: int = 0,
+        dtype: str = "float32",
+    ) -> None:
+        if order not in (0, 1, 2):
+            raise ValueError(f"order must be 0 (loss), 1 (gradient) or 2 (Hessian), given {order!r}")
+        if str(dtype) not in ("float32", "float64"):
+            raise ValueError(f"dtype must be 'float32' or 'float64', given {dtype!r}")
+        self.plane, self.task, self.order, self.seed, self.dtype = plane, task, order, seed, str(dtype)
+        self.lengths = _lengths(lengths)
+        self.episodes = default_episodes(task) if episodes is None else episodes
+        if self.episodes < 1:
+            raise ValueError(f"episodes must be at least 1, given {self.episodes}")
+        self.names = names(tuple(plane.axes), order)
+        self._drawn = _episodes(task, jax.random.key(seed), self.episodes, self.lengths, self.dtype)
+        self._affine = jax.tree.map(lambda leaf: np.asarray(leaf, self.dtype), plane.affine)
+        every = task.nested and np.array_equal(self.lengths, np.arange(1, len(self.lengths) + 1))
+        mesh = devices.mesh()
+        self._run = _program(task, order, every, mesh)
+        self.tile, self.size = devices.tile_points(self.episodes), 0
+        self.resize(1)
+
+    def resize(self, points: int) -> "Evaluator":
+        """Compute at least ``points`` points by one call of the program: whole tiles, as many on every device."""
+        step = self.tile * devices.count()
+        self.size = -(-points // step) * step
+        return self
+
+    def __call__(self, points: Any) -> dict[str, np.ndarray]:
+        points = np.asarray(points, self.dtype)
+        parts = [self._call(points[i : i + self.size]) for i in range(0, len(points), self.size)]
+        return {
+            name: np.concatenate(part, axis=-1) for name, part in zip(self.names, zip(*parts, strict=True), strict=True)
+        }
+
+    def _call(self, points: np.ndarray) -> list[np.ndarray]:
+        """One call of the program; a short block is filled up with its last point."""
+        count, coordinates = points.shape
+        full = np.pad(points, [(0, self.size - count), (0, 0)], mode="edge")
+        tiles = np.moveaxis(full.reshape(-1, self.tile, coordinates), 2, 1)
+        with jax.enable_x64(self.dtype == "float64"):
+            out = jax.device_get(self._run(self._affine, tiles, self._drawn, self.lengths))
+        return [np.moveaxis(o, 0, 1).reshape(len(self.lengths), -1)[:, :count] for o in out]
+
+    def independent_loss(self, point: Sequence[float]) -> float:
+        """Mean loss at the longest length through another route: `landscape.models.run`, without tiles or tangents."""
+        x, target = self._drawn.x, self._drawn.target
+        if not self.task.nested:
+            x, target = x[-1], target[-1]
+
+        def loss(affine: Affine, point: jax.Array, x: jax.Array, target: jax.Array) -> jax.Array:
+            return self.task.loss(run(affine.at(point), x, self.task.start)[-1], target)
+
+        with jax.enable_x64(self.dtype == "float64"):
+            batch = jax.jit(jax.vmap(loss, (None, None, 1, 0)))
+            return float(jnp.mean(batch(self._affine, np.asarray(point, self.dtype), x, target)))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a surface is a function of, in plain JSON values."""
+        return {
+            **describe_plane(self.plane),
+            **describe_task(self.task),
+            "lengths": [int(length) for length in self.lengths],
+            "order": self.order,
+            "episodes": self.episodes,
+            "seed": self.seed,
+            "dtype": self.dtype,
+        }
+
+
+def default_episodes(task: Task) -> int:
+    """32 for a task with several classes of noisy episodes, 1 for a task whose only episode is always the same."""
+    return 32 if task.classes > 1 else 1
+
+
+def values(plane: Plane, task: Task, points: Any, lengths: Iterable[int], **settings: Any) -> dict[str, np.ndarray]:
+    """Loss and derivatives at any points (point, coordinate) of a plane, as ``{name: (length, point)}``.
+
+    Settings are those of `surface`: order, episodes, seed, dtype.
+    """
+    return Evaluator(plane, task, lengths, **settings).resize(len(points))(points)
+
+
+def surface(
+    plane: Plane,
+    task: Task,
+    lengths: Iterable[int],
+    *,
+    order: int = 1,
+    episodes: int | None = None,
+    seed: int = 0,
+    dtype: str = "float32",
+    out: Any = None,
+    progress: Callable[["store.Progress"], None] | None = None,
+) -> "xarray.Dataset":
+    """Mean loss over a plane at every length, with its exact gradient (order 1) and Hessian (order 2).
+
+    Returns a Dataset with dims ("length", *coordinates): ``loss``; ``d_w``, ``d_b`` and ``log10_gradient``, the log of the
+    gradient's norm, finite and right where the gradient itself is inf; ``d_w_w``, ``d_w_b``, ``d_b_b``. Entry L is the
+    loss of the same ``episodes`` episodes (drawn from ``seed``) cut after L steps. inf and NaN are results and stay.
+
+    With ``out`` blocks go to a zarr store there as they are finished, and the Dataset is read lazily from it; a store of
+    the same settings is completed, one of other settings raises ValueError. ``progress`` is called after each block and
+    may raise to stop: nothing finished is lost.
+    """
+    evaluator = Evaluator(plane, task, lengths, order=order, episodes=episodes, seed=seed, dtype=dtype)
+    variables = {name: evaluator.dtype for name in evaluator.names}
+    chunk = devices.block_shape(plane.shape, len(evaluator.lengths) * len(variables) * np.dtype(dtype).itemsize)
+    evaluator.resize(int(np.prod(chunk)))
+    coordinates = {"length": evaluator.lengths, **plane.axes}
+    sink = store.create(out, coordinates, variables, chunk, evaluator.settings)
+    compute(evaluator, sink, progress)
+    return store.finish(sink, **origin(evaluator))
+
+
+def compute(evaluator: Evaluator, sink: "store.Sink", progress: Callable | None) -> None:
+    """Fill every block of a sink that is not done, one thread a core; the first block alone, since it compiles."""
+    axes = list(evaluator.plane.axes.values())
+    lock, started, progress = threading.Lock(), time.perf_counter(), progress or (lambda state: None)
+
+    def block(index: int) -> None:
+        region = sink.region(index)
+        mesh = np.meshgrid(*(axis[part] for axis, part in zip(axes, region, strict=True)), indexing="ij")
+        shape = mesh[0].shape
+        results = evaluator._call(np.stack([m.ravel() for m in mesh], axis=-1).astype(evaluator.dtype))
+        sink.write(index, {name: r.reshape(-1, *shape) for name, r in zip(evaluator.names, results, strict=True)})
+        with lock:
+            progress(sink.progress(time.perf_counter() - started))
+
+    todo = sink.todo()
+    for index in todo[:1]:
+        block(index)
+    with concurrent.futures.ThreadPoolExecutor(devices.threads()) as pool:
+        running = [pool.submit(block, index) for index in todo[1:]]
+        try:
+            for future in concurrent.futures.as_completed(running):
+                future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def origin(evaluator: Evaluator) -> dict[str, Any]:
+    """The loss of the model the plane was made from, at the longest length, by the surface's route and by `run`."""
+    center = evaluator.plane.center
+    if not np.all(np.isfinite(center)):
+        return {"origin": "tied parameters of different values: no one point is the origin"}
+    loss = float(evaluator(np.asarray([center]))["loss"][-1, 0])
+    return {
+        "origin": dict(zip(evaluator.plane.axes, center, strict=True)),
+        "origin_loss": loss,
+        "origin_loss_by_another_route": evaluator.independent_loss(center),
+    }

@@ -30,11 +30,13 @@ class Task:
     Consecutive indices therefore give balanced classes; draw the index at random for independent examples.
     ``loss(y, target)`` scores the answer ``y``, by default the cell's ``h`` itself.
     ``nested``: the short episode is a prefix of the long one, so that one pass serves all lengths.
+    ``name``: the task with its options, for labels and provenance.
     ``chance``: the expected loss of the best guess that has not seen the input. ``start``: h before the first step.
     """
 
     sample: Callable[[jax.Array, int, Any], Episode]
     loss: Callable[[Any, Any], Any] = squared_error
+    name: str = "task"
     classes: int = 1
     nested: bool = True
     chance: float = 0.0
@@ -68,7 +70,7 @@ def latch(noise: float = 0.1) -> Task:
         bit = sign(index)
         return Episode(x=gaussian(key, length, noise).at[0].add(bit), target=bit)
 
-    return Task(sample, classes=2, chance=1.0)
+    return Task(sample, name=f"latch(noise={noise:g})", classes=2, chance=1.0)
 
 
 @functools.cache
@@ -86,7 +88,7 @@ def relay(noise: float = 0.1) -> Task:
             x = x.at[length // 2].set(second)
         return Episode(x=x, target=first * second)
 
-    return Task(sample, classes=4, nested=False, chance=1.0)
+    return Task(sample, name=f"relay(noise={noise:g})", classes=4, nested=False, chance=1.0)
 
 
 @functools.cache
@@ -96,7 +98,10 @@ def pascanu(start: float = 0.5, target: float = 0.7) -> Task:
     def sample(key: jax.Array, length: int, index: Any) -> Episode:
         return Episode(x=jnp.zeros(length), target=jnp.asarray(target))
 
-    return Task(sample, loss=lambda y, goal: squared_error(jax.nn.sigmoid(y), goal), start=start)
+    def loss(y: Any, goal: Any) -> jax.Array:
+        return squared_error(jax.nn.sigmoid(y), goal)
+
+    return Task(sample, loss, name=f"pascanu(start={start:g}, target={target:g})", start=start)
 
 
 @functools.cache
@@ -106,7 +111,7 @@ def reach(start: float = 0.0, target: float = 1.0) -> Task:
     def sample(key: jax.Array, length: int, index: Any) -> Episode:
         return Episode(x=jnp.zeros(length), target=jnp.asarray(target))
 
-    return Task(sample, start=start)
+    return Task(sample, name=f"reach(start={start:g}, target={target:g})", start=start)
 
 
 @functools.cache
@@ -125,4 +130,8 @@ def bengio(noise: float = 0.2, evidence: int = 3, target: float = 0.8) -> Task:
         tail = jnp.where(shown, 0.0, gaussian(key, length, noise))
         return Episode(x=jnp.column_stack([heads, tail]), target=-target * sign(label))
 
-    return Task(sample, loss=lambda y, goal: squared_error(y, goal) / 2, classes=2, chance=target**2 / 2)
+    def loss(y: Any, goal: Any) -> jax.Array:
+        return squared_error(y, goal) / 2
+
+    name = f"bengio(noise={noise:g}, evidence={evidence}, target={target:g})"
+    return Task(sample, loss, name=name, classes=2, chance=target**2 / 2)

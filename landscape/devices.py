@@ -1,0 +1,52 @@
+"""What runs where: tiles that stay in cache, blocks that fit in memory, one thread per core, a mesh over devices."""
+
+import functools
+import os
+from typing import Any
+
+import jax
+import numpy as np
+
+TILE = 16384  # episodes x points computed together: on a CPU their state and tangents stay in the second-level cache
+BLOCK_BYTES = 2**25  # results of one block in memory at a time, per thread
+BLOCK_POINTS = 2**16
+
+
+def count() -> int:
+    """Number of devices that JAX offers here."""
+    return jax.local_device_count()
+
+
+@functools.cache
+def mesh() -> Any:
+    """All devices along one axis of points, or None where there is only one."""
+    if count() == 1:
+        return None
+    return jax.make_mesh((count(),), ("point",), axis_types=(jax.sharding.AxisType.Auto,))
+
+
+def threads() -> int:
+    """Blocks in flight: one a core on a CPU with one device, else two, so that one copies while another computes."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // count()) if jax.default_backend() == "cpu" else 2
+
+
+def tile_points(episodes: int) -> int:
+    """Points in one tile: a power of two, so that vector lanes are full and every tile runs the same instructions."""
+    if jax.default_backend() != "cpu":
+        return BLOCK_POINTS
+    return max(64, TILE // 2 ** (episodes - 1).bit_length())
+
+
+def block_shape(shape: tuple[int, ...], bytes_per_point: int) -> tuple[int, ...]:
+    """Shape of a block of the grid: whole trailing axes where they fit, about 16 blocks in all, bounded bytes each.
+
+    It depends on the grid alone, not on the machine: a store can be resumed anywhere.
+    """
+    budget = int(np.clip(BLOCK_BYTES // bytes_per_point, 1, BLOCK_POINTS))
+    budget = min(budget, max(1024, -(-int(np.prod(shape)) // 16)))
+    block: list[int] = []
+    for length in reversed(shape):
+        block.append(max(1, min(length, budget)))
+        budget //= block[-1]
+    return tuple(reversed(block))

@@ -1,0 +1,85 @@
+"""Jets: a value with its derivatives along coordinates, pushed forward through a function and kept in range.
+
+Coordinate k is differentiated as ``p_k + 2**-e_k q``: derivatives with respect to q are mantissas, and the integer
+exponents e_k grow with the tangents, so that the log of a gradient of 2**100000 is exact where the gradient itself is inf.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+RENORMALISE = 8  # steps between exponent updates: float32 mantissas stay in range unless they grow 2**15 a step
+
+
+class Jet(NamedTuple):
+    """A value with its scaled derivatives along the coordinates: ``first[k]`` and ``second[k, l]``, k <= l."""
+
+    value: Any
+    first: tuple
+    second: dict
+
+
+def pairs(count: int) -> list[tuple[int, int]]:
+    """Index pairs (k, l), k <= l, of a symmetric matrix."""
+    return [(k, l) for k in range(count) for l in range(k, count)]
+
+
+def push(f: Callable, point: tuple, scale: tuple, jet: Jet) -> Jet:
+    """The jet of ``f(point, state)``: chain rule through both arguments, one coordinate at a time, by `jax.jvp`."""
+
+    def moved(p: tuple, k: int, value: Any) -> tuple:
+        return (*p[:k], value, *p[k + 1 :])
+
+    def first(k: int, p: tuple, s: Any, t: Any) -> tuple:
+        return jax.jvp(lambda pk, s: f(moved(p, k, pk), s), (p[k], s), (scale[k], t))
+
+    def second(k: int, l: int) -> Any:
+        along = lambda pl, s, t: first(k, moved(point, l, pl), s, t)[1]  # noqa: E731
+        primals = (point[l], jet.value, jet.first[k])
+        return jax.jvp(along, primals, (scale[l], jet.first[l], jet.second[k, l]))[1]
+
+    firsts = [first(k, point, jet.value, tangent) for k, tangent in enumerate(jet.first)]
+    value = firsts[0][0] if firsts else f(point, jet.value)
+    return Jet(value, tuple(tangent for _, tangent in firsts), {kl: second(*kl) for kl in jet.second})
+
+
+def _magnitude(tree: Any) -> jax.Array:
+    """Largest absolute value over leaves and episodes, per point."""
+    return jnp.stack([jnp.max(jnp.abs(leaf), axis=0) for leaf in jax.tree.leaves(tree)]).max(0)
+
+
+def _powers(shifts: Any, dtype: Any) -> jax.Array:
+    """``2**-shifts`` exactly; 0 where that is below the range of the dtype."""
+    return jnp.ldexp(jnp.ones((), dtype), -shifts)
+
+
+def renormalise(jet: Jet, exponents: jax.Array, scale: tuple) -> tuple[Jet, jax.Array, tuple]:
+    """Shift powers of two from the mantissas to the exponents (coordinate, point), which never fall below zero."""
+    rises = []
+    for k, tangent in enumerate(jet.first):
+        size = _magnitude(tangent)
+        if (k, k) in jet.second:
+            size = jnp.maximum(size, jnp.sqrt(_magnitude(jet.second[k, k])))
+        rise = jnp.where(jnp.isfinite(size), jnp.frexp(size)[1], 0)
+        rises.append(jnp.maximum(rise, -exponents[k]))
+
+    def shifted(tree: Any, rise: jax.Array) -> Any:
+        return jax.tree.map(lambda leaf: leaf * _powers(rise, leaf.dtype), tree)
+
+    first = tuple(shifted(t, rise) for t, rise in zip(jet.first, rises, strict=True))
+    second = {(k, l): shifted(t, rises[k] + rises[l]) for (k, l), t in jet.second.items()}
+    exponents = exponents + jnp.stack(rises)
+    return Jet(jet.value, first, second), exponents, tuple(_powers(exponents, scale[0].dtype))
+
+
+def log10_norm(mantissas: Sequence[jax.Array], exponents: jax.Array) -> jax.Array:
+    """``log10 |(m_k 2**e_k)_k|`` without leaving the range of the dtype; -inf where all are zero."""
+    powers = [jnp.frexp(m)[1] + e for m, e in zip(mantissas, exponents, strict=True)]
+    top = jnp.stack(
+        [jnp.where(m == 0, jnp.iinfo(p.dtype).min // 2, p) for m, p in zip(mantissas, powers, strict=True)]
+    ).max(0)
+    squares = [jnp.ldexp(m, e - top) ** 2 for m, e in zip(mantissas, exponents, strict=True)]
+    return jnp.log10(sum(squares)) / 2 + top.astype(squares[0].dtype) * math.log10(2)

@@ -1,0 +1,94 @@
+"""Where a result comes from: settings in plain values, versions, commit, device."""
+
+import dataclasses
+import hashlib
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from landscape.planes import Plane, named_leaves
+from landscape.tasks import Task
+
+
+def digest(array: Any) -> str:
+    """A short fingerprint of the values of an array."""
+    return hashlib.sha256(np.ascontiguousarray(np.asarray(array, np.float64)).tobytes()).hexdigest()[:16]
+
+
+def describe_cell(cell: Any) -> str:
+    """A cell in words: its class and the static choices that differ from the class's own, ``SRNN(act=relu)``."""
+    chosen = []
+    for field in dataclasses.fields(cell):
+        value = getattr(cell, field.name)
+        if field.metadata.get("static") and value != field.default:
+            chosen.append(f"{field.name}={getattr(value, '__name__', value)}")
+        elif field.metadata.get("axes") is not None and (value is None) != (field.default is None):
+            chosen.append(f"{field.name}={'absent' if value is None else 'present'}")
+    return f"{type(cell).__name__}({', '.join(chosen)})" if chosen else type(cell).__name__
+
+
+def describe_plane(plane: Plane) -> dict[str, Any]:
+    """Cell, parameters held, what moves and over which values, as plain JSON values."""
+    model = plane.affine.origin
+    leaves = jax.tree.leaves(model)
+    moved = {i for direction in plane.affine.directions for i, leaf in enumerate(direction) if leaf is not None}
+    held = {name: np.asarray(leaves[i]).tolist() for name, i in named_leaves(model).items() if i not in moved}
+    axes = {
+        name: {
+            "moves": plane.moves[name],
+            "from": values[0],
+            "to": values[-1],
+            "count": len(values),
+            "sha256": digest(values),
+        }
+        for name, values in plane.axes.items()
+    }
+    directions = {
+        name: [None if leaf is None else digest(leaf) for leaf in direction]
+        for name, direction in zip(plane.axes, plane.affine.directions, strict=True)
+        if plane.moves[name].startswith("displacement")
+    }
+    origin = {"origin_sha256": digest(np.concatenate([np.ravel(leaf) for leaf in leaves]))} if directions else {}
+    cell = getattr(model, "cell", model)
+    described = describe_cell(cell) if dataclasses.is_dataclass(cell) else type(cell).__name__
+    return {
+        "cell": described,
+        "held": held,
+        "axes": axes,
+        **({"directions": directions} if directions else {}),
+        **origin,
+    }
+
+
+def describe_task(task: Task) -> dict[str, Any]:
+    """The task's name with its options, and what it promises about itself."""
+    return {"task": task.name, "nested": task.nested, "chance": task.chance, "start": task.start}
+
+
+def commit() -> str:
+    """The git commit of the checkout this package runs from, with ``+`` if files differ from it; else ``unknown``."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")) != here.parent:
+            return "unknown"  # installed into the checkout of another project
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def here() -> dict[str, str]:
+    """Versions, commit and device, for the attributes of a result."""
+    packages = ("rnn-landscape", "jax", "jaxlib", "numpy")
+    versions = {f"version_{name.replace('-', '_')}": metadata.version(name) for name in packages}
+    device = jax.devices()[0]
+    kind = f"{jax.local_device_count()} x {device.device_kind} ({device.platform})"
+    return {**versions, "version_python": platform.python_version(), "git_commit": commit(), "device": kind}
