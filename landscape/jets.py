@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-RENORMALISE = 8  # steps between exponent updates: float32 mantissas stay in range unless they grow 2**15 a step
+RESCALE = 8  # steps between exponent updates: float32 mantissas stay in range unless they grow 2**15 a step
 
 
 class Jet(NamedTuple):
@@ -56,23 +56,29 @@ def _powers(shifts: Any, dtype: Any) -> jax.Array:
     return jnp.ldexp(jnp.ones((), dtype), -shifts)
 
 
-def renormalise(jet: Jet, exponents: jax.Array, scale: tuple) -> tuple[Jet, jax.Array, tuple]:
-    """Shift powers of two from the mantissas to the exponents (coordinate, point), which never fall below zero."""
-    rises = []
+def rescale(jet: Jet, exponents: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Exponents that bring the mantissas of each coordinate and point below 1, their powers, and the factors to apply.
+
+    Shapes (coordinate, point). Exponents never fall below zero: a source of size 1 must stay representable beside them.
+    """
+    sizes = []
     for k, tangent in enumerate(jet.first):
         size = _magnitude(tangent)
-        if (k, k) in jet.second:
-            size = jnp.maximum(size, jnp.sqrt(_magnitude(jet.second[k, k])))
-        rise = jnp.where(jnp.isfinite(size), jnp.frexp(size)[1], 0)
-        rises.append(jnp.maximum(rise, -exponents[k]))
+        sizes.append(jnp.maximum(size, jnp.sqrt(_magnitude(jet.second[k, k]))) if jet.second else size)
+    size = jnp.stack(sizes)
+    rise = jnp.maximum(jnp.where(jnp.isfinite(size), jnp.frexp(size)[1], 0), -exponents)
+    exponents = exponents + rise
+    return exponents, _powers(exponents, size.dtype), _powers(rise, size.dtype)
 
-    def shifted(tree: Any, rise: jax.Array) -> Any:
-        return jax.tree.map(lambda leaf: leaf * _powers(rise, leaf.dtype), tree)
 
-    first = tuple(shifted(t, rise) for t, rise in zip(jet.first, rises, strict=True))
-    second = {(k, l): shifted(t, rises[k] + rises[l]) for (k, l), t in jet.second.items()}
-    exponents = exponents + jnp.stack(rises)
-    return Jet(jet.value, first, second), exponents, tuple(_powers(exponents, scale[0].dtype))
+def shifted(jet: Jet, shift: jax.Array) -> Jet:
+    """The jet with the mantissas of coordinate k multiplied by ``shift[k]``."""
+
+    def scaled(tree: Any, factor: jax.Array) -> Any:
+        return jax.tree.map(lambda leaf: leaf * factor[None], tree)
+
+    first = tuple(scaled(tangent, shift[k]) for k, tangent in enumerate(jet.first))
+    return Jet(jet.value, first, {(k, l): scaled(t, shift[k] * shift[l]) for (k, l), t in jet.second.items()})
 
 
 def log10_norm(mantissas: Sequence[jax.Array], exponents: jax.Array) -> jax.Array:

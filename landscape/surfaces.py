@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from landscape import devices, store
-from landscape.jets import RENORMALISE, Jet, log10_norm, pairs, push, renormalise
+from landscape.jets import RESCALE, Jet, log10_norm, pairs, push, rescale, shifted
 from landscape.models import run
 from landscape.planes import Affine, Plane
 from landscape.provenance import describe_plane, describe_task
@@ -25,6 +25,9 @@ from landscape.tasks import episodes as draw
 
 if TYPE_CHECKING:
     import xarray
+
+
+Carry = tuple[Jet, jax.Array, jax.Array]  # jet (batch, point), exponents and their powers 2**-e (coordinate, point)
 
 
 def names(coordinates: Sequence[str], order: int) -> list[str]:
@@ -53,35 +56,32 @@ def tile(
     def score(point: tuple, scale: tuple, jet: Jet, target: Any) -> Jet:
         return push(lambda p, s: task.loss(affine.at(p).output(s), target), point, scale, jet)
 
-    def start() -> tuple[Jet, jax.Array, tuple]:
-        one = lambda *p: affine.at(p).initial(task.start)  # noqa: E731
-        state = jax.vmap(one)(*point) if point else one()
+    def start() -> Carry:
+        state = jax.vmap(lambda *p: affine.at(p).initial(task.start))(*point)
         state = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape)).astype(points.dtype), state)
         zero = jax.tree.map(jnp.zeros_like, state)
         first = (zero,) * count if order > 0 else ()
         second = dict.fromkeys(pairs(count), zero) if order > 1 else {}
-        return Jet(state, first, second), jnp.zeros(points.shape, jnp.int32), tuple(jnp.ones_like(points))
+        return Jet(state, first, second), jnp.zeros(points.shape, jnp.int32), jnp.ones_like(points)
 
-    def step(t: Any, carry: tuple[Jet, jax.Array, tuple], x: Any) -> tuple[Jet, jax.Array, tuple]:
+    def step(t: Any, carry: Carry, x: Any) -> Carry:
         jet, exponents, scale = carry
-        carry = across(advance)(point, scale, jet, x[t]), exponents, scale
-        if order == 0:
-            return carry
-        return jax.lax.cond(t % RENORMALISE == RENORMALISE - 1, renormalise, lambda *same: same, *carry)
-
-    def observe(carry: tuple[Jet, jax.Array, tuple], target: Any) -> list[jax.Array]:
-        jet, exponents, scale = carry
-        scored = jax.tree.map(lambda a: jnp.mean(a, 0), across(score)(point, scale, jet, target))
-        out = [scored.value]
         if order > 0:
-            out += [jnp.ldexp(m, e) for m, e in zip(scored.first, exponents, strict=True)]
-            out += [log10_norm(scored.first, exponents)]
-        return out + [jnp.ldexp(m, exponents[k] + exponents[l]) for (k, l), m in scored.second.items()]
+            # Only the small arrays pass through the conditional; the factor costs nothing in the loop that uses it.
+            same = lambda jet, exponents: (exponents, scale, jnp.ones_like(scale))  # noqa: E731
+            exponents, scale, shift = jax.lax.cond(t % RESCALE == 0, rescale, same, jet, exponents)
+            jet = shifted(jet, shift)
+        return across(advance)(point, tuple(scale), jet, x[t]), exponents, scale
 
-    def between(carry: Any, since: Any, until: Any, x: Any) -> Any:
+    def observe(carry: Carry, target: Any) -> tuple[Jet, jax.Array]:
+        jet, exponents, scale = carry
+        scored = across(score)(point, tuple(scale), jet, target)
+        return jax.tree.map(lambda a: jnp.mean(a, 0), scored), exponents
+
+    def between(carry: Carry, since: Any, until: Any, x: Any) -> Carry:
         return jax.lax.fori_loop(since, until, lambda t, carry: step(t, carry, x), carry)
 
-    def nested(carry: Any, stops: tuple) -> tuple[Any, list[jax.Array]]:
+    def nested(carry: Carry, stops: tuple) -> tuple[Carry, tuple[Jet, jax.Array]]:
         since, until = stops
         x = episodes.x
         carry = step(since, carry, x) if every else between(carry, since, until, x)
@@ -89,9 +89,17 @@ def tile(
 
     if task.nested:
         since = jnp.concatenate([jnp.zeros(1, lengths.dtype), lengths[:-1]])
-        return jax.lax.scan(nested, start(), (since, lengths))[1]
+        return _unscaled(*jax.lax.scan(nested, start(), (since, lengths))[1])
     alone = lambda at: observe(between(start(), 0, at[0], at[1].x), at[1].target)  # noqa: E731
-    return jax.lax.map(alone, (lengths, episodes))
+    return _unscaled(*jax.lax.map(alone, (lengths, episodes)))
+
+
+def _unscaled(jet: Jet, exponents: jax.Array) -> list[jax.Array]:
+    """Variables of a surface from mantissas (length, point) and exponents (length, coordinate, point)."""
+    powers = jnp.moveaxis(exponents, 1, 0)
+    first = [jnp.ldexp(m, e) for m, e in zip(jet.first, powers, strict=False)]
+    norm = [log10_norm(jet.first, powers)] if jet.first else []
+    return [jet.value, *first, *norm, *(jnp.ldexp(m, powers[k] + powers[l]) for (k, l), m in jet.second.items())]
 
 
 @functools.cache
