@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 TILE = 16384  # episodes x points computed together: on a CPU their state and tangents stay in the second-level cache
+SMALLEST_TILE = 64
 BLOCK_BYTES = 2**25  # results of one block in memory at a time, per thread
 BLOCK_POINTS = 2**16
 
@@ -31,11 +32,15 @@ def threads() -> int:
     return max(1, cores // count()) if jax.default_backend() == "cpu" else 2
 
 
-def tile_points(episodes: int) -> int:
+def tile_points(episodes: int, points: int) -> int:
     """Points in one tile: a power of two, so that vector lanes are full and every tile runs the same instructions."""
-    if jax.default_backend() != "cpu":
-        return BLOCK_POINTS
-    return max(64, TILE // 2 ** (episodes - 1).bit_length())
+    most = max(SMALLEST_TILE, TILE // _power_of_two(episodes)) if jax.default_backend() == "cpu" else BLOCK_POINTS
+    return min(most, max(SMALLEST_TILE, _power_of_two(points)))
+
+
+def _power_of_two(number: int) -> int:
+    """The least power of two that is not below a number."""
+    return 1 << (number - 1).bit_length()
 
 
 def block_shape(shape: tuple[int, ...], bytes_per_point: int) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ Coordinate k is differentiated as ``p_k + 2**-e_k q``: derivatives with respect 
 exponents e_k grow with the tangents, so that the log of a gradient of 2**100000 is exact where the gradient itself is inf.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -47,8 +48,9 @@ def push(f: Callable, point: tuple, scale: tuple, jet: Jet) -> Jet:
 
 
 def _magnitude(tree: Any) -> jax.Array:
-    """Largest absolute value over leaves and episodes, per point."""
-    return jnp.stack([jnp.max(jnp.abs(leaf), axis=0) for leaf in jax.tree.leaves(tree)]).max(0)
+    """Largest absolute value over leaves, episodes and units, per point; leaves are (batch, point, ...)."""
+    largest = [jnp.max(jnp.abs(leaf), axis=(0, *range(2, leaf.ndim))) for leaf in jax.tree.leaves(tree)]
+    return functools.reduce(jnp.maximum, largest)
 
 
 def _powers(shifts: Any, dtype: Any) -> jax.Array:
@@ -75,7 +77,7 @@ def shifted(jet: Jet, shift: jax.Array) -> Jet:
     """The jet with the mantissas of coordinate k multiplied by ``shift[k]``."""
 
     def scaled(tree: Any, factor: jax.Array) -> Any:
-        return jax.tree.map(lambda leaf: leaf * factor[None], tree)
+        return jax.tree.map(lambda leaf: leaf * factor.reshape(1, -1, *[1] * (leaf.ndim - 2)), tree)
 
     first = tuple(scaled(tangent, shift[k]) for k, tangent in enumerate(jet.first))
     return Jet(jet.value, first, {(k, l): scaled(t, shift[k] * shift[l]) for (k, l), t in jet.second.items()})

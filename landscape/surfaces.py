@@ -7,7 +7,6 @@ computed block by block, each block in tiles that stay in cache, by one thread p
 import concurrent.futures
 import functools
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from landscape import devices, store
+from landscape.cells import Cell, check
 from landscape.jets import RESCALE, Jet, log10_norm, pairs, push, rescale, shifted
 from landscape.models import run
 from landscape.planes import Affine, Plane
@@ -132,14 +132,17 @@ def _lengths(lengths: Iterable[int]) -> np.ndarray:
     return array.astype(np.int32)
 
 
+_draw = jax.jit(draw, static_argnums=(0, 2, 3))
+
+
 def _episodes(task: Task, key: jax.Array, count: int, lengths: np.ndarray, dtype: str) -> Episode:
     """Episodes as `tile` wants them. Noise is drawn in float32 whatever the dtype, so that precisions can be compared."""
     longest = int(lengths[-1])
     if task.nested:
-        drawn = draw(task, key, count, longest)
+        drawn = _draw(task, key, count, longest)
         stacked = Episode(x=jnp.moveaxis(drawn.x, 0, 1), target=drawn.target)
     else:
-        each = [draw(task, key, count, int(length)) for length in lengths]
+        each = [_draw(task, key, count, int(length)) for length in lengths]
         pad = lambda x: jnp.moveaxis(jnp.pad(x, [(0, 0), (0, longest - x.shape[1])] + [(0, 0)] * (x.ndim - 2)), 0, 1)  # noqa: E731
         stacked = Episode(x=jnp.stack([pad(e.x) for e in each]), target=jnp.stack([e.target for e in each]))
     return jax.tree.map(lambda leaf: np.asarray(leaf, dtype), stacked)
@@ -176,14 +179,22 @@ class Evaluator:
         self.names = names(tuple(plane.axes), order)
         self._drawn = _episodes(task, jax.random.key(seed), self.episodes, self.lengths, self.dtype)
         self._affine = jax.tree.map(lambda leaf: np.asarray(leaf, self.dtype), plane.affine)
+        self._check_cell()
         every = task.nested and np.array_equal(self.lengths, np.arange(1, len(self.lengths) + 1))
         mesh = devices.mesh()
         self._run = _program(task, order, every, mesh)
-        self.tile, self.size = devices.tile_points(self.episodes), 0
         self.resize(1)
+
+    def _check_cell(self) -> None:
+        """Raise before anything is compiled if the cell cannot step on the task's inputs."""
+        cell = getattr(self._affine.origin, "cell", None)
+        if isinstance(cell, Cell):
+            with jax.enable_x64(self.dtype == "float64"):
+                check(cell, self._drawn.x.shape[2 if self.task.nested else 3 :])
 
     def resize(self, points: int) -> "Evaluator":
         """Compute at least ``points`` points by one call of the program: whole tiles, as many on every device."""
+        self.tile = devices.tile_points(self.episodes, points)
         step = self.tile * devices.count()
         self.size = -(-points // step) * step
         return self
@@ -210,12 +221,8 @@ class Evaluator:
         if not self.task.nested:
             x, target = x[-1], target[-1]
 
-        def loss(affine: Affine, point: jax.Array, x: jax.Array, target: jax.Array) -> jax.Array:
-            return self.task.loss(run(affine.at(point), x, self.task.start)[-1], target)
-
         with jax.enable_x64(self.dtype == "float64"):
-            batch = jax.jit(jax.vmap(loss, (None, None, 1, 0)))
-            return float(jnp.mean(batch(self._affine, np.asarray(point, self.dtype), x, target)))
+            return float(jnp.mean(_alone(self.task)(self._affine, np.asarray(point, self.dtype), x, target)))
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -229,6 +236,16 @@ class Evaluator:
             "seed": self.seed,
             "dtype": self.dtype,
         }
+
+
+@functools.cache
+def _alone(task: Task) -> Callable:
+    """``(affine, point, x, target) -> losses (batch,)`` at one point by `landscape.models.run`; compiled once a task."""
+
+    def loss(affine: Affine, point: jax.Array, x: jax.Array, target: jax.Array) -> jax.Array:
+        return task.loss(run(affine.at(point), x, task.start)[-1], target)
+
+    return jax.jit(jax.vmap(loss, (None, None, 1, 0)))
 
 
 def default_episodes(task: Task) -> int:
@@ -271,15 +288,15 @@ def surface(
     chunk = devices.block_shape(plane.shape, len(evaluator.lengths) * len(variables) * np.dtype(dtype).itemsize)
     evaluator.resize(int(np.prod(chunk)))
     coordinates = {"length": evaluator.lengths, **plane.axes}
-    sink = store.create(out, coordinates, variables, chunk, evaluator.settings)
-    compute(evaluator, sink, progress)
-    return store.finish(sink, **origin(evaluator))
+    with store.create(out, coordinates, variables, chunk, evaluator.settings) as sink:
+        compute(evaluator, sink, progress)
+        return store.finish(sink, **({} if sink.complete else origin(evaluator)))
 
 
 def compute(evaluator: Evaluator, sink: "store.Sink", progress: Callable | None) -> None:
     """Fill every block of a sink that is not done, one thread a core; the first block alone, since it compiles."""
     axes = list(evaluator.plane.axes.values())
-    lock, started, progress = threading.Lock(), time.perf_counter(), progress or (lambda state: None)
+    lock, progress = threading.Lock(), progress or (lambda state: None)
 
     def block(index: int) -> None:
         region = sink.region(index)
@@ -288,7 +305,7 @@ def compute(evaluator: Evaluator, sink: "store.Sink", progress: Callable | None)
         results = evaluator._call(np.stack([m.ravel() for m in mesh], axis=-1).astype(evaluator.dtype))
         sink.write(index, {name: r.reshape(-1, *shape) for name, r in zip(evaluator.names, results, strict=True)})
         with lock:
-            progress(sink.progress(time.perf_counter() - started))
+            progress(sink.progress())
 
     todo = sink.todo()
     for index in todo[:1]:

@@ -1,0 +1,264 @@
+"""Laws of surfaces: every value and derivative against another route, whatever the blocks, lengths and directions."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from landscape import cells, tasks
+from landscape.cells import GRU, LSTM, SRNN, BengioLatch, Cell, Pascanu, State, TanhMap
+from landscape.models import RNN, Dense, run
+from landscape.planes import named_leaves, plane, span
+from landscape.surfaces import Evaluator, surface, values
+from landscape.tasks import Task
+from landscape.tree import param, pytree
+
+EPS = np.finfo(np.float32).eps
+
+
+def by_reverse_mode(evaluator: Evaluator, points: np.ndarray, length: int, derivative: Any) -> Any:
+    """The mean loss of a run of ``length`` steps, differentiated as a function of the coordinates by JAX itself."""
+    task, drawn = evaluator.task, evaluator._drawn
+
+    def loss(point: jax.Array, x: jax.Array, target: jax.Array) -> jax.Array:
+        answers = jax.vmap(lambda x: run(evaluator.plane.at(list(point)), x, task.start)[-1], 1)(x)
+        return jnp.mean(jax.vmap(task.loss)(answers, target))
+
+    at = functools.partial(derivative(loss), x=drawn.x[:length], target=drawn.target)
+    return jax.jit(jax.vmap(at))(points)
+
+
+def points_of(count: int, seed: int = 0, coordinates: int = 2) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-1.5, 1.5, (count, coordinates)).astype("float32")
+
+
+def first_two(cell: Cell) -> list[str]:
+    return list(named_leaves(RNN(cell=cell)))[:2]
+
+
+@pytest.mark.parametrize("name", sorted(cells.known()))
+def test_forward_gradient_equals_reverse_gradient_for_every_cell(name: str) -> None:
+    cell = cells.known()[name]()
+    task = tasks.bengio() if isinstance(cell, BengioLatch) else tasks.latch()
+    made = plane(cell, **dict.fromkeys(first_two(cell), [-1.0, 1.0]))
+    evaluator = Evaluator(made, task, [5], episodes=4)
+    points = points_of(6)
+    got = evaluator(points)
+    loss, gradient = by_reverse_mode(evaluator, points, 5, jax.value_and_grad)
+    np.testing.assert_allclose(got["loss"][0], loss, rtol=50 * EPS, atol=10 * EPS)
+    for k, coordinate in enumerate(made.axes):
+        # five steps of a cell are about a hundred roundings of values of order one
+        np.testing.assert_allclose(got[f"d_{coordinate}"][0], gradient[:, k], rtol=200 * EPS, atol=100 * EPS)
+
+
+@pytest.mark.parametrize(
+    ("cell", "axes"), [(SRNN(), ("w", "b")), (GRU(), ("w_h", "b_z")), (LSTM(), ("b_f", "w_g")), (TanhMap(), ("w", "u", "b"))]
+)
+def test_hessian_equals_jax_hessian(cell: Cell, axes: tuple) -> None:
+    made = plane(cell, **dict.fromkeys(axes, [-1.0, 1.0]))
+    evaluator = Evaluator(made, tasks.latch(), [3, 6], order=2, episodes=4)
+    points = points_of(5, coordinates=len(axes))
+    got = evaluator(points)
+    hessian = by_reverse_mode(evaluator, points, 6, jax.hessian)
+    for k, first in enumerate(axes):
+        for l, second in enumerate(axes[k:], k):
+            np.testing.assert_allclose(got[f"d_{first}_{second}"][1], hessian[:, k, l], rtol=2e-4, atol=500 * EPS)
+
+
+def test_order_chooses_what_is_computed_and_never_changes_the_rest() -> None:
+    made, points = plane(SRNN(), w=[0, 1], b=[0, 1]), points_of(7)
+    zero, one, two = (values(made, tasks.latch(), points, [2, 9], order=order) for order in (0, 1, 2))
+    assert list(zero) == ["loss"]
+    assert list(one) == ["loss", "d_w", "d_b", "log10_gradient"]
+    assert list(two) == [*one, "d_w_w", "d_w_b", "d_b_b"]
+    for name in one:
+        np.testing.assert_allclose(one[name], two[name], rtol=20 * EPS, atol=EPS)
+    np.testing.assert_allclose(zero["loss"], one["loss"], rtol=4 * EPS)
+
+
+@pytest.mark.parametrize("task", [tasks.latch(), tasks.relay()])
+def test_entry_at_a_length_equals_a_run_of_that_length(task: Task) -> None:
+    made, points = plane(SRNN(), w=[0, 1], b=[0, 1]), points_of(9)
+    together = values(made, task, points, [1, 2, 3, 8, 20])
+    for row, length in enumerate([1, 2, 3, 8, 20]):
+        alone = values(made, task, points, [length])
+        for name, value in together.items():
+            np.testing.assert_allclose(alone[name][0], value[row], rtol=20 * EPS, atol=EPS)
+
+
+def test_every_length_in_one_pass_equals_chosen_lengths() -> None:
+    made, points = plane(GRU(), w_h=[0, 1], b_z=[0, 1]), points_of(9)
+    every = values(made, tasks.latch(), points, range(1, 21))
+    some = values(made, tasks.latch(), points, [4, 5, 20])
+    for name, value in every.items():
+        np.testing.assert_allclose(value[[3, 4, 19]], some[name], rtol=20 * EPS, atol=EPS)
+
+
+def test_value_at_a_point_does_not_depend_on_the_points_beside_it() -> None:
+    made, points = plane(LSTM(), b_f=[0, 1], w_g=[0, 1]), points_of(3000)
+    small = Evaluator(made, tasks.latch(), range(1, 12)).resize(600)
+    large = Evaluator(made, tasks.latch(), range(1, 12)).resize(3000)
+    assert large.size > small.size
+    one, other, shifted = small(points), large(points), large(points[1:])
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, other[name])
+        np.testing.assert_array_equal(value[:, 1:], shifted[name])
+
+
+def test_named_plane_equals_span_along_unit_directions() -> None:
+    cell = LSTM()
+    zero = jax.tree.map(lambda leaf: 0.0, cell)
+    unit = lambda name: type(cell)(**{f: getattr(zero, f) for f in vars(zero)} | {name: 1.0})  # noqa: E731
+    named = plane(cell, b_f=[0, 1], w_g=[0, 1])
+    spanned = span(cell, {"p": unit("b_f"), "q": unit("w_g")}, p=[0, 1], q=[0, 1])
+    points = np.float32([[0.25, 0.5], [-1.0, 2.0], [3.0, -0.75]])  # sums with the held values are exact
+    one = values(named, tasks.latch(), points + np.float32([1.0, 1.0]), [6])
+    other = values(spanned, tasks.latch(), points, [6])
+    for name, twin in zip(one, other, strict=True):
+        np.testing.assert_array_equal(one[name], other[twin])
+
+
+def test_tied_parameters_move_together_and_their_derivatives_add() -> None:
+    tied = plane(LSTM(), ties={"gates": ("b_i", "b_o")}, gates=[0, 1], w_g=[0, 1])
+    both = plane(LSTM(), b_i=[0, 1], b_o=[0, 1], w_g=[0, 1])
+    points = points_of(5)
+    one = values(tied, tasks.latch(), points, [6])
+    other = values(both, tasks.latch(), points[:, [0, 0, 1]], [6])
+    np.testing.assert_allclose(one["loss"], other["loss"], rtol=4 * EPS)
+    np.testing.assert_allclose(one["d_gates"], other["d_b_i"] + other["d_b_o"], rtol=100 * EPS, atol=EPS)
+
+
+@pytree
+class Quadratic(Cell):
+    """``h' = theta' D theta / 2``: a loss whose every plane is known exactly."""
+
+    theta: Any = param("unit", default=0.0)
+    curvature: Any = param("unit", default=1.0)
+
+    def initial(self, h: Any = 0.0) -> State:
+        return State(jnp.zeros_like(self.theta[0]) + h)
+
+    def step(self, state: State, x: Any) -> State:
+        return State(jnp.sum(self.curvature * self.theta**2) / 2)
+
+
+def test_quadratic_surface_is_exact_on_any_plane() -> None:
+    rng = np.random.default_rng(1)
+    theta, curvature, one, two = rng.normal(size=(4, 400))
+    cell = Quadratic(theta=theta, curvature=curvature)
+    still = np.zeros(400)
+    directions = {"p": Quadratic(theta=one, curvature=still), "q": Quadratic(theta=two, curvature=still)}
+    made = span(cell, directions, p=np.linspace(-1, 1, 41), q=np.linspace(-1, 1, 17))  # odd and not square
+    task = Task(tasks.reach().sample, loss=lambda y, target: y)
+    ds = surface(made, task, [1], order=2, dtype="float64")
+    p, q = np.meshgrid(ds.p, ds.q, indexing="ij")
+    here, slope = theta @ (curvature * theta) / 2, [(curvature * theta) @ d for d in (one, two)]
+    h = [[a @ (curvature * b) for a in (one, two)] for b in (one, two)]
+    exact = here + p * slope[0] + q * slope[1] + (p * p * h[0][0] + 2 * p * q * h[0][1] + q * q * h[1][1]) / 2
+    tolerance = {"rtol": 1e-13, "atol": 1e-11}  # 400 products of order one, in float64
+    np.testing.assert_allclose(ds.loss[0], exact, **tolerance)
+    np.testing.assert_allclose(ds.d_p[0], slope[0] + p * h[0][0] + q * h[0][1], **tolerance)
+    np.testing.assert_allclose(ds.d_p_q[0], np.full(p.shape, h[0][1]), **tolerance)
+    np.testing.assert_allclose(ds.d_q_q[0], np.full(p.shape, h[1][1]), **tolerance)
+    np.testing.assert_allclose(float(ds.loss[0].sel(p=0, q=0)), here, rtol=1e-13)
+
+
+def test_gradient_logarithm_is_right_where_the_gradient_overflows() -> None:
+    # tanh map at w = 2, b = 0, h = 0: dh_T/db = 2^T - 1, so E = (h - 1)^2 has dE/db = -2 (2^T - 1) and dE/dw = 0
+    lengths = [1, 10, 100, 127, 128, 1000, 100_000]
+    got = values(plane(TanhMap(), w=[0, 1], b=[0, 1]), tasks.reach(), [[2.0, 0.0]], lengths)
+    exact = np.array([float(np.log10(2.0 * (2**n - 1))) if n < 900 else (n + 1) * np.log10(2) for n in lengths])
+    np.testing.assert_allclose(got["log10_gradient"][:, 0], exact, rtol=4 * EPS)
+    assert got["d_b"][1, 0] == -2046
+    assert np.isneginf(got["d_b"][-1, 0])
+    assert not got["d_w"].any()
+
+
+def test_gradient_logarithm_is_the_norm_of_the_gradient() -> None:
+    got = values(plane(GRU(), w_h=[0, 1], b_z=[0, 1]), tasks.latch(), points_of(50), range(1, 30))
+    norm = np.hypot(got["d_w_h"].astype(float), got["d_b_z"].astype(float))
+    np.testing.assert_allclose(got["log10_gradient"], np.log10(norm), rtol=10 * EPS, atol=4 * EPS)
+
+
+def test_state_that_overflows_stays_in_the_surface_and_is_counted() -> None:
+    made = plane(cells.LinearRNN(), w=np.linspace(1, 50, 5), b=np.linspace(-1, 1, 4))
+    ds = surface(made, tasks.latch(), [1, 100], order=1)
+    assert np.isfinite(ds.loss[0]).all()
+    assert ds.attrs["nonfinite"] == int((~np.isfinite(ds.loss)).sum()) > 0
+    assert ds.loss.attrs["nonfinite"] == ds.attrs["nonfinite"]
+
+
+def test_surface_is_a_function_of_its_settings_alone() -> None:
+    made = plane(SRNN(), w=np.linspace(-2, 2, 6), b=np.linspace(-1, 1, 5))
+    before = jax.tree.leaves(made.affine)
+    first, again = (surface(made, tasks.latch(), [1, 5]) for _ in range(2))
+    for name in first:
+        np.testing.assert_array_equal(first[name], again[name])
+    assert all(a is b for a, b in zip(before, jax.tree.leaves(made.affine), strict=True))
+    changed = [
+        surface(made, tasks.latch(), [1, 5], seed=1),
+        surface(made, tasks.latch(), [1, 5], episodes=16),
+        surface(made, tasks.latch(noise=0.3), [1, 5]),
+        surface(plane(SRNN(u=0.5), w=made.axes["w"], b=made.axes["b"]), tasks.latch(), [1, 5]),
+        surface(made, tasks.latch(), [1, 5], dtype="float64"),
+    ]
+    for other in changed:
+        assert not np.array_equal(first.loss, other.loss)
+        assert first.attrs["settings"] != other.attrs["settings"]
+    np.testing.assert_allclose(first.loss, changed[-1].loss, rtol=200 * EPS)
+
+
+def test_origin_agrees_with_the_plain_scan_and_with_the_grid() -> None:
+    made = plane(SRNN(w=1.0, b=0.5), w=np.linspace(0, 2, 5), b=np.linspace(0, 1, 3))
+    ds = surface(made, tasks.latch(), [1, 4, 30])
+    assert ds.attrs["origin"] == '{"w": 1.0, "b": 0.5}'
+    assert ds.attrs["origin_loss"] == float(ds.loss.sel(length=30, w=1.0, b=0.5))
+    assert ds.attrs["origin_loss"] == pytest.approx(ds.attrs["origin_loss_by_another_route"], rel=float(50 * EPS))
+
+
+def test_readout_parameters_are_coordinates_too() -> None:
+    model = RNN(cell=SRNN(), readout=Dense(w=2.0, b=0.25))
+    point = np.float32([[1.5, -0.5]])
+    got = values(plane(model, **{"w": [0, 1], "readout.b": [0, 1]}), tasks.latch(), point, [4])
+    evaluator = Evaluator(plane(model, **{"w": [0, 1], "readout.b": [0, 1]}), tasks.latch(), [4])
+    loss, gradient = by_reverse_mode(evaluator, point, 4, jax.value_and_grad)
+    np.testing.assert_allclose(got["loss"][0], loss, rtol=10 * EPS)
+    np.testing.assert_allclose(got["d_readout.b"][0], gradient[:, 1], rtol=20 * EPS)
+
+
+def test_a_layer_has_surfaces_too() -> None:
+    rng = np.random.default_rng(0)
+    layer = lambda s: SRNN(w=s * rng.normal(size=(3, 3)), u=s * rng.normal(size=(1, 3)), b=s * rng.normal(size=3))  # noqa: E731
+    head = lambda s: Dense(w=s * rng.normal(size=(3, 1)), b=np.zeros(1))  # noqa: E731
+    model, one, two = (RNN(cell=layer(s), readout=head(s)) for s in (0.7, 0.3, 0.3))
+    made = span(model, {"p": one, "q": two}, p=[0, 1], q=[0, 1])
+    task = Task(lambda *a: jax.tree.map(lambda x: x, wide(tasks.latch().sample(*a))), classes=2)
+    evaluator = Evaluator(made, task, [6], order=2, episodes=4)
+    points = points_of(4)
+    got = evaluator(points)
+    loss, gradient = by_reverse_mode(evaluator, points, 6, jax.value_and_grad)
+    np.testing.assert_allclose(got["loss"][0], loss, rtol=50 * EPS)
+    np.testing.assert_allclose(got["d_p"][0], gradient[:, 0], rtol=500 * EPS, atol=100 * EPS)
+
+
+def wide(episode: tasks.Episode) -> tasks.Episode:
+    """The episode with an input axis, as a layer reads it."""
+    return tasks.Episode(x=episode.x[:, None], target=episode.target)
+
+
+@pytest.mark.parametrize("lengths", [[], [0, 1], [3, 2], [2, 2], [1.5], [[1, 2]]])
+def test_lengths_that_cannot_be_are_refused(lengths: list) -> None:
+    with pytest.raises(ValueError, match="lengths must be increasing whole numbers from 1 up"):
+        surface(plane(SRNN(), w=[0, 1], b=[0, 1]), tasks.latch(), lengths)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [({"order": 3}, "order must be 0"), ({"dtype": "float16"}, "dtype must be"), ({"episodes": 0}, "episodes must be at least 1")],
+)
+def test_settings_that_cannot_be_are_refused(setting: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        surface(plane(Pascanu(), w=[0, 1], b=[0, 1]), tasks.pascanu(), [1], **setting)
