@@ -1,23 +1,28 @@
 """Synthetic tasks. A task is a frozen record of functions; an episode is one example of it.
 
-Entry L of a surface is the loss of an episode cut after L steps, so every task here asks for its answer at the last step.
+Entry L of a surface is the loss of an episode cut after L steps, so every task here asks for its answer at the end.
+
+A task that is not nested takes ``sample(key, length, index, time)``: the episode of ``length`` steps, which may be
+traced, in an array of ``time`` steps. What lies after ``length`` is filler that nobody reads, so that one program can
+draw every length.
 """
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from landscape.losses import squared_error
+from landscape.losses import cross_entropy, squared_error
 from landscape.tree import param, pytree
 
 
 @pytree
 class Episode:
-    """One example: inputs ``x`` (time,) or (time, input), and the ``target`` of the answer given after the last step."""
+    """One example: inputs ``x`` (time,) or (time, input), and the ``target`` of the answer after the last step."""
 
     x: Any = param("time", "input")
     target: Any = param()
@@ -34,7 +39,7 @@ class Task:
     ``chance``: the expected loss of the best guess that has not seen the input. ``start``: h before the first step.
     """
 
-    sample: Callable[[jax.Array, int, Any], Episode]
+    sample: Callable[..., Episode]
     loss: Callable[[Any, Any], Any] = squared_error
     name: str = "task"
     classes: int = 1
@@ -43,25 +48,42 @@ class Task:
     start: float = 0.0
 
 
-def episodes(task: Task, key: jax.Array, count: int, length: int) -> Episode:
-    """``count`` episodes with balanced classes, stacked along a leading axis; more of them never change the first ones."""
-    index = jnp.arange(count)
-    return jax.vmap(lambda k: task.sample(jax.random.fold_in(key, k), length, k))(index)
+def episodes(task: Task, key: jax.Array, count: int, length: Any, time: int | None = None) -> Episode:
+    """``count`` episodes with balanced classes, stacked along a leading axis; more of them never change the first ones.
+
+    With ``time``, at least ``length``, arrays have that many steps and ``length`` may be traced: the first ``length``
+    steps are those of an episode of that length.
+    """
+    if task.nested:
+        shape: tuple = (length if time is None else time,)
+    else:
+        shape = (length,) if time is None else (length, time)
+
+    def one(index: Any) -> Episode:
+        key_of = jax.random.fold_in(key, index)
+        return task.sample(key_of, shape[0], index, *shape[1:])
+
+    return jax.vmap(one)(jnp.arange(count))
+
+
+def by_time(draw: Callable[[jax.Array], Any], key: jax.Array, length: int) -> jax.Array:
+    """``draw(key)`` for each step, keyed by time so that a shorter draw is a prefix of a longer one."""
+    return jax.vmap(lambda t: draw(jax.random.fold_in(key, t)))(jnp.arange(length))
 
 
 def gaussian(key: jax.Array, length: int, sd: float) -> jax.Array:
-    """White noise (time,) of standard deviation ``sd``, keyed by time so that a shorter draw is a prefix of a longer one."""
-    return sd * jax.vmap(lambda t: jax.random.normal(jax.random.fold_in(key, t)))(jnp.arange(length))
+    """White noise (time,) of standard deviation ``sd``, keyed by time."""
+    return sd * by_time(jax.random.normal, key, length)
 
 
 def sign(bit: Any) -> jax.Array:
     """+1 for an even number, -1 for an odd one."""
-    return 1.0 - 2.0 * (bit % 2)
+    return jnp.where(bit % 2 == 0, 1.0, -1.0)
 
 
 @functools.cache
 def latch(noise: float = 0.1) -> Task:
-    """Information latching (stats.SE 340898): ``x_0 = ±1``, then silence, all with Gaussian noise; recall the sign at the end.
+    """Information latching (stats.SE 340898): ``x_0 = ±1``, then silence, all under Gaussian noise; recall the sign.
 
     ``noise`` is a standard deviation. The squared error against ±1 makes chance 1.
     """
@@ -81,12 +103,11 @@ def relay(noise: float = 0.1) -> Task:
     moves with the length.
     """
 
-    def sample(key: jax.Array, length: int, index: Any) -> Episode:
+    def sample(key: jax.Array, length: Any, index: Any, time: int | None = None) -> Episode:
         first, second = sign(index), sign(index // 2)
-        x = gaussian(key, length, noise).at[0].set(first)
-        if length > 1:
-            x = x.at[length // 2].set(second)
-        return Episode(x=x, target=first * second)
+        t = jnp.arange(length if time is None else time)
+        x = jnp.where(t == length // 2, second, gaussian(key, len(t), noise))
+        return Episode(x=jnp.where(t == 0, first, x), target=first * second)
 
     return Task(sample, name=f"relay(noise={noise:g})", classes=4, nested=False, chance=1.0)
 
@@ -135,3 +156,100 @@ def bengio(noise: float = 0.2, evidence: int = 3, target: float = 0.8) -> Task:
 
     name = f"bengio(noise={noise:g}, evidence={evidence}, target={target:g})"
     return Task(sample, loss, name=name, classes=2, chance=target**2 / 2)
+
+
+def _two_marks(name: str, combine: Callable[[Any, Any], Any], chance: float) -> Task:
+    """A task over two marked values of U[0, 1], one in each half of the episode."""
+
+    def sample(key: jax.Array, length: Any, index: Any, time: int | None = None) -> Episode:
+        t = jnp.arange(length if time is None else time)
+        where, numbers = jax.random.split(key)
+        half = length // 2
+        early, late = jax.random.split(where)
+        first = jax.random.randint(early, (), 0, jnp.maximum(half, 1))
+        second = jax.random.randint(late, (), half, length)
+        value = by_time(jax.random.uniform, numbers, len(t))
+        mark = ((t == first) | (t == second)).astype(value.dtype)
+        return Episode(x=jnp.column_stack([value, mark]), target=combine(value[first], value[second]))
+
+    return Task(sample, name=name, nested=False, chance=chance)
+
+
+@functools.cache
+def adding() -> Task:
+    """Adding problem (Le, Jaitly & Hinton 2015): the sum of the two marked values; lengths from 2 up.
+
+    Inputs (time, 2): values of U[0, 1], and a mark that is 1 at one step of each half. Chance, the variance of a
+    sum of two uniform numbers, is 1/6.
+    """
+    return _two_marks("adding", jnp.add, 1 / 6)
+
+
+@functools.cache
+def multiplication() -> Task:
+    """Multiplication problem (Hochreiter & Schmidhuber 1997, exp. 5): the product of the two marked values of U[0, 1].
+
+    Inputs as in `adding`. Chance, the variance of the product, is 1/9 - 1/16.
+    """
+    return _two_marks("multiplication", jnp.multiply, 7 / 144)
+
+
+@functools.cache
+def temporal_order() -> Task:
+    """Temporal order (Hochreiter & Schmidhuber 1997, exp. 6a, as in Pascanu et al. 2013, fig. 7): which came first?
+
+    Inputs (time, 6) are one-hot: A or B at a step of [T/10, 2T/10) and at one of [T/2, 6T/10), else one of four
+    distractors; lengths from 2 up. The target is the class 0 to 3 of (first, second) = AA, AB, BA, BB, to be answered
+    by four logits; chance is ln 4.
+    """
+
+    def sample(key: jax.Array, length: Any, index: Any, time: int | None = None) -> Episode:
+        t = jnp.arange(length if time is None else time)
+        where, what = jax.random.split(key)
+        early, late = jax.random.split(where)
+        tenth, label = length // 10, index % 4
+        first = tenth + jax.random.randint(early, (), 0, jnp.maximum(tenth, 1))
+        second = length // 2 + jax.random.randint(late, (), 0, jnp.maximum(tenth, 1))
+        symbol = by_time(lambda k: jax.random.randint(k, (), 2, 6), what, len(t))
+        symbol = jnp.where(t == first, label // 2, jnp.where(t == second, label % 2, symbol))
+        return Episode(x=jax.nn.one_hot(symbol, 6), target=label)
+
+    def loss(logits: Any, label: Any) -> jax.Array:
+        return cross_entropy(logits, jnp.asarray(label, jnp.int32))
+
+    return Task(sample, loss, name="temporal_order", classes=4, nested=False, chance=math.log(4))
+
+
+@functools.cache
+def parity(jitter: float = 0.0) -> Task:
+    """Parity (Bengio, Simard & Frasconi 1994): +1 if the number of positive inputs is odd, else -1.
+
+    Inputs (time,) are ±1 at random, plus U[-jitter, jitter]; the last one makes the classes balance. Not nested: a
+    prefix has another parity. The squared error against ±1 makes chance 1.
+    """
+
+    def sample(key: jax.Array, length: Any, index: Any, time: int | None = None) -> Episode:
+        t = jnp.arange(length if time is None else time)
+        coins, shaken = jax.random.split(key)
+        positive = by_time(jax.random.bernoulli, coins, len(t))
+        odd = jnp.sum(positive & (t < length - 1)) % 2
+        positive = jnp.where(t == length - 1, odd != (index + 1) % 2, positive)
+        shake = by_time(lambda k: jax.random.uniform(k, minval=-jitter, maxval=jitter), shaken, len(t))
+        return Episode(x=jnp.where(positive, 1.0, -1.0) + shake, target=sign(index))
+
+    return Task(sample, name=f"parity(jitter={jitter:g})", classes=2, nested=False, chance=1.0)
+
+
+@functools.cache
+def two_sequence(evidence: int = 3, noise: float = 0.2**0.5) -> Task:
+    """Two-sequence problem (Hochreiter & Schmidhuber 1997, exp. 3a, after Bengio et al. 1994): which beginning was it?
+
+    Inputs (time,): the sign of the class for the first ``evidence`` steps, then Gaussian noise of standard deviation
+    ``noise``, by default the root of the paper's variance 0.2. Targets ±1 as in `latch`, so chance is 1.
+    """
+
+    def sample(key: jax.Array, length: int, index: Any) -> Episode:
+        shown = jnp.arange(length) < evidence
+        return Episode(x=jnp.where(shown, sign(index), gaussian(key, length, noise)), target=sign(index))
+
+    return Task(sample, name=f"two_sequence(evidence={evidence}, noise={noise:g})", classes=2, chance=1.0)
