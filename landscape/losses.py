@@ -1,6 +1,7 @@
 """Losses of one answer against one target."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,3 +21,45 @@ def cross_entropy(logits: Any, label: Any) -> jax.Array:
 def binary_cross_entropy(logit: Any, label: Any) -> jax.Array:
     """``-log P(label)`` with P(1) = logistic(logit); label 0 or 1."""
     return optax.sigmoid_binary_cross_entropy(logit, label)
+
+
+class Objective(NamedTuple):
+    """What training minimises, and when an answer counts as right: two functions of an answer and its target."""
+
+    loss: Callable[[Any, Any], Any]
+    correct: Callable[[Any, Any], Any]
+
+
+def positive(target: Any) -> jax.Array:
+    """The label of a sign: 1 for +1, 0 for -1."""
+    return (target > 0).astype(jnp.int32)
+
+
+#: Two logits against the sign of the target: Dense(2) + softmax, as published for latching.
+softmax = Objective(
+    loss=lambda logits, target: cross_entropy(logits, positive(target)),
+    correct=lambda logits, target: jnp.argmax(logits) == positive(target),
+)
+
+#: One logit against the sign of the target: Dense(1) + sigmoid.
+sigmoid = Objective(
+    loss=lambda logit, target: binary_cross_entropy(logit, (target > 0).astype(logit.dtype)),
+    correct=lambda logit, target: (logit > 0) == (target > 0),
+)
+
+#: The squared error of a probability, logistic(logit) against 0 or 1 (the second protocol of stats.SE 340898).
+probability = Objective(
+    loss=lambda logit, target: squared_error(jax.nn.sigmoid(logit), (target > 0).astype(logit.dtype)),
+    correct=sigmoid.correct,
+)
+
+#: The answer itself against the target, right if its sign is.
+raw = Objective(loss=squared_error, correct=lambda y, target: (y > 0) == (target > 0))
+
+#: Logits against a class number, for any number of classes.
+classes = Objective(loss=cross_entropy, correct=lambda logits, label: jnp.argmax(logits) == label)
+
+
+def within(tolerance: float) -> Objective:
+    """Squared error of a number, right if it is nearer than ``tolerance`` (0.04 in Hochreiter & Schmidhuber 1997)."""
+    return Objective(loss=squared_error, correct=lambda y, target: jnp.abs(y - target) < tolerance)
