@@ -93,8 +93,9 @@ def to_keras(model: Any) -> list[np.ndarray]:
         np.concatenate([getattr(layer, name) for name in names[kind]], axis=-1) for kind in "uwb"
     )
     if _two_biases(layer):
-        rest = np.zeros_like(layer.b_h) if layer.c_h is None else layer.c_h
-        bias = np.stack([bias, np.concatenate([0 * layer.b_z, 0 * layer.b_r, rest])])
+        second = np.zeros_like(bias)
+        second[-layer.b_h.size :] = 0.0 if layer.c_h is None else layer.c_h
+        bias = np.stack([bias, second])
     return [kernel, recurrent, bias]
 
 
@@ -117,7 +118,8 @@ def to_linen(cell: Any) -> dict[str, dict[str, jax.Array]]:
     places, cell = _linen_places(cell), as_layer(cell)
     weights: dict[str, dict[str, jax.Array]] = {}
     for name, (module, leaf) in places.items():
-        weights.setdefault(module, {})[leaf] = getattr(cell, name)
+        value = getattr(cell, name)
+        weights.setdefault(module, {})[leaf] = jnp.zeros_like(cell.b_h) if value is None else value
     return weights
 
 
@@ -182,9 +184,10 @@ def _require_plain(model: Any, framework: str) -> None:
     """Raise TypeError unless ``model`` is a cell with the parameters that frameworks give it."""
     if not isinstance(model, SRNN | LSTM | GRU):
         raise TypeError(f"{framework} has no layer like {type(model).__name__}; convert an SRNN, an LSTM or a GRU")
-    odd = set(_axes(model)) ^ {name for names in _gate_names(model).values() for name in names}
-    if odd - {"c_h"}:
-        raise TypeError(f"{framework} has no {type(model).__name__} that differs in {', '.join(sorted(odd))}")
+    theirs = {name for names in _gate_names(model).values() for name in names}
+    if odd := (set(_axes(model)) ^ theirs) - {"c_h"}:
+        words = ", ".join(("without " if name in theirs else "with ") + name for name in sorted(odd))
+        raise TypeError(f"{framework} has no {type(model).__name__} {words}")
     if isinstance(model, GRU) and not model.z_keeps:
         raise TypeError(f"{framework}'s GRU keeps with z; give a GRU with z_keeps=True")
 
