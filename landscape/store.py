@@ -1,16 +1,20 @@
 """Results on disk or in memory: labelled arrays filled block by block, complete or resumable, never mixed.
 
-A store is a zarr v3 group that `xarray.open_zarr` reads without this package. Blocks are whole chunks, each owned by one
-writer: data first, then its entry in ``blocks/done``. A killed writer therefore loses no finished block.
+A store is a zarr v3 group that `xarray.open_zarr` reads without this package. Blocks are whole chunks, each with a
+checksum and written by one process: data first, then its entry in ``blocks/done``. A killed writer therefore loses no
+finished block, and a block whose file is gone or cut off is computed again rather than read as NaN.
 """
 
+import contextlib
 import dataclasses
 import datetime
 import json
 import math
 import os
 import shutil
+import threading
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +26,7 @@ from landscape import provenance
 if TYPE_CHECKING:
     import xarray
 
-FORMAT = "landscape surface 1"
+SURFACE, RESULT = "landscape surface 1", "landscape result 1"  # what the attribute `format` of our stores says
 
 
 class StoreError(ValueError):
@@ -31,19 +35,34 @@ class StoreError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """How far a computation is: blocks done and in all, seconds spent, points and bytes in all."""
+    """How far a computation is: blocks ``done`` and in all, ``fresh`` ones of this run, seconds and bytes."""
 
     done: int
     blocks: int
     fresh: int
     seconds: float
+    first: float  # seconds that the first fresh block took, compilation included
     points: int
-    bytes: int
+    bytes: int  # of the whole result, uncompressed
+    written: int  # on disk so far, compressed; 0 in memory
+    path: Path | None
+
+    @property
+    def left(self) -> float:
+        """Seconds left at the pace of the fresh blocks after the first; NaN before there is a pace, 0 at the end."""
+        if self.done == self.blocks:
+            return 0.0
+        return (
+            (self.seconds - self.first) / (self.fresh - 1) * (self.blocks - self.done) if self.fresh > 1 else math.nan
+        )
 
 
 @dataclasses.dataclass
 class Sink:
-    """Where blocks go. ``arrays`` maps variables to (length, *coordinates) arrays, NumPy or zarr: both take slices."""
+    """Where blocks go. ``arrays`` maps variables to (length, *coordinates) arrays, NumPy or zarr: both take slices.
+
+    A context manager: on disk it keeps other writers out until it is left.
+    """
 
     path: Path | None
     coordinates: dict[str, np.ndarray]
@@ -52,8 +71,20 @@ class Sink:
     nonfinite: Any
     block: tuple[int, ...]
     settings: dict[str, Any]
+    finished: np.ndarray  # a copy of ``done`` in memory
+    complete: bool = False  # before this run
     fresh: int = 0
+    first: float = math.nan
+    written: int = 0
     started: float = dataclasses.field(default_factory=time.perf_counter)
+    counting: Any = dataclasses.field(default_factory=threading.Lock)
+    open: contextlib.ExitStack = dataclasses.field(default_factory=contextlib.ExitStack)
+
+    def __enter__(self) -> "Sink":
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.open.close()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -63,7 +94,7 @@ class Sink:
     @property
     def counts(self) -> tuple[int, ...]:
         """Blocks along each coordinate."""
-        return tuple(-(-n // b) for n, b in zip(self.shape, self.block, strict=True))
+        return _counts(self.shape, self.block)
 
     def region(self, index: int) -> tuple[slice, ...]:
         """The part of the grid that block ``index`` covers."""
@@ -74,7 +105,7 @@ class Sink:
 
     def todo(self) -> list[int]:
         """Blocks that are not done."""
-        return [int(i) for i in np.flatnonzero(np.asarray(self.done[:]) == 0)]
+        return np.flatnonzero(~self.finished).tolist()
 
     def write(self, index: int, results: dict[str, np.ndarray]) -> None:
         """Write one block, then say that it is done."""
@@ -83,13 +114,38 @@ class Sink:
             self.arrays[name][region] = values
         self.nonfinite[index, :] = [np.count_nonzero(~np.isfinite(results[name])) for name in self.arrays]
         self.done[index] = 1
-        self.fresh += 1
+        written = sum(file.stat().st_size for file in self.files(index)) if self.path else 0
+        with self.counting:
+            self.finished[index] = True
+            self.fresh += 1
+            self.written += written
+            if self.fresh == 1:
+                self.first = time.perf_counter() - self.started
 
-    def progress(self, seconds: float) -> Progress:
-        """The state of the computation after ``seconds`` of it."""
-        size = sum(math.prod(array.shape) * array.dtype.itemsize for array in self.arrays.values())
-        blocks = math.prod(self.counts)
-        return Progress(blocks - len(self.todo()), blocks, self.fresh, seconds, math.prod(self.shape), size)
+    def files(self, index: int) -> list[Path]:
+        """The chunk files of a block, one for each variable."""
+        assert self.path is not None
+        where = [str(i) for i in np.unravel_index(index, self.counts)]
+        return [self.path.joinpath(name, "c", "0", *where) for name in self.arrays]
+
+    def progress(self) -> Progress:
+        """The state of the computation now."""
+        with self.counting:
+            return Progress(
+                done=int(self.finished.sum()),
+                blocks=len(self.finished),
+                fresh=self.fresh,
+                seconds=time.perf_counter() - self.started,
+                first=self.first,
+                points=math.prod(self.shape),
+                bytes=sum(math.prod(array.shape) * array.dtype.itemsize for array in self.arrays.values()),
+                written=self.written,
+                path=self.path,
+            )
+
+
+def _counts(shape: tuple[int, ...], block: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(-(-n // b) for n, b in zip(shape, block, strict=True))
 
 
 def create(
@@ -99,35 +155,95 @@ def create(
     block: tuple[int, ...],
     settings: dict[str, Any],
 ) -> Sink:
-    """A sink in memory (``path`` None) or at ``path``: a new store, or the one there if its settings are the same."""
+    """A sink in memory (``path`` None) or at ``path``: a new store, or the one there if its settings are the same.
+
+    Raises StoreError, and leaves what is there alone, for anything else at ``path`` or a writer at work on it.
+    """
     if path is None:
         shape = tuple(len(v) for v in coordinates.values())
         arrays = {name: np.full(shape, np.nan, dtype) for name, dtype in variables.items()}
-        counts = math.prod(-(-n // b) for n, b in zip(shape[1:], block, strict=True))
-        return Sink(
-            None, coordinates, arrays, np.zeros(counts, np.int8), np.zeros((counts, len(arrays)), int), block, settings
-        )
+        counts = math.prod(_counts(shape[1:], block))
+        done, nonfinite = np.zeros(counts, np.int8), np.zeros((counts, len(arrays)), int)
+        return Sink(None, coordinates, arrays, done, nonfinite, block, settings, np.zeros(counts, bool))
     path = Path(path)
-    if not path.exists():
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         _build(path, coordinates, variables, block, settings)
-    return _resume(path, coordinates, variables, settings)
+    held = contextlib.ExitStack()
+    with contextlib.ExitStack() as guard:
+        guard.push(held)
+        if not held.enter_context(_alone(path)):
+            raise StoreError(f"{path} is being written by another process; wait for it, or give another path")
+        sink = _resume(path, coordinates, variables, settings)
+        sink.open = held.pop_all()
+    return sink
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[bool]:
+    """Whether this process may write to the folder ``path``; the system frees it even after a kill.
+
+    True as well where the system or the file system has no such locks.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield True
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        alone = True
+    except BlockingIOError:
+        alone = False
+    except OSError:
+        alone = True
+    try:
+        yield alone
+    finally:
+        os.close(handle)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed builders of ``path`` left beside it."""
+    for leftover in path.parent.glob(f".{path.name}.*.partial"):
+        with contextlib.suppress(OSError), _alone(leftover) as dead:
+            if dead:
+                shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _appearing(path: Path) -> Iterator[Path]:
+    """A folder to fill beside ``path`` that is moved there in one step, so that a half-made store is never found."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
+    partial.mkdir()
+    try:
+        with _alone(partial):
+            yield partial
+            try:
+                os.replace(partial, path)
+            except OSError:
+                if not path.exists():  # else another process was faster
+                    raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _build(
     path: Path, coordinates: dict[str, np.ndarray], variables: dict[str, str], block: tuple[int, ...], settings: dict
 ) -> None:
-    """Make an empty store beside ``path`` and move it there in one step, so that a half-made store is never found."""
+    """An empty store at ``path``."""
     import zarr
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    shape = tuple(len(v) for v in coordinates.values())
+    counts = math.prod(_counts(shape[1:], block))
+    codecs = [zarr.codecs.BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), zarr.codecs.Crc32cCodec()]
+    with _appearing(path) as partial:
         group = zarr.create_group(partial, zarr_format=3)
-        group.attrs.update({"format": FORMAT, "settings": json.dumps(settings), "complete": False})
+        group.attrs.update({"format": SURFACE, "settings": json.dumps(settings), "complete": False})
         for name, values in coordinates.items():
             group.create_array(name, data=np.asarray(values), dimension_names=[name])
-        compressor = zarr.codecs.BloscCodec(cname="zstd", clevel=5, shuffle="shuffle")
-        shape = tuple(len(v) for v in coordinates.values())
         for name, dtype in variables.items():
             group.create_array(
                 name,
@@ -136,79 +252,118 @@ def _build(
                 dtype=dtype,
                 fill_value=np.nan,
                 dimension_names=list(coordinates),
-                compressors=compressor,
+                compressors=codecs,
+                config={"write_empty_chunks": True},  # so that every finished block has its files
             )
-        counts = math.prod(-(-n // b) for n, b in zip(shape[1:], block, strict=True))
         blocks = group.create_group("blocks")
         blocks.create_array("done", shape=(counts,), chunks=(1,), dtype="int8", fill_value=0)
-        blocks.create_array(
-            "nonfinite", shape=(counts, len(variables)), chunks=(1, len(variables)), dtype="int64", fill_value=0
-        )
-        os.replace(partial, path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        shape = (counts, len(variables))
+        blocks.create_array("nonfinite", shape=shape, chunks=(1, len(variables)), dtype="int64", fill_value=0)
 
 
-def _group(path: Path, mode: str = "r") -> Any:
+def _group(path: Path, mode: Any = "r") -> Any:
     """The zarr group of a store of ours, or a StoreError that says what is there instead."""
     import zarr
 
     if not path.exists():
         raise StoreError(f"{path} does not exist; give the path of a store that `landscape surface --out` wrote")
+    if not path.is_dir():
+        raise StoreError(f"{path} is a file, not a store, which is a folder; give another path")
     try:
         group = zarr.open_group(path, mode=mode, zarr_format=3)
-        ours = group.attrs.get("format") == FORMAT
     except Exception as error:
         raise StoreError(
             f"{path} is not a readable zarr v3 group ({type(error).__name__}); give another path"
         ) from error
-    if not ours:
-        raise StoreError(f"{path} is a zarr group, but not a {FORMAT!r}; give another path")
+    if not str(group.attrs.get("format")).startswith("landscape "):
+        raise StoreError(f"{path} is a zarr group that landscape did not write; give another path")
     return group
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Settings that differ, as ``seed: 0 there, 1 asked``."""
-    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-    return [f"{key}: {_short(old.get(key))} there, {_short(new.get(key))} asked" for key in keys]
+    """Settings that differ, as ``seed: 0 there, 1 asked``; of nested settings, only the part that differs."""
+    found = []
+    for key in {**old, **new}:
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += [f"{key}.{inner}" for inner in differences(before, after)]
+        elif before != after:
+            found.append(f"{key}: {_short(before)} there, {_short(after)} asked")
+    return found
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) < 160 else text[:150] + " ..."
+    text = "nothing" if value is None else json.dumps(value)
+    return text if len(text) < 80 else text[:40] + " ... " + text[-20:]
+
+
+def _check_settings(path: Path, group: Any, settings: dict[str, Any]) -> None:
+    """StoreError unless the store at ``path`` holds results of these settings."""
+    old, new = json.loads(group.attrs["settings"]), json.loads(json.dumps(settings))
+    if old != new:
+        raise StoreError(
+            f"{path} holds a result of other settings ({'; '.join(differences(old, new))}); "
+            "give another path, or remove that one"
+        )
 
 
 def _resume(
     path: Path, coordinates: dict[str, np.ndarray], variables: dict[str, str], settings: dict[str, Any]
 ) -> Sink:
     group = _group(path, "r+")
-    old, new = json.loads(group.attrs["settings"]), json.loads(json.dumps(settings))
-    if old != new:
-        raise StoreError(
-            f"{path} holds a surface of other settings ({'; '.join(differences(old, new))}); give another path"
-        )
-    try:
+    _check_settings(path, group, settings)
+    complete = bool(group.attrs["complete"])
+    with damage(path):
         arrays = {name: group[name] for name in variables}
         done, nonfinite = group["blocks/done"], group["blocks/nonfinite"]
-    except KeyError as error:
-        raise StoreError(f"{path} lacks {error}; it is damaged: move it away and run again") from error
-    return Sink(path, coordinates, arrays, done, nonfinite, next(iter(arrays.values())).chunks[1:], settings)
+        finished = np.asarray(done[:]) == 1
+        block = next(iter(arrays.values())).chunks[1:]
+    if not complete:
+        here = provenance.here()
+        group.attrs.update({key: _joined(group.attrs.get(key), value) for key, value in here.items()})
+    sink = Sink(path, coordinates, arrays, done, nonfinite, block, settings, finished, complete)
+    for index in np.flatnonzero(finished):
+        finished[index] = all(file.exists() and file.stat().st_size for file in sink.files(index))
+    return sink
+
+
+def _joined(old: Any, new: str) -> str:
+    """What a store says about the place where it was made, when it was made in more than one."""
+    return new if old is None or new in str(old).split(", then ") else f"{old}, then {new}"
+
+
+@contextlib.contextmanager
+def damage(path: Any) -> Iterator[None]:
+    """Say in one sentence that reading the store at ``path`` failed: StoreError instead of what zarr raises."""
+    try:
+        yield
+    except (StoreError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise StoreError(
+            f"{path} is damaged and cannot be read ({type(error).__name__}: {reason}); "
+            "remove the damaged file, or move the store away, and run the same command again"
+        ) from error
 
 
 def finish(sink: Sink, **attributes: Any) -> "xarray.Dataset":
-    """The Dataset of a filled sink, with its provenance written down."""
+    """The Dataset of a filled sink, with its provenance and ``attributes`` written down."""
     import xarray
 
+    if sink.complete:
+        return open_surface(sink.path)
     counts = dict(zip(sink.arrays, np.asarray(sink.nonfinite[:]).sum(0).tolist(), strict=True))
     attrs = {
-        "title": f"{sink.settings['cell']} on {sink.settings['task']}: loss over {', '.join(list(sink.coordinates)[1:])} by length",
-        "format": FORMAT,
+        "title": _title(sink),
+        "format": SURFACE,
         "settings": json.dumps(sink.settings),
         **{key: sink.settings[key] for key in ("cell", "task", "dtype", "episodes", "seed")},
-        **provenance.here(),
-        **{key: value if isinstance(value, str | float) else json.dumps(value) for key, value in attributes.items()},
+        **(provenance.here() if sink.path is None else {}),
+        **{key: _plain(value) for key, value in attributes.items()},
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - sink.started, 3),
+        "resumed_blocks": len(sink.finished) - sink.fresh,  # computed by earlier runs, which ``seconds`` leaves out
         "nonfinite": counts["loss"],
         "complete": True,
     }
@@ -219,11 +374,31 @@ def finish(sink: Sink, **attributes: Any) -> "xarray.Dataset":
         coordinates = {name: (name, values, named[name]) for name, values in sink.coordinates.items()}
         return xarray.Dataset(data, coordinates, attrs)
     group = _group(sink.path, "r+")
-    if not group.attrs.get("complete"):
-        for name, attributes in named.items():
-            group[name].attrs.update(attributes)
-        group.attrs.update(attrs)
+    for name, words in named.items():
+        group[name].attrs.update(words)
+    _consolidate(sink.path).attrs.update(attrs)
     return open_surface(sink.path)
+
+
+def _consolidate(path: Path) -> Any:
+    """The group at ``path`` with the metadata of its arrays gathered in it, where `xarray.open_zarr` looks first."""
+    import zarr
+
+    with warnings.catch_warnings():  # zarr warns that this is not in the specification; readers may ignore it
+        warnings.filterwarnings("ignore", "Consolidated metadata", category=UserWarning)
+        return zarr.consolidate_metadata(path, zarr_format=3)
+
+
+def _title(sink: Sink) -> str:
+    coordinates = ", ".join(name for name in sink.coordinates if name != "length")
+    return f"{sink.settings['cell']} on {sink.settings['task']}: loss over {coordinates} by length"
+
+
+def _plain(value: Any) -> Any:
+    """A value as strict JSON allows it in an attribute: text, a finite number, or JSON in text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, str | float | int) else json.dumps(value)
 
 
 def describe(sink: Sink, nonfinite: dict[str, int]) -> dict[str, dict[str, Any]]:
@@ -237,7 +412,7 @@ def describe(sink: Sink, nonfinite: dict[str, int]) -> dict[str, dict[str, Any]]
     for name, moved in moves.items():
         words[name] = {"long_name": moved, "units": "1"}
     for name in sink.arrays:
-        parts = [part for part in _coordinates_of(name, list(moves))]
+        parts = list(_coordinates_of(name, list(moves)))
         words.setdefault(name, {"long_name": f"derivative of the mean loss along {' and '.join(parts)}", "units": "1"})
     return {
         name: attrs | ({"nonfinite": nonfinite[name]} if name in nonfinite else {})
@@ -257,14 +432,41 @@ def _coordinates_of(name: str, coordinates: list[str]) -> Iterator[str]:
         rest = rest[len(hit) + 1 :]
 
 
+def blocks_done(path: Any) -> tuple[int, int]:
+    """Blocks done and in all of the store at ``path``."""
+    group = _group(Path(path))
+    if group.attrs["format"] != SURFACE:
+        return 1, 1
+    with damage(path):
+        done = np.asarray(group["blocks/done"][:])
+    return int(np.sum(done == 1)), len(done)
+
+
 def open_surface(path: Any) -> "xarray.Dataset":
-    """The surface stored at ``path``, read lazily. Raises StoreError unless it is a complete store of ours."""
+    """The surface or result stored at ``path``, read lazily. Raises StoreError unless it is complete and ours."""
     import xarray
 
-    group = _group(Path(path))
-    if not group.attrs.get("complete"):
-        left = int(np.sum(np.asarray(group["blocks/done"][:]) == 0))
+    if not _group(Path(path)).attrs.get("complete"):
+        done, blocks = blocks_done(path)
         raise StoreError(
-            f"{path} is not complete, {left} blocks are left; run the command that began it again to finish it"
+            f"{path} is not complete, {done} of {blocks} blocks are done; "
+            "run the command that began it again to finish it"
         )
-    return xarray.open_zarr(path, consolidated=False, zarr_format=3, chunks=None)
+    with damage(path):
+        return xarray.open_zarr(path, consolidated=False, zarr_format=3, chunks=None)
+
+
+def save(dataset: "xarray.Dataset", path: Any, settings: dict[str, Any]) -> None:
+    """Store a finished result at ``path`` in one step, with its settings and where it was made in its attributes."""
+    attrs = {**dataset.attrs, **provenance.here(), "format": RESULT, "settings": json.dumps(settings), "complete": True}
+    with _appearing(Path(path)) as partial:
+        dataset.assign_attrs(attrs).to_zarr(partial, mode="w", consolidated=False, zarr_format=3)
+        _consolidate(partial)
+
+
+def find(path: Any, settings: dict[str, Any]) -> "xarray.Dataset | None":
+    """The complete result of these settings at ``path``; None if nothing is there, StoreError if something else is."""
+    if not Path(path).exists():
+        return None
+    _check_settings(Path(path), _group(Path(path)), settings)
+    return open_surface(path)
