@@ -44,15 +44,16 @@ def test_every_cell_gets_the_shapes_that_its_axes_name(name, initialise):
     ("make", "one", "eight"), [(cells.SRNN, 3, 80), (cells.HardLSTM, 12, 320), (cells.HardGRU, 9, 240)]
 )
 def test_parameter_counts_are_those_keras_prints(make, one, eight):
-    def count(units, inputs):
-        return RNN(cell=keras2(make(), KEY, units, inputs), readout=readout(KEY, units, outputs=2))
+    def model(key, units=None, inputs=None):
+        return RNN(cell=keras2(make(), key, units, inputs), readout=readout(key, units, outputs=2))
 
-    assert [numbers(part) for part in (count(None, None).cell, count(None, None).readout)] == [one, 4]
-    assert [numbers(part) for part in (count(8, 1).cell, count(8, 1).readout)] == [eight, 18]
+    for counts, sizes in (((one, 4), ()), ((eight, 18), (8, 1))):
+        shapes = jax.eval_shape(lambda key, sizes=sizes: model(key, *sizes), KEY)
+        assert tuple(numbers(part) for part in (shapes.cell, shapes.readout)) == counts
 
 
 @pytest.mark.parametrize("initialise", [keras2, keras3])
-@pytest.mark.parametrize("make", [cells.SRNN, cells.LSTM, cells.GRU])
+@pytest.mark.parametrize("make", [cells.SRNN, cells.LSTM])
 def test_keras_recurrent_matrix_has_orthonormal_rows_over_all_gates(make, initialise):
     w = side_by_side(initialise(make(), KEY, 8, 2), "w")
     np.testing.assert_allclose(w @ w.T, np.eye(8), atol=32 * EPS)
@@ -98,7 +99,7 @@ def test_svd_orthogonal_is_made_of_the_singular_vectors():
         (cells.SRNN, None, None, 1.7320508),
         (cells.LSTM, None, None, 1.0954451),
         (cells.GRU, None, None, 1.2247449),
-        (cells.LSTM, 8, 2, np.sqrt(6 / (2 + 32))),
+        (cells.LSTM, 2, 3, np.sqrt(6 / (3 + 8))),
     ],
 )
 @pytest.mark.parametrize("initialise", [keras2, keras3])
@@ -244,13 +245,13 @@ def test_multipliers_without_a_formula_are_refused():
         with_multiplier(cells.FGR(), 1.0)
 
 
-@pytest.mark.parametrize("initialise", [keras2, keras3, flax, irnn, chrono(50)])
+@pytest.mark.parametrize("initialise", [keras2, keras3, flax, irnn])
 def test_mapping_over_keys_equals_one_by_one(initialise):
-    mapped = jax.vmap(lambda key: initialise(cells.LSTM(), key, 2, 3))(KEYS[:3])
-    alone = [initialise(cells.LSTM(), key, 2, 3) for key in KEYS[:3]]
+    mapped = jax.vmap(lambda key: initialise(cells.SRNN(), key, 2, 3))(KEYS[:3])
+    alone = [initialise(cells.SRNN(), key, 2, 3) for key in KEYS[:3]]
     for many, *ones in zip(jax.tree.leaves(mapped), *map(jax.tree.leaves, alone), strict=True):
         np.testing.assert_allclose(many, np.stack(ones), atol=8 * EPS)
-    assert not np.allclose(mapped.u_i[0], mapped.u_i[1])
+    assert not np.allclose(mapped.u[0], mapped.u[1])
 
 
 @pytest.mark.parametrize(("outputs", "limit"), [(None, np.sqrt(3)), (2, np.sqrt(2))])
