@@ -235,10 +235,11 @@ def _build(
 ) -> None:
     """An empty store at ``path``."""
     import zarr
+    from zarr.codecs import BloscCodec, Crc32cCodec
 
     shape = tuple(len(v) for v in coordinates.values())
     counts = math.prod(_counts(shape[1:], block))
-    codecs = [zarr.codecs.BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), zarr.codecs.Crc32cCodec()]
+    codecs = [BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec()]
     with _appearing(path) as partial:
         group = zarr.create_group(partial, zarr_format=3)
         group.attrs.update({"format": SURFACE, "settings": json.dumps(settings), "complete": False})
@@ -322,7 +323,7 @@ def _resume(
         here = provenance.here()
         group.attrs.update({key: _joined(group.attrs.get(key), value) for key, value in here.items()})
     sink = Sink(path, coordinates, arrays, done, nonfinite, block, settings, finished, complete)
-    for index in np.flatnonzero(finished):
+    for index in np.flatnonzero(finished).tolist():
         finished[index] = all(file.exists() and file.stat().st_size for file in sink.files(index))
     return sink
 
@@ -337,14 +338,24 @@ def damage(path: Any) -> Iterator[None]:
     """Say in one sentence that reading the store at ``path`` failed: StoreError instead of what zarr raises."""
     try:
         yield
-    except (StoreError, KeyboardInterrupt):
-        raise
     except Exception as error:
+        if isinstance(error, StoreError) or (isinstance(error, OSError) and error.errno) or not _from_zarr(error):
+            raise
         reason = " ".join(str(error).split())[:200]
         raise StoreError(
             f"{path} is damaged and cannot be read ({type(error).__name__}: {reason}); "
             "remove the damaged file, or move the store away, and run the same command again"
         ) from error
+
+
+def _from_zarr(error: BaseException) -> bool:
+    """Whether an error came from reading: the call went through zarr."""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] in ("zarr", "numcodecs"):
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def finish(sink: Sink, **attributes: Any) -> "xarray.Dataset":
@@ -430,6 +441,11 @@ def _coordinates_of(name: str, coordinates: list[str]) -> Iterator[str]:
             return
         yield hit
         rest = rest[len(hit) + 1 :]
+
+
+def attributes(path: Any) -> dict[str, Any]:
+    """What the store at ``path`` says about itself, complete or not. Raises StoreError unless it is ours."""
+    return dict(_group(Path(path)).attrs)
 
 
 def blocks_done(path: Any) -> tuple[int, int]:

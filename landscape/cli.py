@@ -1,0 +1,290 @@
+"""The command line: verbs that parse, call and print. What is computed, drawn and said lives elsewhere."""
+
+import functools
+import importlib.metadata
+import inspect
+import math
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from tyro.conf import Positional, UseAppendAction, arg
+
+from landscape import names
+
+Many = UseAppendAction[tuple[str, ...]]
+Path_ = Annotated[Positional[str], arg(metavar="PATH", help="a store that `landscape surface` or `run` wrote")]
+
+
+def surface(
+    cell: Annotated[Positional[str], arg(metavar="CELL", help="a cell by name, or file.py:MyCell")],
+    task: Annotated[Positional[str], arg(metavar="TASK", help="a task by name, or file.py:mytask")],
+    axes: Annotated[
+        Positional[tuple[str, ...]], arg(metavar="NAME=FROM:TO:COUNT", help="parameters to vary, both ends included")
+    ],
+    /,
+    lengths: Annotated[str, arg(metavar="LENGTHS", help="1:200, or 10:100:10, or 10,50,100")] = "1:100",
+    order: Annotated[Literal[0, 1, 2], arg(help="0: loss; 1: and gradient; 2: and Hessian")] = 1,
+    out: Annotated[str, arg(metavar="PATH", help="the store to write; if empty, CELL-TASK.zarr")] = "",
+    seed: Annotated[int, arg(help="seed of the noise in the episodes")] = 0,
+    episodes: Annotated[int, arg(help="episodes to average; 0: 32 if the task has classes, else 1")] = 0,
+    dtype: Annotated[Literal["float32", "float64"], arg(help="precision of the computation")] = "float32",
+    set: Annotated[Many, arg(metavar="NAME=VALUE", help="hold a parameter of the cell at a value")] = (),
+    task_option: Annotated[Many, arg(metavar="NAME=VALUE", help="set an option of the task, such as noise")] = (),
+    tie: Annotated[Many, arg(metavar="NAME=A,B", help="one coordinate that moves several parameters")] = (),
+    yes: Annotated[bool, arg(help="go on, however long it takes and however much it writes")] = False,
+) -> None:
+    """Compute the loss of a cell on a task over a plane of parameters, at every length, with exact derivatives.
+
+    The result is a zarr store that `xarray.open_zarr` reads. Stop it when you like: the same command goes on where it
+    stopped. A store of other settings is never overwritten. `landscape list` shows the cells and their parameters.
+
+    examples:
+      landscape surface SRNN latch w=-3:3:201 b=-2:2:201 --lengths 1:200 --out cliffs.zarr
+      landscape surface LSTM latch b_i=-4:4:129 b_f=-4:4:129 --lengths 10,50,100 --set w_g=2
+      landscape surface LSTM relay gates=-4:4:129 w_g=0:4:129 --tie gates=b_i,b_f --task-option noise=.2
+      landscape surface Pascanu pascanu w=0:8:201 b=-4:0:201 --lengths 50 --order 2 --dtype float64
+      landscape surface mine.py:MyCell mine.py:mytask w=-1:1:101 b=-1:1:101
+    """
+    ranges = {name: names.axis(name, text) for name, text in names.pairs(axes, "NAME=FROM:TO:COUNT").items()}
+    if not ranges:
+        raise ValueError("there is nothing to vary; give parameters and their ranges, such as w=-3:3:201 b=-2:2:201")
+    parts = names.lengths(lengths)
+    held, options = names.numbers(set, "--set NAME=VALUE"), names.numbers(task_option, "--task-option NAME=VALUE")
+    ties = {name: text.split(",") for name, text in names.pairs(tie, "--tie NAME=A,B").items()}
+    if episodes < 0:
+        raise ValueError(f"--episodes must not be negative, given {episodes}")
+
+    import numpy as np
+
+    from landscape import devices, planes, progress, report, surfaces
+
+    model, made = names.cell(cell, held), names.task(task, options)
+    path = Path(out or f"{cell.rpartition(':')[2]}-{task.rpartition(':')[2]}.zarr")
+    episodes = episodes or surfaces.default_episodes(made)
+    count, width = sum(map(len, parts)), np.dtype(dtype).itemsize
+    points = math.prod(axis.count for axis in ranges.values())
+    stored = points * count * len(surfaces.names(tuple(ranges), order)) * width
+    inputs = parts[-1][-1] * episodes * width * (1 if made.nested else count)
+    grid = f"{' x '.join(str(axis.count) for axis in ranges.values())} points at {count} lengths"
+    if not yes:
+        progress.check_size(grid, stored, inputs, path)
+    plane = planes.plane(model, ties, **{name: np.linspace(*axis) for name, axis in ranges.items()})
+    every = [length for part in parts for length in part]
+    settings: dict[str, Any] = {"order": order, "episodes": episodes, "seed": seed, "dtype": dtype}
+    say(f"{grid}: up to {progress.size(stored)}, into {path}")
+    with progress.kept(path), progress.bar(say) as bar:
+        watch = progress.watch(bar, say, devices.threads(), yes)
+        surfaces.surface(plane, made, every, out=path, progress=watch, **settings)
+    say(f"{report.summary(path)}\nDraw it:  landscape plot {path}")
+
+
+def plot(
+    path: Path_,
+    /,
+    kind: Annotated[
+        Literal["formation", "gradient", "surface3d", "profile", "animation", "interactive"],
+        arg(help="loss, or gradient, side by side at several lengths; one surface; lines; a film; an HTML page"),
+    ] = "formation",
+    lengths: Annotated[str, arg(metavar="LENGTHS", help="as for `surface`; if empty, a selection")] = "",
+    at: Annotated[Many, arg(metavar="NAME=VALUE", help="cut a surface of several coordinates here")] = (),
+    along: Annotated[str, arg(metavar="NAME", help="the coordinate of a profile; if empty, the first")] = "",
+    out: Annotated[str, arg(metavar="FILE", help="the file to write; its ending chooses the format")] = "",
+) -> None:
+    """Draw a stored surface.
+
+    Without --out the file stands beside the store. Figures: .png, .pdf or .svg; films: .gif or .webp; pages: .html.
+
+    examples:
+      landscape plot cliffs.zarr
+      landscape plot cliffs.zarr --kind surface3d --lengths 50 --out wall.pdf
+      landscape plot cliffs.zarr --kind gradient --lengths 10,50,100,200
+      landscape plot cliffs.zarr --kind animation --out cliffs.webp
+      landscape plot cliffs.zarr --kind interactive --out cliffs.html
+      landscape plot cliffs.zarr --kind profile --along w --at b=0
+    """
+    where = names.numbers(at, "--at NAME=VALUE")
+    chosen = [length for part in names.lengths(lengths) for length in part] if lengths else None
+
+    from landscape import plots, store
+
+    ds = store.open_surface(path)
+    ending = {"animation": ".gif", "interactive": ".html"}.get(kind, ".png")
+    file = Path(out) if out else Path(path).with_name(f"{Path(path).stem}-{kind}{ending}")
+    with store.damage(path):
+        if kind == "animation":
+            plots.animation(ds, file, lengths=chosen, **where)
+        elif kind == "interactive":
+            plots.interactive(ds, file, chosen, **where)
+        else:
+            draw = {"profile": functools.partial(plots.profile, coordinate=along or str(ds["loss"].dims[1]), at=where)}
+            figure = draw.get(kind, functools.partial(getattr(plots, kind), **where))(ds, lengths=chosen)
+            plots.save(figure, file)
+    say(f"{kind} of {ds.attrs['title']}: {file}")
+
+
+def show(path: Path_, /) -> None:
+    """Say in words what a store holds: settings, ranges, inf and NaN, the origin by two routes, where it was made.
+
+    Every value is read, and a damaged file is found.
+
+    examples:
+      landscape show cliffs.zarr
+    """
+    from landscape import report
+
+    say(report.show(path))
+
+
+def run(*words: str) -> None:
+    """Run an experiment: a file in the folder experiments/, or any file.py with a function run(**settings).
+
+    Its settings are the keywords of that function, with their defaults.
+
+    examples:
+      landscape list                                   the experiments of this folder, among other things
+      landscape run cliff_formation --help             what it asks, what it expects, its settings
+      landscape run cliff_formation --points=41 --lengths 10 50
+      landscape run ideas/mine.py --seed=3
+    """
+    if not words or words[0] in ("-h", "--help"):
+        say(f"usage: landscape run EXPERIMENT [--SETTING VALUE ...]\n\n{inspect.getdoc(run)}")
+        return
+    name, *rest = words
+    module = names.experiment(name)
+    known = inspect.signature(module.run).parameters
+    for word in rest:
+        option = word.partition("=")[0].removeprefix("--").replace("-", "_")
+        if word.startswith("--") and option not in (*known, "help", *(f"no_{key}" for key in known)):
+            raise names.unknown("setting", option, known, f" of {name}")
+    bound = functools.wraps(module.run)(lambda **settings: settings)
+    about = "\n\n".join(text for text in (inspect.getdoc(module), inspect.getdoc(module.run)) if text)
+    settings = parse(bound, f"landscape run {name}", about, rest)
+
+    import xarray
+
+    from landscape import store
+
+    path = Path("results", f"{Path(name).stem}.zarr")
+    if "out" not in known and store.find(path, settings) is not None:
+        say(f"{path} holds this already; remove it to run again")
+        return
+    result = module.run(**settings)
+    if "out" not in known and isinstance(result, xarray.Dataset):
+        store.save(result, path, settings)
+        say(f"{path}: {dict(result.sizes)}, {', '.join(map(str, result.data_vars))}")
+    if hasattr(module, "sentence"):
+        say(module.sentence(result))
+
+
+def list_() -> None:
+    """List the cells with their equations and parameters, the tasks, and the experiments of this folder.
+
+    examples:
+      landscape list
+      landscape list | grep -A 1 LSTM
+    """
+    from landscape import report
+
+    say(report.known())
+
+
+def verify() -> None:
+    """Recompute known answers on this machine's backend; print quantity, expected, got, digits.
+
+    Exits with 1 if one of them is missed.
+
+    examples:
+      landscape verify
+    """
+    from landscape import verify as checks
+
+    if not checks.report():
+        raise SystemExit(1)
+
+
+VERBS: dict[str, Callable[..., None]] = {
+    "surface": surface,
+    "plot": plot,
+    "show": show,
+    "run": run,
+    "list": list_,
+    "verify": verify,
+}
+
+
+def manual() -> str:
+    """What the whole command says about itself."""
+    lines = [f"  {name:<10}{(inspect.getdoc(verb) or '').splitlines()[0]}" for name, verb in VERBS.items()]
+    return "\n".join(
+        [
+            "usage: landscape VERB ...",
+            "",
+            "Loss landscapes of recurrent cells: exact surfaces at every sequence length.",
+            "",
+            *lines,
+            "",
+            "examples:",
+            "  landscape surface SRNN latch w=-3:3:201 b=-2:2:201 --lengths 1:200 --out cliffs.zarr",
+            "  landscape plot cliffs.zarr",
+            "  landscape show cliffs.zarr",
+            "",
+            "`landscape VERB --help` tells the rest. `landscape --version` prints the version.",
+        ]
+    )
+
+
+def parse(function: Callable, prog: str, about: str, words: Sequence[str]) -> Any:
+    """``function`` called with what ``words`` say. Exits with 2 and an explanation if they make no sense."""
+    return tyro.cli(function, prog=prog, description=about, args=words, config=(tyro.conf.FlagCreatePairsOff,))
+
+
+def say(text: str) -> None:
+    """Print a line that is seen at once."""
+    print(text, flush=True)
+
+
+def dispatch(words: Sequence[str]) -> None:
+    """Call the verb that ``words`` begin with."""
+    if not words or words[0] in ("-h", "--help", "help"):
+        return say(manual())
+    if words[0] == "--version":
+        return say(f"landscape {importlib.metadata.version('rnn-landscape')}")
+    if words[0] not in VERBS:
+        raise names.unknown("verb", words[0], VERBS)
+    verb, rest = VERBS[words[0]], words[1:]
+    if verb is run:
+        return run(*rest)
+    return parse(verb, f"landscape {words[0]}", inspect.getdoc(verb) or "", rest)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code: 0, 1 for a missed answer, 2 for what cannot be done, 130 for Ctrl-C."""
+    try:
+        dispatch(sys.argv[1:] if words is None else list(words))
+    except SystemExit as left:
+        return int(left.code or 0)
+    except KeyboardInterrupt as stop:
+        print(stop or "stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if not expected(error):
+            raise
+        print(f"landscape: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def expected(error: Exception) -> bool:
+    """Whether an error is an answer to the user: raised by this package, or by the system. Others are bugs."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    home = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
+    return isinstance(error, OSError | MemoryError) or home.partition(".")[0] == "landscape"

@@ -1,0 +1,242 @@
+"""What text means: cells, tasks, experiments, axes and lengths as written on a command line or in a file.
+
+Names resolve by attribute lookup, or as ``path.py:Name`` in a file of the user's own; there is nothing to register.
+"""
+
+import ast
+import dataclasses
+import difflib
+import importlib.util
+import inspect
+import re
+import sys
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any, NamedTuple
+
+
+def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> ValueError:
+    """The answer to a name that does not exist: the nearest one, and the list."""
+    known = list(known)
+    lower = {k.lower(): k for k in known}
+    near = difflib.get_close_matches(name.lower(), lower, n=1)
+    hint = f" (did you mean {lower[near[0]]}?)" if near else ""
+    return ValueError(f"there is no {kind} {name!r}{hint}{where}; known: {', '.join(known) or 'none'}")
+
+
+def module(path: str) -> ModuleType:
+    """The module that a Python file defines. Raises ValueError in one sentence if it cannot be imported."""
+    file = Path(path)
+    if not file.is_file():
+        raise ValueError(f"there is no file {path}; give the path of a Python file")
+    name = "_".join(("file", *re.findall(r"\w+", str(file.resolve().with_suffix("")))))
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path} is not a Python file; its name must end in .py")
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[name] = made
+    try:
+        spec.loader.exec_module(made)
+    except Exception as error:
+        del sys.modules[name]
+        raise ValueError(f"{path} cannot be imported{_at(error, file)}: {type(error).__name__}: {error}") from error
+    return made
+
+
+def _at(error: BaseException, file: Path) -> str:
+    """The line of ``file`` that an error comes from, if one does."""
+    if isinstance(error, SyntaxError):
+        return f", line {error.lineno}"
+    lines, trace = [], error.__traceback__
+    while trace is not None:
+        if Path(trace.tb_frame.f_code.co_filename) == file:
+            lines.append(trace.tb_lineno)
+        trace = trace.tb_next
+    return f", line {lines[-1]}" if lines else ""
+
+
+def _found(kind: str, text: str, ours: Callable[..., dict[str, Callable]]) -> Callable:
+    """The function or class that ``NAME`` or ``path.py:Name`` means; ``ours(module)`` lists those of a module."""
+    path, colon, name = text.rpartition(":")
+    if not colon:
+        if text not in ours():
+            raise unknown(
+                kind, text, ours(), f"; one of your own is file.py:{'MyCell' if kind == 'cell' else 'mytask'}"
+            )
+        return ours()[text]
+    made = module(path)
+    found = getattr(made, name, None)
+    if found is None:
+        raise unknown(kind, name, ours(made), f" in {path}")
+    if not callable(found):
+        raise ValueError(f"{name} in {path} is a {type(found).__name__}, not a {kind} or a function that makes one")
+    return found
+
+
+def _made(kind: str, text: str, make: Callable, options: Mapping[str, float]) -> Any:
+    """``make(**options)``, its mistakes told by the name they were made with; whole numbers stay whole."""
+    known = options_of(make)
+    for name in options:
+        if name not in known:
+            raise unknown("parameter" if kind == "cell" else "option", name, known, f" of {kind} {text}")
+    whole = {name for name, default in known.items() if type(default) is int}
+    if broken := [name for name in whole if options.get(name, 0) % 1]:
+        raise ValueError(f"{broken[0]} of {kind} {text} must be a whole number, given {options[broken[0]]:g}")
+    try:
+        return make(**{name: int(value) if name in whole else value for name, value in options.items()})
+    except TypeError as error:
+        raise ValueError(f"{kind} {text} cannot be made: {error}; give each of its parameters a default") from error
+
+
+def options_of(make: Callable) -> dict[str, Any]:
+    """What a cell or task can be made with, and the defaults: parameters of a cell, keywords of a function."""
+    from landscape.tree import params
+
+    if inspect.isclass(make):
+        if not dataclasses.is_dataclass(make):
+            raise ValueError(f"{make.__name__} is not a pytree of parameters; write @pytree above its class")
+        return {name: field.default for name, field in params(make).items()}
+    signature = inspect.signature(make).parameters
+    named = {name: p.default for name, p in signature.items() if p.kind is not p.VAR_KEYWORD}
+    if len(named) < len(signature):  # **values: whatever the cell that it makes has
+        made = make()
+        named |= {name: getattr(made, name) for name in params(made)}
+    return named
+
+
+def cell(text: str, held: Mapping[str, float] = MappingProxyType({})) -> Any:
+    """The one-unit cell of that name, ``SRNN`` or ``file.py:MyCell``, with parameters ``held`` at other values."""
+    from landscape import cells
+
+    value = _made("cell", text, _found("cell", text, cells.known), held)
+    if not isinstance(value, cells.Cell):
+        raise ValueError(
+            f"{text} makes a {type(value).__name__}, not a landscape.cells.Cell; derive its class from that"
+        )
+    return value
+
+
+def tasks(place: ModuleType | None = None) -> dict[str, Callable]:
+    """Every task defined in a module, `landscape.tasks` unless given: public functions annotated to return a Task."""
+    from landscape import tasks as ours
+
+    place = place or ours
+    return {
+        name: value
+        for name, value in vars(place).items()
+        if not name.startswith("_")
+        and inspect.isfunction(inspect.unwrap(value))
+        and inspect.unwrap(value).__module__ == place.__name__
+        and typing.get_type_hints(inspect.unwrap(value)).get("return") is ours.Task
+    }
+
+
+def task(text: str, options: Mapping[str, float] = MappingProxyType({})) -> Any:
+    """The task of that name, ``latch`` or ``file.py:mytask``, made with ``options`` such as noise."""
+    from landscape.tasks import Task
+
+    value = _made("task", text, _found("task", text, tasks), options)
+    if not isinstance(value, Task):
+        raise ValueError(f"{text} makes a {type(value).__name__}, not a landscape.tasks.Task")
+    return value
+
+
+def number(text: str, what: str) -> float:
+    """A finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"{what} must be a number, given {text!r}") from None
+    if not abs(value) < float("inf"):
+        raise ValueError(f"{what} must be finite, given {text!r}")
+    return value
+
+
+def pairs(texts: Iterable[str], form: str) -> dict[str, str]:
+    """``NAME=VALUE`` texts as a dict; no name twice."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name or not value:
+            raise ValueError(f"{text!r} is not of the form {form}")
+        if name in found:
+            raise ValueError(f"{name} is given twice: {found[name]} and {value}")
+        found[name] = value
+    return found
+
+
+def numbers(texts: Iterable[str], form: str) -> dict[str, float]:
+    """``NAME=NUMBER`` texts as a dict."""
+    return {name: number(value, name) for name, value in pairs(texts, form).items()}
+
+
+class Axis(NamedTuple):
+    """``count`` equally spaced values from ``low`` to ``high``, both included; not yet an array."""
+
+    low: float
+    high: float
+    count: int  # type: ignore[assignment] # tuples have a method of that name
+
+
+def axis(name: str, text: str) -> Axis:
+    """``-3:3:201``: from, to, number of values."""
+    parts = text.split(":")
+    if len(parts) != 3:
+        raise ValueError(f"{name}={text} is not a range; write {name}=FROM:TO:COUNT, such as {name}=-3:3:201")
+    low, high = number(parts[0], f"the start of {name}"), number(parts[1], f"the end of {name}")
+    if not parts[2].isdecimal():
+        raise ValueError(f"the number of values of {name} must be a whole number, given {parts[2]!r}")
+    count = int(parts[2])
+    if low > high:
+        raise ValueError(f"{name} runs backwards, from {low:g} down to {high:g}; write {name}={high:g}:{low:g}:{count}")
+    if low == high or count < 2:
+        amount = "no" if count == 0 else "one"
+        raise ValueError(f"{name}={text} has {amount} point; a coordinate needs a range and at least 2 values")
+    return Axis(low, high, count)
+
+
+def lengths(text: str) -> list[range]:
+    """``1:200``, ``10:100:10`` (both ends included), ``50``, or several with commas between them: increasing ranges."""
+    found: list[range] = []
+    for part in text.replace(" ", "").split(","):
+        if not re.fullmatch(r"\d+(:\d+){0,2}", part):
+            raise ValueError(
+                "lengths must be whole numbers such as 1:200 (every length), 10:100:10 (every tenth) or 10,50,100; "
+                f"given {text!r}"
+            )
+        numbers = [int(n) for n in part.split(":")]
+        first, last, step = [*numbers, numbers[0], 1] if len(numbers) == 1 else [*numbers, 1][:3]
+        if first < 1:
+            raise ValueError(f"lengths start at 1, the loss after one step; given {text!r}")
+        if step < 1 or last < first:
+            raise ValueError(f"there are no lengths in {part}; write FIRST:LAST or FIRST:LAST:STEP, FIRST up to LAST")
+        if found and found[-1][-1] >= first:
+            raise ValueError(f"lengths must increase, given {found[-1][-1]} before {first} in {text!r}")
+        found.append(range(first, last + 1, step))
+    return found
+
+
+def experiments(folder: Path = Path("experiments")) -> dict[str, str]:
+    """Experiments in the current folder and the first line of what each says about itself, without running any."""
+    return {file.stem: _headline(file) for file in sorted(folder.glob("[!_]*.py"))}
+
+
+def _headline(file: Path) -> str:
+    try:
+        return (ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "").split("\n")[0]
+    except (SyntaxError, UnicodeDecodeError) as error:
+        return f"cannot be read: {error}"
+
+
+def experiment(text: str) -> ModuleType:
+    """The experiment of that name in ``experiments/``, or the file of that path: a module with a function ``run``."""
+    path = text if text.endswith(".py") else f"experiments/{text}.py"
+    if not text.endswith(".py") and text not in (known := experiments()):
+        where = f" in {Path('experiments').resolve()}, and a file is given with its .py"
+        raise unknown("experiment", text, known, where)
+    made = module(path)
+    if not inspect.isfunction(getattr(made, "run", None)):
+        raise ValueError(f"{path} has no function run; an experiment is a docstring and a function run(**settings)")
+    return made

@@ -1,0 +1,140 @@
+"""Results in words: what a store holds and how far to trust it; which cells, tasks and experiments there are."""
+
+import inspect
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from landscape import names, store
+from landscape.progress import duration, size
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def show(path: Any) -> str:
+    """The store at ``path`` in words: complete or not, what it holds, where it comes from; every value is read."""
+    about = store.attributes(path)
+    settings = json.loads(about["settings"])
+    surface = about["format"] == store.SURFACE
+    rows = [*(_setup(settings) if surface else [("settings", _pairs(settings))])]
+    done, blocks = store.blocks_done(path)
+    if about["complete"]:
+        state = "complete"
+        rows += _values(store.open_surface(path), path)
+        rows += _origin(about) if surface else []
+    else:
+        state = f"not complete, {done} of {blocks} blocks are done; the command that began it resumes it"
+    rows += _made(about)
+    return "\n".join([f"{path}: {state}, {size(disk(path))}", *(f"  {what:<10}{text}" for what, text in rows)])
+
+
+def disk(path: Any) -> int:
+    """Bytes of all files of a store."""
+    return sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in values.items()) or "none"
+
+
+def _setup(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Cell, task, plane and lengths, from the settings of a surface."""
+    held = {name: value for name, value in settings["held"].items() if np.size(value) == 1}
+    yield "cell", settings["cell"]
+    yield "held", _pairs(held) + (f", and {more} arrays" if (more := len(settings["held"]) - len(held)) else "")
+    many = f"{settings['episodes']} episodes from seed {settings['seed']}"
+    yield "task", f"{settings['task']}, {many}, chance {settings['chance']:.6g}"
+    for name, axis in settings["axes"].items():
+        moves = "" if axis["moves"] == name else f" ({axis['moves']})"
+        yield "plane", f"{name}{moves} from {axis['from']:g} to {axis['to']:g}, {axis['count']} values"
+    lengths = settings["lengths"]
+    every = ", every one" if lengths == list(range(lengths[0], lengths[-1] + 1)) and len(lengths) > 1 else ""
+    words = ", ".join(map(str, lengths)) if len(lengths) < 9 else f"{len(lengths)} from {lengths[0]} to {lengths[-1]}"
+    yield "lengths", words + every
+
+
+def _values(ds: "xarray.Dataset", path: Any) -> Iterator[tuple[str, str]]:
+    """Range and non-finite count of every variable, read part by part, beside the count that the writer recorded."""
+    for name, variable in ds.data_vars.items():
+        if variable.dtype.kind not in "fiu":
+            yield str(name), f"{variable.dtype} {dict(variable.sizes)}"
+            continue
+        low, high, lost = np.inf, -np.inf, 0
+        for part in _parts(variable):
+            with store.damage(path):
+                values = part.values
+            fine = values[np.isfinite(values)]
+            lost += values.size - fine.size
+            if fine.size:
+                low, high = min(low, fine.min()), max(high, fine.max())
+        said = variable.attrs.get("nonfinite", lost)
+        wrong = "" if said == lost else f"; DAMAGED: {said:,} were written, so data are missing"
+        span = f"{low:.6g} to {high:.6g}" if low <= high else "no finite value"
+        yield str(name), f"{span}, {lost:,} of {variable.size:,} inf or NaN{wrong}"
+
+
+def _parts(variable: "xarray.DataArray") -> Iterator["xarray.DataArray"]:
+    """A variable in slices along its second dimension (the first coordinate) that hold whole chunks."""
+    if variable.ndim < 2:
+        yield variable
+        return
+    dim = variable.dims[1]
+    step = variable.encoding.get("chunks", variable.shape)[1]
+    for start in range(0, variable.sizes[dim], step):
+        yield variable.isel({dim: slice(start, start + step)})
+
+
+def _origin(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The loss of the model that the plane was made from, by two routes."""
+    if "origin_loss" not in about:
+        yield "origin", about["origin"]
+        return
+    where = _pairs(json.loads(about["origin"]))
+    ours, other = float(about["origin_loss"]), float(about["origin_loss_by_another_route"])
+    yield "origin", f"loss {ours:.8g} at {where}; {other:.8g} by another route, difference {abs(ours - other):.1e}"
+
+
+def _made(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """When, where and with what a result was made."""
+    if "seconds" in about:
+        resumed = f", beside {about['resumed_blocks']} blocks of earlier runs" if about.get("resumed_blocks") else ""
+        yield "made", f"{about['created']} in {duration(float(about['seconds']))}{resumed}"
+    yield "device", about["device"]
+    versions = {key.removeprefix("version_"): text for key, text in about.items() if key.startswith("version_")}
+    yield "versions", ", ".join(f"{name} {text}" for name, text in versions.items()) + f"; git {about['git_commit']}"
+
+
+def summary(path: Any) -> str:
+    """What a finished surface holds, in two sentences."""
+    about = store.attributes(path)
+    settings = json.loads(about["settings"])
+    points = int(np.prod([axis["count"] for axis in settings["axes"].values()])) * len(settings["lengths"])
+    lost = f"{about['nonfinite']:,} of {points:,}" if about["nonfinite"] else f"none of {points:,}"
+    over = f"{len(settings['lengths'])} lengths over {', '.join(settings['axes'])}"
+    words = f"{settings['cell']} on {settings['task']}, {over}"
+    return f"{path}: {words}; {size(disk(path))} in {duration(about['seconds'])}. Losses that are inf or NaN: {lost}."
+
+
+def known() -> str:
+    """Cells with their equations and parameters, tasks with their options, and the experiments of this folder."""
+    from landscape import cells
+
+    parts = ["Cells (the parameters at which one unit starts):"]
+    parts += [_entry(name, make, names.options_of(make)) for name, make in cells.known().items()]
+    parts += ["", "Tasks (their options):"]
+    parts += [_entry(name, make, names.options_of(make)) for name, make in names.tasks().items()]
+    found = names.experiments()
+    parts += ["", f"Experiments in {Path('experiments').resolve()}:" if found else "No experiments in this folder."]
+    parts += [f"  {name:<16}{line}" for name, line in found.items()]
+    return "\n".join(parts)
+
+
+def _entry(name: str, make: Callable, options: dict[str, Any]) -> str:
+    """A name, the first paragraph of its docstring, and what it can be made with; absent parameters left out."""
+    text = " ".join((inspect.getdoc(make) or "").split("\n\n")[0].split()).replace("``", "")
+    given = ", ".join(f"{key}={value:g}" for key, value in options.items() if value is not None)
+    return f"  {name:<16}{text}\n{'':18}{given or 'no options'}"
