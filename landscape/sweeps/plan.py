@@ -1,0 +1,219 @@
+"""What a sweep is: settings by settings, checked against the function they are for before anything runs."""
+
+import dataclasses
+import inspect
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from landscape import names
+from landscape.sweeps import settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """The points of a sweep in chunks. ``axes``: dimension -> setting -> labels; ``chunk``: points along each."""
+
+    axes: dict[str, dict[str, list]]
+    chunk: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Points along each dimension."""
+        return tuple(len(next(iter(moved.values()))) for moved in self.axes.values())
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Chunks along each dimension."""
+        return tuple(-(-n // c) for n, c in zip(self.shape, self.chunk, strict=True))
+
+    @property
+    def points(self) -> int:
+        """Points in all."""
+        return math.prod(self.shape)
+
+    @property
+    def chunks(self) -> int:
+        """Chunks in all."""
+        return math.prod(self.counts)
+
+    def region(self, index: int) -> tuple[slice, ...]:
+        """The part of the grid that chunk ``index`` covers."""
+        where = np.unravel_index(index, self.counts)
+        return tuple(
+            slice(int(i) * c, min(n, (int(i) + 1) * c)) for i, c, n in zip(where, self.chunk, self.shape, strict=True)
+        )
+
+    def within(self, index: int) -> list[tuple[int, ...]]:
+        """The points of a chunk, as indices along each dimension, the last fastest."""
+        return list(itertools.product(*(range(part.start, part.stop) for part in self.region(index))))
+
+    def settings(self, point: Sequence[int]) -> dict[str, Any]:
+        """Labels of the settings at a point."""
+        return {
+            name: labels[i]
+            for moved, i in zip(self.axes.values(), point, strict=True)
+            for name, labels in moved.items()
+        }
+
+    def words(self, index: int) -> str:
+        """A chunk in words: ``cell=LSTM, rate=0.1``, with the first and the last point if there are several."""
+        inside = self.within(index)
+        say = lambda point: ", ".join(f"{name}={value}" for name, value in self.settings(point).items())  # noqa: E731
+        return say(inside[0]) if len(inside) == 1 else f"{say(inside[0])} to {say(inside[-1])}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A sweep that has passed every check: ``run(**fixed, **point)`` for every point of ``grid``.
+
+    ``run`` is a function or ``/path/file.py:name``; ``values`` holds what ``grid`` labels, before names are looked up.
+    """
+
+    run: Callable | str
+    grid: Grid
+    values: dict[str, dict[str, list]]
+    fixed: dict[str, Any]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the results are a function of, in plain JSON values."""
+        run = settings.function(self.run)
+        return {
+            "run": Path(self.run).name if isinstance(self.run, str) else f"{run.__module__}:{settings.label(run)}",
+            "source": settings.source(run),
+            "axes": self.grid.axes,
+            "fixed": settings.label(self.fixed),
+            "chunk": dict(zip(self.grid.axes, self.grid.chunk, strict=True)),
+        }
+
+    def point(self, point: Sequence[int]) -> dict[str, Any]:
+        """Settings that move, at a point."""
+        return {
+            name: values[i]
+            for moved, i in zip(self.values.values(), point, strict=True)
+            for name, values in moved.items()
+        }
+
+    def programs(self) -> tuple[int, int]:
+        """How many programs are compiled, from and to: one for each combination of settings that are no numbers, and
+        more if whole numbers shape the program too. Numbers with a fraction are taken to be traced."""
+        labels = [moved.values() for moved in self.grid.axes.values()]
+        whole = lambda v: isinstance(v, int) and not isinstance(v, bool)  # noqa: E731
+        distinct = lambda skip: math.prod(  # noqa: E731
+            len({tuple(str(v) for v in at if not skip(v)) for at in zip(*moved, strict=True)}) for moved in labels
+        )
+        return distinct(lambda v: whole(v) or isinstance(v, float)), distinct(lambda v: isinstance(v, float))
+
+    def __str__(self) -> str:
+        sizes = " x ".join(f"{name} ({n})" for name, n in zip(self.grid.axes, self.grid.shape, strict=True))
+        least, most = self.programs()
+        more = f", up to {most} if whole numbers shape them" if most > least else ""
+        plural = lambda n, word: f"{n:,} {word}{'' if n == 1 else 's'}"  # noqa: E731
+        return (
+            f"{self.settings['run']}: {sizes} = {plural(self.grid.points, 'point')} in "
+            f"{plural(self.grid.chunks, 'chunk')}; about {plural(least, 'program')} to compile{more}"
+        )
+
+
+def plan(
+    run: Callable | str,
+    axes: Mapping[str, Any],
+    fixed: Mapping[str, Any] | None = None,
+    *,
+    chunk: Mapping[str, int] | None = None,
+    base: Path | str = ".",
+) -> Plan:
+    """A sweep of ``run(**settings) -> xarray.Dataset`` over every combination of ``axes``, ``fixed`` settings beside.
+
+    ``axes`` maps a setting to its values, or the name of a new dimension to settings that move together (zipped):
+    ``{"rate": [.1, .2], "start": {"w": [0., 1.], "b": [2., 3.]}}`` has dims ("rate", "start"). ``chunk`` maps a
+    dimension to the number of points along it that one job computes, 1 unless given. ``run`` may be text, see
+    `settings.absolute`; values may be text where a function, class or instance is wanted, see `settings.fit`.
+    Raises ValueError or TypeError, with the path of the setting, for anything that would fail later for certain.
+    """
+    run = settings.absolute(run, Path(base)) if isinstance(run, str) else run
+    moves = {name: dict(v) if isinstance(v, Mapping) else {name: v} for name, v in axes.items()}
+    fixed = dict(fixed or {})
+    _check_names(settings.function(run), moves, fixed)
+    hints = settings.hints(settings.function(run))
+    for name, value in fixed.items():
+        settings.fit(value, hints.get(name, Any), f"fixed.{name}")
+    labels = {
+        dim: {name: _labels(values, hints.get(name, Any), _path(dim, name)) for name, values in moved.items()}
+        for dim, moved in moves.items()
+    }
+    for dim, moved in labels.items():
+        _check_axis(dim, moved)
+    values = {dim: {name: list(v) for name, v in moved.items()} for dim, moved in moves.items()}
+    return Plan(run, Grid(labels, _chunk(chunk or {}, labels)), values, fixed)
+
+
+def _path(dim: str, name: str) -> str:
+    return f"axes.{dim}" if dim == name else f"axes.{dim}.{name}"
+
+
+def _check_names(run: Callable, moves: dict[str, dict], fixed: dict[str, Any]) -> None:
+    """Every setting exists, is given once, and none is missing."""
+    parameters = inspect.signature(run).parameters.values()
+    known = settings.hints(run)
+    given = [(_path(dim, name), name) for dim, moved in moves.items() for name in moved]
+    given += [(f"fixed.{name}", name) for name in fixed]
+    if not moves or any(not moved for moved in moves.values()):
+        raise ValueError("axes is empty; give at least one setting with its values")
+    for where, name in given:
+        if name not in known and not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            raise names.unknown("setting", name, known, f" (at {where})")
+    for name, places in itertools.groupby(sorted(given, key=lambda at: at[1]), lambda at: at[1]):
+        at = [place for place, _ in places]
+        if len(at) > 1:
+            raise ValueError(f"setting {name} is given twice: at {' and '.join(at)}")
+    missing = {p.name for p in parameters if p.name in known and p.default is p.empty} - {name for _, name in given}
+    if missing:
+        raise ValueError(f"{', '.join(sorted(missing))} must be given, in axes or in fixed: run has no default for it")
+    for dim in set(moves) & {name for _, name in given}:
+        if dim not in moves[dim]:
+            raise ValueError(
+                f"axes.{dim} is the name of a setting that does not move along it; give the axis another name"
+            )
+
+
+def _labels(values: Any, hint: Any, where: str) -> list:
+    """Labels of the values of one setting, each checked."""
+    if isinstance(values, str | Mapping) or not hasattr(values, "__iter__"):
+        raise TypeError(f"{where} must be a list of values, given {values!r}")
+    fitted = [(v, settings.fit(v, hint, f"{where}[{i}]")) for i, v in enumerate(values)]
+    return [given if isinstance(given, str) else settings.label(made) for given, made in fitted]
+
+
+def _check_axis(dim: str, moved: dict[str, list]) -> None:
+    """Zipped settings have as many values each, at least one, and no point comes twice."""
+    counts = {name: len(labels) for name, labels in moved.items()}
+    if not all(counts.values()):
+        raise ValueError(f"axes.{dim} is empty; give at least one value")
+    if len(set(counts.values())) > 1:
+        raise ValueError(
+            f"axes.{dim} moves settings together, which need equally many values; given "
+            f"{', '.join(f'{count} for {name}' for name, count in counts.items())}"
+        )
+    seen: dict[str, int] = {}
+    for i, point in enumerate(zip(*moved.values(), strict=True)):
+        first = seen.setdefault(repr(point), i)
+        if first != i:
+            raise ValueError(
+                f"axes.{dim} has {', '.join(map(repr, point))} twice, at [{first}] and [{i}]; give it once"
+            )
+
+
+def _chunk(chunk: Mapping[str, int], labels: dict[str, dict[str, list]]) -> tuple[int, ...]:
+    for dim, count in chunk.items():
+        if dim not in labels:
+            raise names.unknown("axis", dim, labels, f" (at chunk.{dim})")
+        if type(count) is not int or count < 1:
+            raise ValueError(f"chunk.{dim} = {count!r} must be a whole number of points, at least 1")
+    sizes = {dim: len(next(iter(moved.values()))) for dim, moved in labels.items()}
+    return tuple(min(chunk.get(dim, 1), size) for dim, size in sizes.items())

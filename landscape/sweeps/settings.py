@@ -1,0 +1,198 @@
+"""Settings of a function, as values or as text: types checked, names looked up, labels that are the same tomorrow."""
+
+import collections.abc as abc
+import dataclasses
+import functools
+import hashlib
+import inspect
+import types
+import typing
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from landscape import cells, names, provenance
+from landscape.tasks import Task
+
+module = functools.cache(names.module)  # once in a process: what it has compiled stays compiled
+
+
+def named(text: str) -> Any:
+    """What a name stands for: a cell, a task, a function of optax, or ``file.py:Name`` in a file of one's own."""
+    file, colon, name = text.rpartition(":")
+    if colon:
+        known, where = vars(module(str(Path(file).resolve()))), f" in {file}"
+    else:
+        known, where = (
+            {**cells.known(), **names.tasks()},
+            "; an optimiser is a function of optax, another is file.py:Name",
+        )
+        if name not in known:
+            import optax
+
+            known |= {key: value for key, value in vars(optax).items() if inspect.isfunction(value)}
+    if name.startswith("_") or name not in known:
+        raise names.unknown("name", name, [key for key in known if not key.startswith("_")], where)
+    return known[name]
+
+
+def absolute(run: str, base: Path) -> str:
+    """``/path/file.py:name`` for the text of a function: ``file.py:name``, ``file.py`` (its ``run``) or a bare NAME.
+
+    Looked for in the folder ``base``, then here, then in the ``experiments`` of either.
+    """
+    file, _, name = run.partition(":")
+    stem = Path(file).with_suffix(".py")
+    tried = [folder / stem for folder in (base, Path(), base / "experiments", Path("experiments"))]
+    for path in tried:
+        if path.is_file():
+            return f"{path.resolve()}:{name or 'run'}"
+    raise ValueError(f"run = {run!r}: there is no such file; tried {', '.join(dict.fromkeys(map(str, tried)))}")
+
+
+def function(run: Callable | str) -> Callable:
+    """The function itself: as given, or from ``/path/file.py:name``."""
+    found = named(run) if isinstance(run, str) else run
+    if not callable(found):
+        raise TypeError(f"run must be a function run(**settings) -> xarray.Dataset, given {found!r}")
+    return found
+
+
+def hints(run: Callable) -> dict[str, Any]:
+    """Types of the named settings of a function; one without an annotation has the type of its default."""
+    parameters = inspect.signature(run).parameters.items()
+    return {name: _hint(run, p) for name, p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
+
+
+def _hint(run: Callable, parameter: inspect.Parameter) -> Any:
+    if parameter.annotation is not parameter.empty:
+        owner = types.SimpleNamespace(__annotations__={"it": parameter.annotation})
+        try:
+            return typing.get_type_hints(owner, getattr(inspect.unwrap(run), "__globals__", {}))["it"]
+        except NameError:  # imported for type checkers alone
+            return Any
+    default = parameter.default
+    if default is parameter.empty or default is None:
+        return Any
+    if isinstance(default, list | tuple):
+        return abc.Sequence[_kind(default)]  # type: ignore[misc]
+    return _kind([default])
+
+
+def _kind(values: Collection) -> Any:
+    """The type that values stand for: cells for a cell, functions for a function, floats for a mixture of numbers."""
+    kinds = {type(value) for value in values}
+    for base in (cells.Cell, Task):
+        if kinds and all(issubclass(kind, base) for kind in kinds):
+            return base
+    if kinds == {int, float}:
+        return float
+    return Any if len(kinds) != 1 else abc.Callable if all(map(callable, values)) else kinds.pop()
+
+
+def fit(value: Any, hint: Any, where: str) -> Any:
+    """``value`` as a setting of type ``hint`` takes it, or an error that begins with ``where`` it stands.
+
+    A whole number serves as a float. Text for what is not text is a name: it stands for the function or class of that
+    name or, where an instance is wanted, for what that makes when called without arguments.
+    """
+    try:
+        return _fit(value, hint)
+    except TypeError:
+        words = getattr(hint, "__name__", str(hint)) if not typing.get_args(hint) else str(hint)
+        raise TypeError(f"{where} = {value!r} must be {words.replace('collections.abc.', '')}") from None
+    except ValueError as error:
+        raise ValueError(f"{where} = {value!r}: {error}") from error
+
+
+def _fit(value: Any, hint: Any) -> Any:
+    origin, args = typing.get_origin(hint) or hint, typing.get_args(hint)
+    value = value.item() if isinstance(value, np.generic) else value
+    if hint is Any:
+        return value
+    if origin in (typing.Union, types.UnionType):
+        return _fit_first(value, args)
+    if origin is typing.Literal:
+        return _accept(value, value in args)
+    if origin is float and type(value) is int:
+        return float(value)
+    if origin in (bool, int, float, str, types.NoneType):
+        return _accept(value, type(value) is origin)
+    if origin in (list, tuple, abc.Sequence, abc.Iterable, abc.Collection):
+        return _fit_each(value, origin, args)
+    found = named(value) if isinstance(value, str) else value
+    if not inspect.isclass(origin) or origin in (abc.Callable, type):
+        return _accept(found, callable(found))
+    made = found() if callable(found) and not isinstance(found, origin) else found
+    return _accept(made, isinstance(made, origin))
+
+
+def _accept(value: Any, right: bool) -> Any:
+    if not right:
+        raise TypeError
+    return value
+
+
+def _fit_first(value: Any, choices: tuple) -> Any:
+    """``value`` as the first type of a union that takes it; text stays text if it may."""
+    for hint in sorted(choices, key=lambda hint: hint is not type(value)):
+        try:
+            return _fit(value, hint)
+        except TypeError:
+            continue
+    raise TypeError
+
+
+def _fit_each(value: Any, origin: Any, args: tuple) -> Any:
+    if isinstance(value, str) or not isinstance(value, abc.Iterable):
+        raise TypeError
+    items = list(value)
+    fixed = origin is tuple and args and args[-1] is not ...
+    wanted = list(args) if fixed else [args[0] if args else Any] * len(items)
+    _accept(items, len(items) == len(wanted))
+    fitted = [_fit(item, hint) for item, hint in zip(items, wanted, strict=True)]
+    return fitted if origin is list else tuple(fitted)
+
+
+def label(value: Any) -> Any:
+    """``value`` as plain JSON: itself, or a name that another process on another day gives it too."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, dict):
+        return {key: label(v) for key, v in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [label(v) for v in value]
+    if isinstance(value, functools.partial):
+        words = [str(label(v)) for v in value.args] + [f"{k}={label(v)}" for k, v in value.keywords.items()]
+        return f"{label(value.func)}({', '.join(words)})"
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _label_record(value)
+    name = getattr(value, "__name__", "<")
+    if "<" in name:
+        raise TypeError(
+            f"{value!r} has no name that a later run could know it by; give a named function or plain values"
+        )
+    return name
+
+
+def _label_record(value: Any) -> str:
+    """The name that a task gives itself, or a cell in words with a fingerprint of its parameters."""
+    if isinstance(getattr(value, "name", None), str):
+        return value.name
+    leaves = jax.tree.leaves(value)
+    return f"{provenance.describe_cell(value)} {provenance.digest(np.concatenate([np.ravel(leaf) for leaf in leaves]))}"
+
+
+def source(run: Callable) -> str:
+    """A fingerprint of the file that defines ``run``: results of two versions of an experiment must not be mixed."""
+    while isinstance(run, functools.partial):
+        run = run.func
+    try:
+        file = inspect.getsourcefile(inspect.unwrap(run))
+        return hashlib.sha256(Path(file or "").read_bytes()).hexdigest()[:16]
+    except (OSError, TypeError):
+        return "unknown"

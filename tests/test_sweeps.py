@@ -1,0 +1,590 @@
+"""Laws of sweeps: nothing finished is ever lost, and the bits do not depend on how a result came about."""
+
+import math
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import optax
+import pandas
+import pytest
+import xarray
+from hypothesis import given
+from hypothesis import strategies as st
+
+from landscape import sweeps
+from landscape.cells import GRU, SRNN, Cell
+from landscape.store import StoreError
+from landscape.sweeps.plan import Grid
+from landscape.sweeps.settings import fit, label
+from landscape.tasks import Task
+
+EXPERIMENT = '''
+"""A stand-in for an experiment: values that depend on every setting, and a log of the calls."""
+import os, signal, time
+import numpy as np, xarray
+
+def run(*, rate: float, seed: int = 0, name: str = "a", size: int = 3, pause: float = 0.0, log: str = ""):
+    if log:
+        with open(log, "a") as stream:
+            stream.write(f"{rate} {seed}\\n")
+    time.sleep(pause)
+    if name == "raise":
+        raise RuntimeError("no such orbit")
+    if name == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    x = rate * np.random.default_rng([seed, len(name)]).normal(size=size + (name == "long"))
+    x[0] = {0: np.inf, 1: np.nan}.get(seed, x[0])
+    length = np.arange(1, len(x) + 1)
+    variables = {"x": ("length", x.astype("float32"), {"units": "1"}), "count": ((), 7 * seed), "word": ((), name * 2)}
+    return xarray.Dataset(variables, {"length": length, "rate": rate})
+'''
+AXES = {"rate": [0.1, 0.2, 0.3], "start": {"seed": [0, 1, 2, 3, 4], "name": list("abbcc")}}
+POINTS = [(rate, seed, name) for rate in AXES["rate"] for seed, name in zip(*AXES["start"].values(), strict=True)]
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    path = tmp_path_factory.mktemp("experiment") / "toy.py"
+    path.write_text(EXPERIMENT)
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(experiment, tmp_path_factory):
+    """The sweep of AXES made in one go, as every other way of making it must give it."""
+    return sweeps.sweep(str(experiment), AXES, {"size": 4}, out=tmp_path_factory.mktemp("whole") / "s.zarr").load()
+
+
+def bits(dataset):
+    """Everything in a Dataset down to the sign of a NaN."""
+    arrays = {name: variable.values for name, variable in dataset.variables.items()}
+    return {
+        name: (dataset[name].dims, a.tolist() if a.dtype.kind not in "iuf" else (a.dtype, a.shape, a.tobytes()))
+        for name, a in arrays.items()
+    }
+
+
+def toy(cell: Cell = GRU(), task: Task | None = None, optimiser=optax.sgd, units: int = 1, rate: float = 0.1, **others):  # noqa: B008
+    """Settings of every kind."""
+
+
+# What a plan refuses, before anything runs
+
+
+@pytest.mark.parametrize(
+    ("axes", "fixed", "chunk", "message"),
+    [
+        ({}, {}, {}, "axes is empty; give at least one setting"),
+        ({"rate": []}, {}, {}, "axes.rate is empty; give at least one value"),
+        ({"rate": 0.1}, {}, {}, "axes.rate must be a list of values, given 0.1"),
+        (
+            {"rates": [0.1]},
+            {},
+            {},
+            r"there is no setting 'rates' .*did you mean rate\?.*at axes.rates.*known: rate, seed",
+        ),
+        ({"rate": [0.1]}, {"sede": 1}, {}, r"there is no setting 'sede' .*did you mean seed\?.*at fixed.sede"),
+        ({"rate": [0.1, "x"]}, {}, {}, r"axes.rate\[1\] = 'x' must be float"),
+        ({"rate": [0.1], "seed": [1, 1.5]}, {}, {}, r"axes.seed\[1\] = 1.5 must be int"),
+        ({"rate": [0.1], "seed": [True]}, {}, {}, r"axes.seed\[0\] = True must be int"),
+        ({"rate": [0.1]}, {"name": 3}, {}, "fixed.name = 3 must be str"),
+        ({"rate": [0.1, 0.2, 0.1]}, {}, {}, r"axes.rate has 0.1 twice, at \[0\] and \[2\]"),
+        ({"rate": [1, 1.0]}, {}, {}, r"axes.rate has 1.0 twice"),
+        ({"rate": [0.1]}, {"rate": 0.2}, {}, "setting rate is given twice: at axes.rate and fixed.rate"),
+        ({"p": {"rate": [0.1], "seed": [1, 2]}}, {}, {}, "axes.p moves settings .* given 1 for rate, 2 for seed"),
+        ({"p": {"rate": [0.1], "sede": [1]}}, {}, {}, r"no setting 'sede' .*at axes.p.sede"),
+        ({"p": {}}, {}, {}, "axes is empty"),
+        ({"size": {"rate": [0.1]}}, {"size": 2}, {}, "axes.size is the name of a setting that does not move along it"),
+        ({"seed": [1]}, {}, {}, "rate must be given, in axes or in fixed"),
+        ({"rate": [0.1]}, {}, {"seed": 2}, r"there is no axis 'seed' \(at chunk.seed\); known: rate"),
+        ({"rate": [0.1]}, {}, {"rate": 0}, "chunk.rate = 0 must be a whole number of points, at least 1"),
+    ],
+)
+def test_a_mistake_is_one_sentence_with_the_path_of_the_setting(experiment, axes, fixed, chunk, message):
+    with pytest.raises((ValueError, TypeError), match=message) as caught:
+        sweeps.plan(str(experiment), axes, fixed, chunk=chunk)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_that_is_not_there_is_named_with_the_places_looked_in(tmp_path):
+    with pytest.raises(
+        ValueError, match=rf"run = 'gone': there is no such file; tried {re.escape(str(tmp_path))}/gone.py"
+    ):
+        sweeps.plan("gone", {"rate": [1.0]}, base=tmp_path)
+    with pytest.raises(TypeError, match=r"run must be a function run\(\*\*settings\)"):
+        sweeps.plan(3, {"rate": [1.0]})
+
+
+def test_names_stand_for_what_the_setting_wants(tmp_path):
+    own = tmp_path / "own.py"
+    own.write_text("from landscape.cells import SRNN\nclass Mine(SRNN):\n    pass\n")
+    assert isinstance(fit("SRNN", Cell, "cell"), SRNN)
+    assert fit("latch", Task | None, "task").name == "latch(noise=0.1)"
+    assert type(fit(f"{own}:Mine", Cell, "cell")).__name__ == "Mine"
+    made = sweeps.plan(toy, {"cell": ["SRNN", "GRU"], "optimiser": ["adam", optax.sgd]}, {"anything": 1})
+    assert made.grid.axes == {"cell": {"cell": ["SRNN", "GRU"]}, "optimiser": {"optimiser": ["adam", "sgd"]}}
+    with pytest.raises(ValueError, match=r"axes.cell\[0\] = 'SRN': there is no name 'SRN'.*did you mean SRNN\?"):
+        sweeps.plan(toy, {"cell": ["SRN"]})
+    with pytest.raises(TypeError, match=r"axes.cell\[0\] = 'latch' must be Cell"):
+        sweeps.plan(toy, {"cell": ["latch"]})
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "expected"),
+    [
+        (1, float, 1.0),
+        (np.float32(0.5), float, 0.5),
+        ([1, 2], tuple[float, ...], (1.0, 2.0)),
+        ((1, 2), list[int], [1, 2]),
+        ([1, 2.5], tuple[int, float], (1, 2.5)),
+        (None, int | None, None),
+        (3, float | int, 3),
+        ("SRNN", str | type, "SRNN"),
+    ],
+)
+def test_a_value_becomes_what_the_annotation_says(value, hint, expected):
+    got = fit(value, hint, "here")
+    assert got == expected
+    assert type(got) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"), [("ab", list[str]), ([1, 2, 3], tuple[int, int]), ([1, "a"], list[int]), (1.5, int | None)]
+)
+def test_a_value_of_another_type_is_refused(value, hint):
+    with pytest.raises(TypeError, match=re.escape(f"here = {value!r} must be ")):
+        fit(value, hint, "here")
+
+
+def test_a_label_is_the_same_tomorrow_or_refused():
+    import functools
+
+    assert label(functools.partial(optax.sgd, 0.1, momentum=0.9)) == "sgd(0.1, momentum=0.9)"
+    assert label([SRNN, np.float64(2)]) == ["SRNN", 2.0]
+    assert label(SRNN(w=0.5)) == label(SRNN(w=0.5)) != label(SRNN(w=0.6))
+    with pytest.raises(TypeError, match="has no name that a later run could know it by"):
+        label(lambda: 0)
+    with pytest.raises(TypeError, match="has no name that a later run could know it by"):
+        label(object())
+
+
+# Grids and files
+
+
+@given(st.lists(st.integers(1, 7), min_size=1, max_size=3), st.data())
+def test_chunks_partition_the_points(shape, data):
+    chunk = tuple(data.draw(st.integers(1, n)) for n in shape)
+    grid = Grid({f"a{i}": {f"a{i}": list(range(n))} for i, n in enumerate(shape)}, chunk)
+    points = [point for index in range(grid.chunks) for point in grid.within(index)]
+    assert sorted(points) == list(np.ndindex(*shape))
+    assert grid.points == math.prod(shape)
+    assert max(len(grid.within(i)) for i in range(grid.chunks)) <= math.prod(chunk)
+
+
+def test_a_plan_counts_points_chunks_and_programs():
+    made = sweeps.plan(
+        toy, {"cell": ["SRNN", "GRU"], "units": [1, 2, 4], "rate": [0.1, 0.2]}, {"optimiser": "adam"}, chunk={"rate": 2}
+    )
+    assert (made.grid.points, made.grid.chunks, made.programs()) == (12, 6, (2, 6))
+    assert str(made) == (
+        "test_sweeps:toy: cell (2) x units (3) x rate (2) = 12 points in 6 chunks; "
+        "about 2 programs to compile, up to 6 if whole numbers shape them"
+    )
+
+
+def test_a_file_means_the_plan_it_spells_out(experiment, tmp_path):
+    file = experiment.parent / "sweep.toml"
+    file.write_text("""
+        run = "toy.py"
+        out = "here.zarr"
+        [axes]
+        rate = {log = [1e-4, 1], count = 5}
+        size = {linear = [2, 8], count = 4}
+        start.zip = {seed = {linear = [0, 2], count = 3}, pause = {linear = [0, 1], count = 3}, name = ["a", "b", "c"]}
+        [chunk]
+        start = 2
+    """)
+    made, out = sweeps.read(file)
+    np.testing.assert_allclose(made.values["rate"]["rate"], [1e-4, 1e-3, 1e-2, 1e-1, 1], rtol=1e-15)
+    start = {"seed": [0, 1, 2], "pause": [0.0, 0.5, 1.0], "name": ["a", "b", "c"]}
+    by_hand = sweeps.plan(
+        f"{experiment}:run",
+        {"rate": made.values["rate"]["rate"], "size": [2, 4, 6, 8], "start": start},
+        chunk={"start": 2},
+    )
+    assert (made.run, made.settings, out) == (by_hand.run, by_hand.settings, Path("here.zarr"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("run = 'toy.py'\naxis.rate = [1]", "a value is missing at axes; there is no key 'axis' .*did you mean axes"),
+        ("axes.rate = [1]", "a value is missing at run"),
+        ("run = 3\naxes.rate = [1]", "3 must be str at run"),
+        ("run = 'toy.py'\naxes.rate = 3", "axes.rate must be a list, {linear"),
+        (
+            "run = 'toy.py'\naxes.rate = {linear = [0, 1], cuont = 3}",
+            "missing at axes.rate.count; there is no key 'cuont'.*did you mean count",
+        ),
+        ("run = 'toy.py'\naxes.rate = {linear = [0, 1], count = 2.5}", "2.5 must be int at axes.rate.count"),
+        ("run = 'toy.py'\naxes.rate = {linear = [0, 1, 2], count = 2}", "at axes.rate.linear"),
+        (
+            "run = 'toy.py'\naxes.rate = {log = [0, 1], count = 2}",
+            r"axes.rate.log = \[0, 1\] must have both ends above 0",
+        ),
+        ("run = 'toy.py'\naxes.rate = {log = [1, 2], count = 0}", "axes.rate.count = 0 must be at least 1"),
+        (
+            "run = 'toy.py'\naxes.rate = [1]\naxes.seed = {linear = [0, 1], count = 3}",
+            r"axes.seed\[0\] = 0.0 must be int",
+        ),
+        ("run = 'toy.py'\naxes.rate = [1]\nchunk.rate = 'x'", "'x' must be int at chunk"),
+        ("run = 'toy.py'\naxes.rate = = 1", "sweep.toml: .*line 2"),
+    ],
+)
+def test_a_mistake_in_a_file_is_told_with_the_file_and_the_key(experiment, text, message):
+    file = experiment.parent / "sweep.toml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=message) as caught:
+        sweeps.read(file)
+    assert str(caught.value).startswith(f"{file}: ")
+
+
+def test_a_file_that_is_not_there_is_said_so(tmp_path):
+    with pytest.raises(ValueError, match=r"none\.toml cannot be read: No such file"):
+        sweeps.read(tmp_path / "none.toml")
+
+
+# Results
+
+
+def test_a_sweep_holds_what_its_run_returns_at_every_point(experiment, whole):
+    from landscape.sweeps.settings import function
+
+    run = function(f"{experiment}:run")
+    assert whole.x.dims == ("rate", "start", "length")
+    for rate, seed, name in POINTS:
+        alone = run(rate=rate, seed=seed, name=name, size=4)
+        there = whole.sel(rate=rate).isel(start=seed)
+        assert (int(there.seed), str(there.name.values), int(there.sweep_state)) == (seed, name, 1)
+        assert there.x.values.tobytes() == alone.x.values.tobytes()
+        assert (int(there["count"]), str(there.word.values)) == (7 * seed, 2 * name)
+    assert np.isinf(whole.x).sum() == np.isnan(whole.x).sum() == len(AXES["rate"])
+    assert whole.x.attrs["units"] == "1"
+    assert whole.x.dtype == "float32"
+
+
+def test_the_store_is_plain_zarr(experiment, tmp_path):
+    sweeps.sweep(str(experiment), {"rate": [0.5]}, out=tmp_path / "s.zarr")
+    there = xarray.open_zarr(tmp_path / "s.zarr", group="results", consolidated=False)
+    assert there.x.sel(rate=0.5, length=3) == sweeps.open_sweep(tmp_path / "s.zarr").x.sel(rate=0.5, length=3)
+
+
+@pytest.mark.parametrize("chunk", [{"rate": 2}, {"start": 3}, {"rate": 3, "start": 5}])
+def test_chunking_changes_no_bit(experiment, whole, tmp_path, chunk):
+    made = sweeps.sweep(str(experiment), AXES, {"size": 4}, out=tmp_path / "s.zarr", chunk=chunk)
+    assert bits(made) == bits(whole)
+
+
+def test_shards_that_know_nothing_of_each_other_complete_the_sweep(experiment, whole, tmp_path):
+    made = sweeps.plan(str(experiment), AXES, {"size": 4})
+    done = [sweeps.fill(made, tmp_path / "s.zarr", shard=(i, 3)).done for i in (2, 0, 1)]
+    assert done == [5, 10, 15]
+    assert bits(sweeps.open_sweep(tmp_path / "s.zarr")) == bits(whole)
+    with pytest.raises(ValueError, match="shard 3/3 does not exist; the shards of 3 are 0/3 to 2/3"):
+        sweeps.fill(made, tmp_path / "s.zarr", shard=(3, 3))
+
+
+def test_the_table_holds_the_dataset(whole, tmp_path):
+    sweeps.to_csv(whole, tmp_path / "s.csv")
+    table = pandas.read_csv(tmp_path / "s.csv", dtype={"x": "float32"})
+    assert list(table) == ["rate", "start", "length", "name", "seed", "x", "count", "word"]
+    back = table.set_index(["rate", "start", "length"]).to_xarray()
+    np.testing.assert_array_equal(back.x, whole.x)
+    np.testing.assert_array_equal(back.word.isel(length=0), whole.word)
+    np.testing.assert_array_equal(back.seed.isel(length=0, rate=0), whole.seed)
+    partial = whole.assign_coords(sweep_state=whole.sweep_state.where(whole.rate != 0.2, 0))
+    sweeps.to_csv(partial, tmp_path / "p.csv")
+    assert set(pandas.read_csv(tmp_path / "p.csv").rate) == {0.1, 0.3}
+
+
+# Resuming
+
+
+def test_resuming_computes_only_what_is_not_done(experiment, tmp_path):
+    log, out = tmp_path / "log", tmp_path / "s.zarr"
+    axes, fixed = {"rate": [0.1, 0.2], "seed": [2, 3, 4]}, {"log": str(log)}
+
+    class Stop(Exception):
+        pass
+
+    def stop(state):
+        if state.done == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        sweeps.sweep(str(experiment), axes, fixed, out=out, progress=stop)
+    assert sweeps.status(out).left == 4
+    partial = sweeps.open_sweep(out)
+    assert partial.sweep_state.values.tolist() == [[1, 1, 0], [0, 0, 0]]
+    assert np.isnan(partial["count"].values).tolist() == [[False, False, True], [True, True, True]]  # absent is not 0
+    sweeps.sweep(str(experiment), axes, fixed, out=out)
+    sweeps.sweep(str(experiment), axes, fixed, out=out)
+    assert log.read_text().split("\n")[:-1] == [f"{rate} {seed}" for rate in axes["rate"] for seed in axes["seed"]]
+    assert sweeps.status(out).left == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"axes": {"rate": [0.1, 0.3]}}, r"axes.rate.rate: \[0.1, 0.2\] there, \[0.1, 0.3\] asked"),
+        ({"fixed": {"size": 5}}, "fixed.size: 4 there, 5 asked"),
+        ({"chunk": {"rate": 2}}, "chunk.rate: 1 there, 2 asked"),
+    ],
+)
+def test_a_store_of_other_settings_is_refused_with_what_differs(experiment, tmp_path, change, message):
+    same = {"axes": {"rate": [0.1, 0.2]}, "fixed": {"size": 4}, "chunk": {}}
+    sweeps.fill(sweeps.plan(str(experiment), **same), tmp_path / "s.zarr")
+    with pytest.raises(StoreError, match=message):
+        sweeps.fill(sweeps.plan(str(experiment), **(same | change)), tmp_path / "s.zarr")
+
+
+def test_results_of_two_versions_of_an_experiment_are_not_mixed(experiment, tmp_path):
+    new = tmp_path / "toy.py"
+    sweeps.fill(sweeps.plan(str(experiment), {"rate": [0.1]}), tmp_path / "s.zarr")
+    new.write_text(EXPERIMENT)
+    sweeps.fill(sweeps.plan(str(new), {"rate": [0.1]}), tmp_path / "s.zarr")  # moved, but the same
+    new.write_text(EXPERIMENT.replace("rate * ", "2 * rate * "))
+    with pytest.raises(StoreError, match=r"holds a sweep of other settings .*source: "):
+        sweeps.fill(sweeps.plan(str(new), {"rate": [0.1]}), tmp_path / "s.zarr")
+
+
+def test_what_is_no_store_of_a_sweep_is_said_so(tmp_path, experiment):
+    with pytest.raises(StoreError, match="does not exist; give the path of a store that a sweep wrote"):
+        sweeps.status(tmp_path / "gone.zarr")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StoreError, match="is not a readable zarr v3 group"):
+        sweeps.status(tmp_path / "file")
+    sweeps.fill(sweeps.plan(str(experiment), {"rate": [0.1]}, {"name": "raise"}), tmp_path / "s.zarr")
+    with pytest.raises(StoreError, match="has no finished chunk yet"):
+        sweeps.open_sweep(tmp_path / "s.zarr")
+
+
+# Failure
+
+
+def test_a_chunk_that_fails_says_why_and_the_others_finish(experiment, tmp_path):
+    axes = {"rate": [0.1, 0.2], "name": ["raise", "a", "long", "b"]}
+    made = sweeps.sweep(str(experiment), axes, {"seed": 2}, out=tmp_path / "s.zarr")
+    state = sweeps.status(tmp_path / "s.zarr")
+    assert (state.chunks, state.done, state.left, len(state.failed)) == (8, 4, 0, 4)
+    assert made.sweep_state.values.tolist() == [[2, 1, 2, 1]] * 2
+    assert np.isnan(made.x.sel(name=["raise", "long"])).all()
+    assert np.isfinite(made.x.sel(name=["a", "b"])).all()
+    raised, long = (state.failed[f"rate=0.1, name={name}"] for name in ("raise", "long"))
+    assert raised.startswith("RuntimeError: no such orbit\nTraceback")
+    assert 'in run\n    raise RuntimeError("no such orbit")' in raised
+    assert re.search(r"differs .* from the first one .*: x is float32 \(length 4\), was float32 \(length 3\)", long)
+    assert "  failed: rate=0.2, name=raise: RuntimeError: no such orbit" in str(state).split("\n")
+
+
+def test_failed_chunks_are_tried_again(tmp_path):
+    flag = tmp_path / "flag"
+
+    def run(seed: int):
+        if seed == 1 and not flag.exists():
+            raise OSError("the disk is away")
+        return xarray.Dataset({"x": ((), seed)})
+
+    first = sweeps.sweep(run, {"seed": [0, 1]}, out=tmp_path / "s.zarr")
+    flag.touch()
+    second = sweeps.sweep(run, {"seed": [0, 1]}, out=tmp_path / "s.zarr")
+    assert (first.sweep_state.values.tolist(), second.sweep_state.values.tolist()) == ([1, 2], [1, 1])
+    assert second.x.values.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        (3.0, "run must return an xarray.Dataset with variables, it returned float"),
+        (
+            xarray.Dataset({"seed": ((), 1)}),
+            "run returned seed, which names an axis or setting of the sweep; rename it",
+        ),
+        (xarray.Dataset({"x": ("seed", [1])}), "run returned seed, which names an axis"),
+    ],
+)
+def test_a_sweep_of_which_nothing_can_be_stored_says_why(tmp_path, result, reason):
+    def run(seed: int):
+        return result
+
+    with pytest.raises(RuntimeError, match=f"every chunk failed; the first: .*{reason}"):
+        sweeps.sweep(run, {"seed": [0]}, out=tmp_path / "s.zarr")
+
+
+def test_the_estimate_comes_from_the_first_two_chunks(experiment, tmp_path):
+    told, states = [], []
+    made = sweeps.plan(str(experiment), {"rate": [0.1, 0.2, 0.3]}, {"pause": 0.05})
+    sweeps.fill(made, tmp_path / "s.zarr", report=told.append, progress=states.append)
+    assert told[0].startswith(
+        "toy.py:run: rate (3) = 3 points in 3 chunks; about 1 program to compile; 0 done, 3 to do"
+    )
+    assert re.match(
+        r"the first chunk took 0\.[1-9] s, the next 0\.1 s: about \d\.\d s for the 1 left, and .* on disk", told[1]
+    )
+    assert [state.done for state in states] == [1, 2, 3]
+    assert states[1].time_left >= 0.05
+    assert states[2].seconds >= 0.05
+    assert math.isnan(sweeps.status(made_empty(made, tmp_path / "e.zarr")).time_left)
+
+
+def made_empty(plan, path):
+    """A store in which nothing is done yet."""
+    sweeps.fill(plan, path, engine=lambda jobs: iter(()))
+    return path
+
+
+# Killing
+
+
+def start(experiment, out, axes, fixed, engine="sweeps.serial"):
+    """A process that makes a sweep."""
+    code = f"from landscape import sweeps; sweeps.sweep({str(experiment)!r}, {axes!r}, {fixed!r}, out={str(out)!r})"
+    return subprocess.Popen([sys.executable, "-c", code])
+
+
+def calls(log):
+    return log.read_text().count("\n") if log.exists() else 0
+
+
+def until(condition, seconds=60.0):
+    """Wait until something is true."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.002)
+
+
+def killed_at_random(experiment, tmp_path, kills, seed):
+    axes, fixed = {"rate": [0.1, 0.2, 0.3], "seed": list(range(10 * kills))}, {"size": 50, "pause": 0.002}
+    draw, log, out = random.Random(seed), tmp_path / "log", tmp_path / "s.zarr"
+    finished: dict[str, bytes] = {}
+    for _ in range(kills):
+        process = start(experiment, out, axes, {**fixed, "log": str(log)})
+        before, wait = calls(log), draw.randint(1, 20)
+        until(lambda before=before, wait=wait: calls(log) >= before + wait)
+        time.sleep(0.02 * draw.random())
+        process.kill()
+        process.wait()
+        if sweeps.status(out).done:
+            partial = sweeps.open_sweep(out)
+            now = {
+                k: partial.x.values[k].tobytes() for k in zip(*np.nonzero(partial.sweep_state.values == 1), strict=True)
+            }
+            assert {k: now[k] for k in finished} == finished, "a finished chunk was lost or changed"
+            finished = now
+    assert finished
+    assert start(experiment, out, axes, {**fixed, "log": str(log)}).wait() == 0
+    again = sweeps.sweep(str(experiment), axes, {**fixed, "log": str(tmp_path / "other")}, out=tmp_path / "t.zarr")
+    assert bits(sweeps.open_sweep(out)) == bits(again)
+    assert calls(log) <= 30 * kills + kills, "more was recomputed than the chunks that were being computed"
+
+
+def test_a_process_killed_at_random_moments_loses_no_finished_chunk(experiment, tmp_path):
+    killed_at_random(experiment, tmp_path, kills=3, seed=1)
+
+
+@pytest.mark.slow
+def test_a_process_killed_twenty_times_loses_no_finished_chunk(experiment, tmp_path):
+    killed_at_random(experiment, tmp_path, kills=20, seed=2)
+
+
+def test_a_chunk_killed_between_its_data_and_its_record_is_made_again(experiment, whole, tmp_path):
+    out = tmp_path / "s.zarr"
+    sweeps.sweep(str(experiment), AXES, {"size": 4}, out=out)
+    for index in (0, 7):
+        (out / "chunks" / "record" / "c" / str(index) / "0").unlink()
+    assert sweeps.status(out).left == 2
+    assert bits(sweeps.sweep(str(experiment), AXES, {"size": 4}, out=out)) == bits(whole)
+
+
+@pytest.mark.parametrize("rival", ["store", "results"])
+def test_two_writers_that_begin_at_once_share_one_store(experiment, whole, tmp_path, monkeypatch, rival):
+    """The other one makes the store, or its results, just before this one moves its own into place."""
+    made, out = sweeps.plan(str(experiment), AXES, {"size": 4}), tmp_path / "s.zarr"
+    move, raced = os.rename, []
+
+    def late(source, target):
+        if Path(target).name == {"store": "s.zarr", "results": "results"}[rival] and not raced:
+            raced.append(target)
+            sweeps.fill(made, out, shard=(1, 2))
+        move(source, target)
+
+    monkeypatch.setattr(os, "rename", late)
+    state = sweeps.fill(made, out, shard=(0, 2))
+    assert raced
+    assert state.done == state.chunks
+    assert bits(sweeps.open_sweep(out)) == bits(whole)
+    assert [path.name for path in tmp_path.iterdir()] == ["s.zarr"]
+
+
+# Workers
+
+
+@pytest.fixture(scope="module")
+def client():
+    with sweeps.cluster(workers=2) as client:
+        yield client
+
+
+def test_workers_listen_here_alone_and_share_the_cores(client):
+    info = client.scheduler_info(n_workers=-1)
+    assert info["address"].startswith("tcp://127.0.0.1:")
+    assert all(address.startswith("tcp://127.0.0.1:") for address in info["workers"])
+    assert [worker["nthreads"] for worker in info["workers"].values()] == [1, 1]
+    cores = str(max(1, len(os.sched_getaffinity(0)) // 2))
+    assert set(client.run(os.getenv, "NPROC").values()) == {cores}
+
+
+def test_workers_change_no_bit(experiment, whole, tmp_path, client):
+    made = sweeps.sweep(str(experiment), AXES, {"size": 4}, out=tmp_path / "s.zarr", engine=sweeps.dask(client))
+    assert bits(made) == bits(whole)
+
+
+def test_a_worker_killed_at_a_random_moment_loses_nothing(experiment, tmp_path, client):
+    axes, fixed = {"rate": [0.1, 0.2], "seed": list(range(30))}, {"size": 50, "pause": 0.02}
+    draw, log, killed = random.Random(3), tmp_path / "log", []
+
+    def kill(state):
+        if state.done in (10, 30) and state.done not in killed:
+            killed.append(state.done)
+            time.sleep(0.02 * draw.random())
+            os.kill(draw.choice(list(client.run(os.getpid).values())), signal.SIGKILL)
+
+    made = sweeps.sweep(
+        str(experiment),
+        axes,
+        fixed | {"log": str(log)},
+        out=tmp_path / "s.zarr",
+        engine=sweeps.dask(client),
+        progress=kill,
+    )
+    alone = sweeps.sweep(str(experiment), axes, fixed, out=tmp_path / "t.zarr")
+    assert killed == [10, 30]
+    assert bits(made) == bits(alone)
+    assert calls(log) <= 60 + 2 * 2
+
+
+def test_a_chunk_that_always_kills_its_worker_is_reported_and_the_others_finish(experiment, tmp_path, client):
+    axes = {"start": {"seed": [2, 3, 4, 5], "name": ["a", "kill", "a", "a"]}}
+    made = sweeps.sweep(str(experiment), axes, {"rate": 1.0}, out=tmp_path / "s.zarr", engine=sweeps.dask(client))
+    state = sweeps.status(tmp_path / "s.zarr")
+    assert made.sweep_state.values.tolist() == [1, 2, 1, 1]
+    assert list(state.failed) == ["seed=3, name=kill"]
+    assert state.failed["seed=3, name=kill"].startswith("KilledWorker: ")
