@@ -120,7 +120,7 @@ def pascanu(start: float = 0.5, target: float = 0.7) -> Task:
         return Episode(x=jnp.zeros(length), target=jnp.asarray(target))
 
     def loss(y: Any, goal: Any) -> jax.Array:
-        return squared_error(jax.nn.sigmoid(y), goal)
+        return squared_error(jax.nn.sigmoid(y), target)  # not the episode's goal, which is drawn in float32
 
     return Task(sample, loss, name=f"pascanu(start={start:g}, target={target:g})", start=start)
 
@@ -132,7 +132,10 @@ def reach(start: float = 0.0, target: float = 1.0) -> Task:
     def sample(key: jax.Array, length: int, index: Any) -> Episode:
         return Episode(x=jnp.zeros(length), target=jnp.asarray(target))
 
-    return Task(sample, name=f"reach(start={start:g}, target={target:g})", start=start)
+    def loss(y: Any, goal: Any) -> jax.Array:
+        return squared_error(y, target)  # not the episode's goal, which is drawn in float32
+
+    return Task(sample, loss, name=f"reach(start={start:g}, target={target:g})", start=start)
 
 
 @functools.cache
