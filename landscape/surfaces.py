@@ -16,7 +16,7 @@ import numpy as np
 
 from landscape import devices, store
 from landscape.cells import Cell, check
-from landscape.jets import RESCALE, Jet, log10_norm, pairs, push, rescale, shifted
+from landscape.jets import RESCALE, Jet, fold, log10_norm, pairs, push, rescale, shifted
 from landscape.models import run
 from landscape.planes import Affine, Plane
 from landscape.provenance import describe_plane, describe_task
@@ -76,7 +76,7 @@ def tile(
     def observe(carry: Carry, target: Any) -> tuple[Jet, jax.Array]:
         jet, exponents, scale = carry
         scored = across(score)(point, tuple(scale), jet, target)
-        return jax.tree.map(lambda a: jnp.mean(a, 0), scored), exponents
+        return jax.tree.map(lambda a: fold(jnp.add, a) / batch, scored), exponents
 
     def between(carry: Carry, since: Any, until: Any, x: Any) -> Carry:
         return jax.lax.fori_loop(since, until, lambda t, carry: step(t, carry, x), carry)
