@@ -23,14 +23,23 @@ def surface(
     cell: Annotated[Positional[str], arg(metavar="CELL", help="a cell by name, or file.py:MyCell")],
     task: Annotated[Positional[str], arg(metavar="TASK", help="a task by name, or file.py:mytask")],
     axes: Annotated[
-        Positional[tuple[str, ...]], arg(metavar="NAME=FROM:TO:COUNT", help="parameters to vary, both ends included")
+        Positional[tuple[str, ...]],
+        arg(
+            metavar="NAME=FROM:TO:COUNT",
+            help="parameters to vary, both ends included",
+            help_behavior_hint="(one or more)",
+        ),
     ],
     /,
     lengths: Annotated[str, arg(metavar="LENGTHS", help="1:200, or 10:100:10, or 10,50,100")] = "1:100",
     order: Annotated[Literal[0, 1, 2], arg(help="0: loss; 1: and gradient; 2: and Hessian")] = 1,
-    out: Annotated[str, arg(metavar="PATH", help="the store to write; if empty, CELL-TASK.zarr")] = "",
+    out: Annotated[
+        str, arg(metavar="PATH", help="the store to write", help_behavior_hint="(default: CELL-TASK.zarr)")
+    ] = "",
     seed: Annotated[int, arg(help="seed of the noise in the episodes")] = 0,
-    episodes: Annotated[int, arg(help="episodes to average; 0: 32 if the task has classes, else 1")] = 0,
+    episodes: Annotated[
+        int, arg(help="episodes to average", help_behavior_hint="(default: 32 if the task has classes, else 1)")
+    ] = 0,
     dtype: Annotated[Literal["float32", "float64"], arg(help="precision of the computation")] = "float32",
     set: Annotated[Many, arg(metavar="NAME=VALUE", help="hold a parameter of the cell at a value")] = (),
     task_option: Annotated[Many, arg(metavar="NAME=VALUE", help="set an option of the task, such as noise")] = (),
@@ -89,10 +98,21 @@ def plot(
         Literal["formation", "gradient", "surface3d", "profile", "animation", "interactive"],
         arg(help="loss, or gradient, side by side at several lengths; one surface; lines; a film; an HTML page"),
     ] = "formation",
-    lengths: Annotated[str, arg(metavar="LENGTHS", help="as for `surface`; if empty, a selection")] = "",
+    lengths: Annotated[
+        str, arg(metavar="LENGTHS", help="as for `surface`", help_behavior_hint="(default: a selection)")
+    ] = "",
     at: Annotated[Many, arg(metavar="NAME=VALUE", help="cut a surface of several coordinates here")] = (),
-    along: Annotated[str, arg(metavar="NAME", help="the coordinate of a profile; if empty, the first")] = "",
-    out: Annotated[str, arg(metavar="FILE", help="the file to write; its ending chooses the format")] = "",
+    along: Annotated[
+        str, arg(metavar="NAME", help="the coordinate of a profile", help_behavior_hint="(default: the first)")
+    ] = "",
+    out: Annotated[
+        str,
+        arg(
+            metavar="FILE",
+            help="the file to write; its ending chooses the format",
+            help_behavior_hint="(default: beside the store)",
+        ),
+    ] = "",
 ) -> None:
     """Draw a stored surface.
 

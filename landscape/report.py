@@ -29,7 +29,8 @@ def show(path: Any) -> str:
     else:
         state = f"not complete, {done} of {blocks} blocks are done; the command that began it resumes it"
     rows += _made(about)
-    return "\n".join([f"{path}: {state}, {size(disk(path))}", *(f"  {what:<10}{text}" for what, text in rows)])
+    width = max(len(what) for what, _ in rows) + 2
+    return "\n".join([f"{path}: {state}, {size(disk(path))}", *(f"  {what:<{width}}{text}" for what, text in rows)])
 
 
 def disk(path: Any) -> int:

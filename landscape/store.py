@@ -256,7 +256,7 @@ def _build(
                 compressors=codecs,
                 config={"write_empty_chunks": True},  # so that every finished block has its files
             )
-        blocks = group.create_group("blocks")
+        blocks = group.create_group("blocks", attributes={"variables": list(variables)})  # the columns of nonfinite
         blocks.create_array("done", shape=(counts,), chunks=(1,), dtype="int8", fill_value=0)
         shape = (counts, len(variables))
         blocks.create_array("nonfinite", shape=shape, chunks=(1, len(variables)), dtype="int64", fill_value=0)
@@ -462,14 +462,17 @@ def open_surface(path: Any) -> "xarray.Dataset":
     """The surface or result stored at ``path``, read lazily. Raises StoreError unless it is complete and ours."""
     import xarray
 
-    if not _group(Path(path)).attrs.get("complete"):
+    group = _group(Path(path))
+    if not group.attrs.get("complete"):
         done, blocks = blocks_done(path)
         raise StoreError(
             f"{path} is not complete, {done} of {blocks} blocks are done; "
             "run the command that began it again to finish it"
         )
     with damage(path):
-        return xarray.open_zarr(path, consolidated=False, zarr_format=3, chunks=None)
+        ds = xarray.open_zarr(path, consolidated=False, zarr_format=3, chunks=None)
+        order = group["blocks"].attrs["variables"] if group.attrs["format"] == SURFACE else list(ds.data_vars)
+        return ds[order]
 
 
 def save(dataset: "xarray.Dataset", path: Any, settings: dict[str, Any]) -> None:
