@@ -33,7 +33,7 @@ def run(
     bias: float = 1.5,
     out: str | None = "results/cliff_formation",
 ) -> dict[str, xarray.Dataset]:
-    """A surface for each cell, and as ``NAME boundary`` the curve within which a unit without noise keeps both bits."""
+    """A surface for each cell, and as ``NAME_boundary`` the curve within which a unit without noise keeps both bits."""
     b = np.linspace(-bias, bias, points)
     planes = {
         "SRNN": plane(SRNN(), w=np.linspace(0, 4, points), b=b),
@@ -46,9 +46,9 @@ def run(
         where = folder and folder / f"{name}.zarr"
         results[name] = surface(axes, latch(noise), lengths, episodes=episodes, seed=seed, out=where)
     for name in planes:
-        results[f"{name} boundary"] = curve = boundary(*MAPS[name])
+        results[f"{name}_boundary"] = curve = boundary(*MAPS[name])
         if folder:
-            curve.to_zarr(folder / f"{name} boundary.zarr", mode="w", zarr_format=3, consolidated=False)
+            curve.to_zarr(folder / f"{name}_boundary.zarr", mode="w", zarr_format=3, consolidated=False)
     return results
 
 

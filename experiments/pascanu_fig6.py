@@ -5,8 +5,9 @@
 One logistic unit without input, x' = w logistic(x) + b from x_0 = .5, is to end with logistic(x_T) = .7.
 
 Expected: for w > 4.2553 the wall stands at every length on the line b = .5 - .62246 w, on which x_0 is the unstable
-fixed point. At w = 5 the loss falls from .353 at .05 below the line to .017 at .05 above it; the largest gradient is 5.5
-at length 10 and 6.8e3 at length 50, and grows as 1.175**T. A grid sees a fraction of it. A few seconds on two cores.
+fixed point. At w = 5 the loss falls from .353 at .05 below the line to .017 at .05 above it; the largest gradient is
+5.5 at length 10 and 6.8e3 at length 50, and grows as 1.175**T.
+A grid sees a fraction of it. A few seconds on two cores.
 """
 
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ START = 0.5
 
 def run(
     points: int = 201,
-    lengths: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50),
+    lengths: tuple[int, ...] = (1, 2, 3, 5, 7, 10, 14, 20, 30, 50),
     w: tuple[float, float] = (4.5, 5.4),
     b: tuple[float, float] = (-3.0, -1.0),
     at: float = 5.0,
@@ -71,9 +72,9 @@ def sentence(results: Mapping[str, xarray.Dataset]) -> str:
     column = over.log10_gradient.sel(length=last).sel(w=line.attrs["w"], method="nearest")
     seen = float(10 ** column.max())
     return (
-        f"At w = {line.attrs['w']:g} and length {last} the loss falls from {high:.3f} to {low:.3f} across the line "
-        f"b = {line.attrs['b']:.4f} that a closed form predicts, and the gradient there has grown from {peak[early]:.1f} "
-        f"at length {early} to {peak[last]:,.0f}; the nearest column of the grid sees no more than {seen:.2g}."
+        f"At w = {line.attrs['w']:g} and length {last} the loss falls from {high:.3f} to {low:.3f} across "
+        f"b = {line.attrs['b']:.4f}, where a closed form puts the wall, and the gradient has grown from "
+        f"{peak[early]:.1f} at length {early} to {peak[last]:,.0f}; the grid beside it sees at most {seen:.2g}."
     )
 
 

@@ -11,31 +11,35 @@ import xarray
 from landscape import plots
 
 
-def draw(store: str | Path = "results/pascanu_fig6", folder: str | Path = "results/pascanu_fig6") -> list[Path]:
-    """The wall in 3-D, its formation, its gradient, a cut, a film and a page with a slider; the files written."""
+def draw(store: str | Path = "results/pascanu_fig6", folder: str | Path = "results") -> dict[str, list[Path]]:
+    """Draw every figure into ``folder``: the files, by what they show."""
     ds, cliff = (xarray.open_zarr(Path(store) / f"{name}.zarr", consolidated=False) for name in ("surface", "cliff"))
-    at = Path(folder) / "pascanu_fig6"
-    files = {
-        name: [at.with_name(f"{at.name}{name}.{suffix}") for suffix in suffixes]
-        for name, suffixes in {
-            "": ("png", "pdf"),
-            "_formation": ("png", "pdf"),
-            "_gradient": ("png", "pdf"),
-            "_cut": ("png", "pdf"),
-            "_film": ("gif", "webp"),
-            "_slider": ("html",),
-        }.items()
-    }
     line = {cliff.b.attrs["long_name"]: (cliff.w.values, cliff.b.values)}
-    four = [length for length in (2, 5, 10, 20, 50) if length in ds.length][-4:] or None
-    plots.save(plots.surface3d(ds, overlays=line), *files[""])
-    plots.save(plots.formation(ds, four, overlays=line), *files["_formation"])
-    plots.save(plots.gradient(ds, four), *files["_gradient"])
-    plots.save(plots.profile(ds, "b", at={"w": 5.0}), *files["_cut"])
-    plots.animation(ds.isel(w=slice(None, None, 2), b=slice(None, None, 2)), *files["_film"], overlays=line)
-    plots.interactive(ds, *files["_slider"])
-    return [file for group in files.values() for file in group]
+    four = [length for length in (5, 10, 20, 50) if length in ds.length] or None
+
+    def files(*ends: str) -> list[Path]:
+        return [Path(folder) / f"pascanu_fig6{end}" for end in ends]
+
+    shown = {
+        "the wall in 3-D, and the line on which a closed form puts it": files(".png", ".pdf"),
+        "a gentle slope becomes a wall as the sequence grows": files("_formation.png", "_formation.pdf"),
+        "the gradient on the wall grows until the grid sees only splinters of it": files(
+            "_gradient.png", "_gradient.pdf"
+        ),
+        "the loss across the wall, nearest to w = 5": files("_cut.png", "_cut.pdf"),
+        "the wall rising, length by length": files("_film.gif", "_film.webp"),
+        "the surface to turn and zoom, with a slider over the length": files("_slider.html"),
+    }
+    wall, forms, steep, cut, film, slider = shown.values()
+    plots.save(plots.surface3d(ds, overlays=line), *wall)
+    plots.save(plots.formation(ds, four, overlays=line), *forms)
+    plots.save(plots.gradient(ds, four), *steep)
+    plots.save(plots.profile(ds, "b", at={"w": 5.0}), *cut)
+    plots.animation(ds.isel(w=slice(None, None, 2), b=slice(None, None, 2)), *film)
+    plots.interactive(ds, *slider)
+    return shown
 
 
 if __name__ == "__main__":
-    print(*draw(*sys.argv[1:]), sep="\n")
+    for what, files in draw(*sys.argv[1:]).items():
+        print(f"  {', '.join(map(str, files))}\n    {what}")

@@ -109,4 +109,4 @@ def interactive(ds: xarray.Dataset, path: str | Path, lengths: Any = None, **at:
         template="plotly_white",
     )
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.write_html(path, include_plotlyjs=True, auto_play=False)
+    figure.write_html(path, include_plotlyjs=True, auto_play=False, div_id="surface")

@@ -31,6 +31,7 @@ STYLE = {
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
     "lines.linewidth": 1.2,
+    "grid.linewidth": 0.4,
     "savefig.dpi": 200,
     "pdf.fonttype": 42,  # TrueType, as journals ask: text stays text
     "ps.fonttype": 42,

@@ -44,6 +44,12 @@ class Row(NamedTuple):
     note: str
 
     @property
+    def title(self) -> str:
+        """Name, cell and task."""
+        cell = self.ds.attrs.get("cell")
+        return heading(self.ds) if self.name in ("", cell) else f"{self.name}: {heading(self.ds)}"
+
+    @property
     def said(self) -> str:
         """What a reader must know about the numbers of this row."""
         text = "; ".join(part for part in (small(self.ds, self.data), self.note) if part)
@@ -76,10 +82,18 @@ def _mesh(ax: Any, data: xarray.DataArray, norm: Normalize, cmap: str, overlays:
     colours = mpl.colormaps[cmap].with_extremes(bad=NONFINITE)
     values = np.ma.masked_invalid(data.values.T)
     mesh = ax.pcolormesh(data[x], data[y], values, norm=norm, cmap=colours, shading="nearest", rasterized=True)
-    ax.autoscale_view()
+    box = mesh.get_datalim(ax.transData)
+    ax.set(xlim=box.intervalx, ylim=box.intervaly)
     for i, (along, up) in enumerate(overlays.values()):
         ax.plot(along, up, **stroke(i, "white"), scalex=False, scaley=False)
     return mesh
+
+
+def _bar(figure: Any, mesh: Any, axes: Any, values: np.ndarray, **look: Any) -> None:
+    """A colour bar, with an arrow where values lie beyond the scale."""
+    below, above = np.any(values < mesh.norm.vmin), np.any(values > mesh.norm.vmax)
+    extend = "both" if below and above else "min" if below else "max" if above else "neither"
+    figure.colorbar(mesh, ax=axes, extend=extend, pad=0.02, **look)
 
 
 def _panels(part: Any, row: Row, shape: tuple[int, int], norm: Normalize, cmap: str, bar: str) -> None:
@@ -95,31 +109,43 @@ def _panels(part: Any, row: Row, shape: tuple[int, int], norm: Normalize, cmap: 
         axes.flat[i - shape[1]].tick_params(labelbottom=True)
     part.supxlabel(label(row.data, x), fontsize=8)
     part.supylabel(label(row.data, y, lines=2 if shape[0] == 1 else 1), fontsize=8, multialignment="center")
-    below, above = np.any(row.data < norm.vmin), np.any(row.data > norm.vmax)
-    extend = "both" if below and above else "min" if below else "max" if above else "neither"
-    part.colorbar(mesh, ax=axes, label=bar, extend=extend, aspect=11 * shape[0], pad=0.02)
+    _bar(part, mesh, axes, row.data.values, label=bar, aspect=11 * shape[0])
+    if row.name:
+        part.suptitle(row.title, x=0.0125, ha="left", fontsize=8)
+
+
+def _stacked(rows: list[Row], norm: Normalize, cmap: str, bar: str) -> Figure:
+    """Surfaces below each other, a panel for each length."""
+    across = [min(row.data.sizes["length"], 4 if len(rows) == 1 else 8) for row in rows]
+    down = [-(-row.data.sizes["length"] // n) for row, n in zip(rows, across, strict=True)]
+    height = 1.4 if len(rows) > 1 else min(4.0, 1.3 + 2.4 / across[0])
+    width = WIDTH if max(across) > 1 else 4.8
+    figure = Figure(figsize=(width, sum(down) * height + 0.45 * len(rows) + 0.6), layout="constrained")
+    parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=down).ravel()
+    for part, row, shape in zip(parts, rows, zip(down, across, strict=True), strict=True):
+        _panels(part, row, shape, norm, cmap, bar)
+    return figure
+
+
+def _beside(rows: list[Row], norm: Normalize, cmap: str, bar: str) -> Figure:
+    """Surfaces side by side, all at one length."""
+    figure = Figure(figsize=(WIDTH, 7.0 / len(rows) + 1.1), layout="constrained")
+    axes = figure.subplots(1, len(rows), squeeze=False)
+    for ax, row in zip(axes.flat, rows, strict=True):
+        data = row.data.isel(length=0)
+        mesh = _mesh(ax, data, norm, cmap, row.overlays)
+        x, y = (label(data, str(name), lines=2) for name in data.dims)
+        ax.set(title=f"{row.title}\nlength {int(data['length'])}", xlabel=x, ylabel=y)
+    _bar(figure, mesh, axes, flat(rows), label=bar, aspect=14)
+    return figure
 
 
 def _multiples(rows: list[Row], norm: Normalize, cmap: str, what: str, bar: str, notes: Iterable[str]) -> Figure:
-    """A panel for each length, surfaces below each other (at one length: side by side), one scale of colours."""
-    lengths = [row.data.sizes["length"] for row in rows]
-    beside = len(rows) > 1 and max(lengths) == 1
-    across = [min(n, 4 if len(rows) == 1 else 8) for n in lengths]
-    down = [-(-n // most) for n, most in zip(lengths, across, strict=True)]
-    height = 2.3 if beside else 1.4 if len(rows) > 1 else min(4.0, 1.3 + 2.4 / across[0])
-    lines = 1 if beside else len(rows)
-    size = (WIDTH, (1 if beside else sum(down)) * height + 0.45 * lines + 0.6)
-    figure = Figure(figsize=size, layout="constrained")
-    if beside:
-        parts = figure.subfigures(1, len(rows), squeeze=False).ravel()
-    else:
-        parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=down).ravel()
-    for part, row, shape in zip(parts, rows, zip(down, across, strict=True), strict=True):
-        _panels(part, row, shape, norm, cmap, bar)
-        if row.name:
-            name = "" if row.name == row.ds.attrs.get("cell") else f"{row.name}: "
-            part.suptitle(name + heading(row.ds), x=0.15 if beside else 0.0125, ha="left", fontsize=8)
-    title = f"{what} of {heading(rows[0].ds)}" if len(rows) == 1 else f"{what} as the sequence grows"
+    """A panel for each surface and length, on one scale of colours."""
+    lengths = sorted({int(length) for row in rows for length in row.data["length"].values})
+    figure = (_beside if len(rows) > 1 == len(lengths) else _stacked)(rows, norm, cmap, bar)
+    when = f"at length {lengths[0]}" if len(lengths) == 1 else "as the sequence grows"
+    title = f"{what} of {heading(rows[0].ds)}" if len(rows) == 1 else f"{what} {when}"
     overlays = {name: None for row in rows for name in row.overlays}
     words(figure, title, [*(row.said for row in rows), *notes], overlays, flat(rows))
     return figure
@@ -175,7 +201,7 @@ def surface3d(
     colour of its top.
     """
     (row,) = rows_of(ds, "loss", choose(ds, length)[-1:], overlays, at)
-    data, note = thin(row.data.isel(length=0), 161)
+    data, note = thin(row.data.isel(length=0), 201)
     x, y = (str(name) for name in data.dims)
     norm = norm or scale(data)
     low, high = float(norm.vmin), float(norm.vmax)
@@ -185,18 +211,18 @@ def surface3d(
     z = np.where(lost, np.nan, data.values)
     facets = np.maximum(np.maximum(z[1:, 1:], z[1:, :-1]), np.maximum(z[:-1, 1:], z[:-1, :-1]))
     colours = mpl.colormaps[LOSS](Normalize(low, high)(facets))
-    figure = Figure(figsize=(5.6, 4.6), layout="constrained")
+    figure = Figure(figsize=(5.6, 4.3), layout="constrained")
     ax = figure.add_subplot(projection="3d", computed_zorder=False)
     for i, (along, side) in enumerate(row.overlays.values()):
         seen = [withStroke(linewidth=1.9, foreground="white")]
         ax.plot(along, side, max(low, 0.0), **stroke(i, "black"), path_effects=seen, zorder=3)
     ax.scatter(across[lost], up[lost], floor, color=NONFINITE, s=3, linewidth=0, depthshade=False, zorder=1)
     plain = {"linewidth": 0, "antialiased": False, "shade": False, "rasterized": True, "zorder": 2}
-    ax.plot_surface(across, up, z, facecolors=colours, rcount=161, ccount=161, **plain)
+    ax.plot_surface(across, up, z, facecolors=colours, rcount=201, ccount=201, **plain)
     ax.set(xlim=data[x].values[[0, -1]], ylim=data[y].values[[0, -1]], zlim=(floor, high))
     ax.set(xlabel=label(data, x, 2), ylabel=label(data, y, 2), zlabel="mean loss")
     ax.view_init(*view)
-    ax.set_box_aspect((4, 4, 3), zoom=0.92)
+    ax.set_box_aspect((4, 4, 3), zoom=1.0)
     said = row._replace(note="; ".join(part for part in (row.note, note) if part)).said
     words(figure, f"Loss of {heading(ds)}, length {int(data['length'])}", [said], row.overlays, data)
     return figure
@@ -219,10 +245,10 @@ def profile(
     others = [str(name) for name in ds["loss"].dims if name not in ("length", coordinate)]
     if coordinate in at:
         raise ValueError(f"{coordinate!r} is the axis of this figure and cannot be held too; leave it out of at")
+    if coordinate not in ds["loss"].dims:
+        raise ValueError(f"the surface has no coordinate {coordinate!r}; it has {', '.join(others)}")
     middle = {name: float(ds[name][ds.sizes[name] // 2]) for name in others}
     data = cut(ds, "loss", choose(ds, lengths), middle | at, free=1)
-    if coordinate not in data.dims:
-        raise ValueError(f"the surface has no coordinate {coordinate!r}; it has {', '.join(others)}")
     figure = Figure(figsize=(5.6, 3.4), layout="constrained")
     ax = figure.add_subplot()
     for line, shade in zip(data, np.linspace(0, 0.9, len(data)), strict=True):
