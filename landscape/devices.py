@@ -1,6 +1,7 @@
 """What runs where: tiles that stay in cache, blocks that fit in memory, one thread per core, a mesh over devices."""
 
 import functools
+import math
 import os
 from typing import Any
 
@@ -11,6 +12,7 @@ TILE = 8192  # episodes x points computed together: on a CPU their state and tan
 SMALLEST_TILE = 64
 BLOCK_BYTES = 2**25  # results of one block in memory at a time, per thread
 BLOCK_POINTS = 2**16
+BLOCK_STEPS = 2**32  # a block takes seconds, so that an estimate comes early and little is lost when a job stops
 
 
 def count() -> int:
@@ -43,13 +45,13 @@ def _power_of_two(number: int) -> int:
     return 1 << (number - 1).bit_length()
 
 
-def block_shape(shape: tuple[int, ...], bytes_per_point: int) -> tuple[int, ...]:
-    """Shape of a block of the grid: whole trailing axes where they fit, about 16 blocks in all, bounded bytes each.
+def block_shape(shape: tuple[int, ...], bytes_per_point: int, steps_per_point: int = 1) -> tuple[int, ...]:
+    """Shape of a block of the grid: whole trailing axes where they fit, about 16 blocks in all, bounded bytes and work.
 
-    It depends on the grid alone, not on the machine: a store can be resumed anywhere.
+    It depends on what is computed alone, not on the machine: a store can be resumed anywhere.
     """
     budget = int(np.clip(BLOCK_BYTES // bytes_per_point, 1, BLOCK_POINTS))
-    budget = min(budget, max(1024, -(-int(np.prod(shape)) // 16)))
+    budget = min(budget, max(1024, -(-math.prod(shape) // 16)), max(1024, BLOCK_STEPS // steps_per_point))
     block: list[int] = []
     for length in reversed(shape):
         block.append(max(1, min(length, budget)))

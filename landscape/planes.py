@@ -50,6 +50,8 @@ class Plane:
 
 
 def _axis(name: str, values: Any) -> np.ndarray:
+    if name in ("length", "loss"):
+        raise ValueError(f"a coordinate cannot be called {name!r}, which a surface has already; choose another name")
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or len(values) < 2 or not np.all(np.isfinite(values)) or not np.all(np.diff(values) > 0):
         raise ValueError(f"axis {name!r} needs at least two finite values in increasing order, given {values}")
@@ -86,11 +88,17 @@ def plane(model: Any, ties: Mapping[str, Sequence[str]] | None = None, **axes: A
             if target not in names:
                 near = difflib.get_close_matches(target, names, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ValueError(f"{type(model.cell).__name__} has no parameter {target!r}; it has {', '.join(names)}{hint}")
+                raise ValueError(
+                    f"{type(model.cell).__name__} has no parameter {target!r}; it has {', '.join(names)}{hint}"
+                )
             if np.size(leaves[names[target]]) != 1:
-                raise ValueError(f"{target!r} has shape {np.shape(leaves[names[target]])}; a named axis moves one number, use span")
+                raise ValueError(
+                    f"{target!r} has shape {np.shape(leaves[names[target]])}; a named axis moves one number, use span"
+                )
             if target in moved:
-                raise ValueError(f"parameter {target!r} is moved by both {moved[target]!r} and {name!r}; give it to one")
+                raise ValueError(
+                    f"parameter {target!r} is moved by both {moved[target]!r} and {name!r}; give it to one"
+                )
             moved[target] = name
         held = {float(np.asarray(leaves[names[target]])) for target in tied}
         center.append(held.pop() if len(held) == 1 else float("nan"))
@@ -116,7 +124,9 @@ def span(model: Any, directions: Mapping[str, Any], **axes: Any) -> Plane:
     for name in axes:
         direction = as_rnn(directions[name])
         if jax.tree.structure(direction) != tree:
-            raise ValueError(f"direction {name!r} must be a pytree like the model, {tree}; given {jax.tree.structure(direction)}")
+            raise ValueError(
+                f"direction {name!r} must be a pytree like the model, {tree}; given {jax.tree.structure(direction)}"
+            )
         sparse.append(tuple(leaf if np.any(leaf) else None for leaf in jax.tree.leaves(direction)))
     moves = {name: f"displacement along {name}" for name in axes}
     checked = {name: _axis(name, values) for name, values in axes.items()}

@@ -6,6 +6,7 @@ computed block by block, each block in tiles that stay in cache, by one thread p
 
 import concurrent.futures
 import functools
+import math
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -225,6 +226,11 @@ class Evaluator:
             return float(jnp.mean(_alone(self.task)(self._affine, np.asarray(point, self.dtype), x, target)))
 
     @property
+    def steps(self) -> int:
+        """Cell-steps that one point takes."""
+        return self.episodes * int(self.lengths[-1] if self.task.nested else self.lengths.sum())
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What a surface is a function of, in plain JSON values."""
         return {
@@ -284,12 +290,12 @@ def surface(
     may raise to stop: nothing finished is lost.
     """
     evaluator = Evaluator(plane, task, lengths, order=order, episodes=episodes, seed=seed, dtype=dtype)
-    variables = {name: evaluator.dtype for name in evaluator.names}
-    chunk = devices.block_shape(plane.shape, len(evaluator.lengths) * len(variables) * np.dtype(dtype).itemsize)
-    evaluator.resize(int(np.prod(chunk)))
+    variables = dict.fromkeys(evaluator.names, evaluator.dtype)
+    width = len(evaluator.lengths) * len(variables) * np.dtype(dtype).itemsize
+    block = devices.block_shape(plane.shape, width, evaluator.steps)
     coordinates = {"length": evaluator.lengths, **plane.axes}
-    with store.create(out, coordinates, variables, chunk, evaluator.settings) as sink:
-        compute(evaluator, sink, progress)
+    with store.create(out, coordinates, variables, block, evaluator.settings) as sink:
+        compute(evaluator.resize(math.prod(sink.block)), sink, progress)
         return store.finish(sink, **({} if sink.complete else origin(evaluator)))
 
 
