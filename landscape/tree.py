@@ -20,7 +20,7 @@ def static(default: Any = dataclasses.MISSING) -> Any:
     return dataclasses.field(default=default, metadata={"static": True})
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(param, static))
+@dataclass_transform(frozen_default=True, kw_only_default=True)  # every field has a default
 def pytree(cls: type) -> type:
     """Make ``cls`` a frozen keyword dataclass and a JAX pytree: its leaves are all fields that are not `static`."""
     cls = dataclasses.dataclass(frozen=True, kw_only=True, eq=False)(cls)
