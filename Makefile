@@ -11,7 +11,7 @@ $(VENV)/.ready: pyproject.toml
 
 .PHONY: demo test test-all check bench clean
 demo: $(VENV)/.ready
-	$(BIN)/landscape demo
+	$(BIN)/landscape run demo
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest
