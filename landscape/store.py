@@ -242,7 +242,7 @@ def _build(
     codecs = [BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec()]
     with _appearing(path) as partial:
         group = zarr.create_group(partial, zarr_format=3)
-        group.attrs.update({"format": SURFACE, "settings": json.dumps(settings), "complete": False})
+        group.update_attributes({"format": SURFACE, "settings": json.dumps(settings), "complete": False})
         for name, values in coordinates.items():
             group.create_array(name, data=np.asarray(values), dimension_names=[name])
         for name, dtype in variables.items():
@@ -321,7 +321,7 @@ def _resume(
         block = next(iter(arrays.values())).chunks[1:]
     if not complete:
         here = provenance.here()
-        group.attrs.update({key: _joined(group.attrs.get(key), value) for key, value in here.items()})
+        group.update_attributes({key: _joined(group.attrs.get(key), value) for key, value in here.items()})
     sink = Sink(path, coordinates, arrays, done, nonfinite, block, settings, finished, complete)
     for index in np.flatnonzero(finished).tolist():
         finished[index] = all(file.exists() and file.stat().st_size for file in sink.files(index))
@@ -386,8 +386,8 @@ def finish(sink: Sink, **attributes: Any) -> "xarray.Dataset":
         return xarray.Dataset(data, coordinates, attrs)
     group = _group(sink.path, "r+")
     for name, words in named.items():
-        group[name].attrs.update(words)
-    _consolidate(sink.path).attrs.update(attrs)
+        group[name].update_attributes(words)
+    _consolidate(sink.path).update_attributes(attrs)
     return open_surface(sink.path)
 
 
