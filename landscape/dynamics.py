@@ -59,6 +59,7 @@ def _leading(eigenvalues: jax.Array) -> jax.Array:
     return jnp.where(largest.imag == 0, largest.real, jnp.abs(largest))
 
 
+@jax.jit
 def origin_multiplier(cell: Cell, x: Any = 0.0) -> jax.Array:
     """How much of a small memory survives one step from the zero state: the multiplier there.
 
@@ -112,7 +113,8 @@ def _bisect(g: Callable, sign: Any, low: jax.Array, high: jax.Array) -> jax.Arra
         return jnp.where(same, middle, low), jnp.where(same, high, middle)
 
     low, high = jax.lax.fori_loop(0, 64, halve, (low, high))
-    return jnp.where(jnp.abs(g(low)) <= jnp.abs(g(high)), low, high)
+    ends = jnp.stack([low, high])
+    return jnp.take_along_axis(ends, jnp.argmin(jnp.abs(jax.vmap(g)(ends)), 0)[None], 0)[0]
 
 
 def _crossings(g: Callable, nodes: jax.Array, most: int) -> jax.Array:
