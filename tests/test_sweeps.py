@@ -1,5 +1,7 @@
 """Laws of sweeps: nothing finished is ever lost, and the bits do not depend on how a result came about."""
 
+import contextlib
+import functools
 import math
 import os
 import random
@@ -18,11 +20,12 @@ import xarray
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landscape import sweeps
+from landscape import cli, sweeps
 from landscape.cells import GRU, SRNN, Cell
 from landscape.store import StoreError
+from landscape.sweeps.chunks import Chunks
 from landscape.sweeps.plan import Grid
-from landscape.sweeps.settings import fit, label
+from landscape.sweeps.settings import fit, function, label
 from landscape.tasks import Task
 
 EXPERIMENT = '''
@@ -164,8 +167,6 @@ def test_a_value_of_another_type_is_refused(value, hint):
 
 
 def test_a_label_is_the_same_tomorrow_or_refused():
-    import functools
-
     assert label(functools.partial(optax.sgd, 0.1, momentum=0.9)) == "sgd(0.1, momentum=0.9)"
     assert label([SRNN, np.float64(2)]) == ["SRNN", 2.0]
     assert label(SRNN(w=0.5)) == label(SRNN(w=0.5)) != label(SRNN(w=0.6))
@@ -265,8 +266,6 @@ def test_a_file_that_is_not_there_is_said_so(tmp_path):
 
 
 def test_a_sweep_holds_what_its_run_returns_at_every_point(experiment, whole):
-    from landscape.sweeps.settings import function
-
     run = function(f"{experiment}:run")
     assert whole.x.dims == ("rate", "start", "length")
     for rate, seed, name in POINTS:
@@ -450,10 +449,62 @@ def made_empty(plan, path):
     return path
 
 
+# The command line
+
+SWEEP = """
+run = "toy.py"
+fixed = {seed = 2}
+[axes]
+rate = [0.1, 0.2]
+name = ["a", "%s"]
+"""
+
+
+def test_the_command_line_makes_a_sweep_and_tells_how_it_stands(experiment, tmp_path, capsys):
+    file, out, table = experiment.parent / "cli.toml", str(tmp_path / "s.zarr"), tmp_path / "s.csv"
+    file.write_text(SWEEP % "b")
+    assert cli.main(["sweep", str(file), "--out", out, "--dry"]) == 0
+    assert not Path(out).exists()
+    assert "rate (2) x name (2) = 4 points in 4 chunks" in capsys.readouterr().out
+    assert cli.main(["sweep", str(file), "--out", out, "--shard", "1/2"]) == 0
+    assert "2 of 4 chunks done, 0 failed, 2 left" in capsys.readouterr().out
+    assert cli.main(["sweep", str(file), "--out", out]) == 0
+    assert cli.main(["status", out, "--csv", str(table)]) == 0
+    assert "4 of 4 chunks done, 0 failed, 0 left" in capsys.readouterr().out
+    assert len(pandas.read_csv(table)) == 4 * 3
+
+
+def test_the_command_line_exits_with_1_if_a_chunk_failed_and_with_2_if_nothing_can_be_done(
+    experiment, tmp_path, capsys
+):
+    file, out = experiment.parent / "cli.toml", str(tmp_path / "s.zarr")
+    file.write_text(SWEEP % "raise")
+    assert cli.main(["sweep", str(file), "--out", out]) == 1
+    assert "failed: rate=0.2, name=raise: RuntimeError: no such orbit" in capsys.readouterr().out
+    file.write_text(SWEEP.replace("rate", "rates") % "b")
+    for words, message in [
+        (["sweep", str(file)], "no setting 'rates'"),
+        (["sweep", str(file), "--shard", "1"], "--shard must be I/N"),
+        (["sweep", str(file), "--workers", "2", "--scheduler", "tcp://x:1"], "not both"),
+        (["status", str(tmp_path / "gone")], "does not exist"),
+    ]:
+        assert cli.main(words) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_a_ticker_is_silent_in_between(experiment, tmp_path):
+    often, seldom = [], []
+    made = sweeps.plan(str(experiment), {"rate": [0.1, 0.2]})
+    sweeps.fill(made, tmp_path / "a.zarr", progress=sweeps.ticker(often.append, 0.0))
+    sweeps.fill(made, tmp_path / "b.zarr", progress=sweeps.ticker(seldom.append, 100.0))
+    assert [line.partition(" chunks")[0] for line in often] == ["1 of 2", "2 of 2"]
+    assert seldom == []
+
+
 # Killing
 
 
-def start(experiment, out, axes, fixed, engine="sweeps.serial"):
+def start(experiment, out, axes, fixed):
     """A process that makes a sweep."""
     code = f"from landscape import sweeps; sweeps.sweep({str(experiment)!r}, {axes!r}, {fixed!r}, out={str(out)!r})"
     return subprocess.Popen([sys.executable, "-c", code])
@@ -512,6 +563,21 @@ def test_a_chunk_killed_between_its_data_and_its_record_is_made_again(experiment
         (out / "chunks" / "record" / "c" / str(index) / "0").unlink()
     assert sweeps.status(out).left == 2
     assert bits(sweeps.sweep(str(experiment), AXES, {"size": 4}, out=out)) == bits(whole)
+
+
+def test_a_chunk_is_done_only_after_all_its_data(experiment, tmp_path):
+    class Full:
+        def __setitem__(self, key, value):
+            raise OSError("no space left on device")
+
+    made, out = sweeps.plan(str(experiment), {"rate": [0.1, 0.2]}), tmp_path / "s.zarr"
+    sweeps.fill(made, out, shard=(0, 2))
+    store = Chunks(out)
+    store._arrays["word"] = Full()  # the last of the variables
+    with pytest.raises(OSError, match="no space left"):
+        store.write(1, 0.0, 0.0, [function(made.run)(rate=0.2)])
+    assert sweeps.status(out).done == 1
+    assert sweeps.open_sweep(out).x.isnull().all("length").values.tolist() == [False, True]
 
 
 @pytest.mark.parametrize("rival", ["store", "results"])
@@ -588,3 +654,43 @@ def test_a_chunk_that_always_kills_its_worker_is_reported_and_the_others_finish(
     assert made.sweep_state.values.tolist() == [1, 2, 1, 1]
     assert list(state.failed) == ["seed=3, name=kill"]
     assert state.failed["seed=3, name=kill"].startswith("KilledWorker: ")
+
+
+@pytest.mark.slow
+def test_a_whole_node_killed_at_a_random_moment_loses_nothing(experiment, tmp_path):
+    """Scheduler and two nodes, a nanny with a worker each, know each other by one file alone, as under Slurm."""
+    file, log, nodes = tmp_path / "scheduler.json", tmp_path / "log", []
+    axes, fixed = {"rate": [0.1, 0.2], "seed": list(range(30))}, {"size": 50, "pause": 0.05}
+
+    def node(name, *options):
+        command = [sys.executable, "-m", f"distributed.cli.dask_{name}", "--scheduler-file", str(file), *options]
+        nodes.append(subprocess.Popen([*command, "--no-dashboard"], start_new_session=True, stderr=subprocess.DEVNULL))
+
+    def kill(state):
+        if state.done == 20:
+            time.sleep(0.05 * random.Random(4).random())
+            os.killpg(nodes[1].pid, signal.SIGKILL)
+
+    try:
+        node("scheduler", "--host", "127.0.0.1", "--port", "0")
+        for _ in range(2):
+            node("worker", "--host", "127.0.0.1", "--nthreads", "1")
+        until(file.exists)
+        with sweeps.cluster(scheduler=str(file)) as client:
+            client.wait_for_workers(2)
+            made = sweeps.sweep(
+                str(experiment),
+                axes,
+                {**fixed, "log": str(log)},
+                out=tmp_path / "s.zarr",
+                engine=sweeps.dask(client),
+                progress=kill,
+            )
+            assert len(client.scheduler_info(n_workers=-1)["workers"]) == 1
+    finally:
+        for process in nodes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    assert bits(made) == bits(sweeps.sweep(str(experiment), axes, fixed, out=tmp_path / "t.zarr"))
+    assert calls(log) <= 60 + 2

@@ -6,13 +6,14 @@ anywhere, be killed at any moment and be run again: what is done stays, and its 
 """
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.progress import duration, size
+from landscape.progress import QUIET, duration, size
 from landscape.sweeps.chunks import DONE, FAILED, Chunks, Status, create, disk, open_sweep, status, summary, to_csv
 from landscape.sweeps.engines import Engine, Job, Row, cluster, dask, serial
 from landscape.sweeps.file import read
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import xarray
 
 __all__ = [
+    "Engine",
     "Grid",
     "Plan",
     "Status",
@@ -34,6 +36,7 @@ __all__ = [
     "serial",
     "status",
     "sweep",
+    "ticker",
     "to_csv",
 ]
 
@@ -102,6 +105,19 @@ def fill(
                 say(_estimate(plan, store, took, len(todo) - count))
         progress(summary(plan.grid, record, reasons))
     return status(out)
+
+
+def ticker(say: Callable[[str], None], seconds: float = QUIET) -> Callable[[Status], None]:
+    """A callback for ``progress`` that says how far the sweep is, not more often than every ``seconds``."""
+    last = time.monotonic()
+
+    def tell(state: Status) -> None:
+        nonlocal last
+        if time.monotonic() - last >= seconds:
+            last = time.monotonic()
+            say(str(state).splitlines()[0])
+
+    return tell
 
 
 def _job(plan: Plan, store: Chunks, index: int) -> Job:

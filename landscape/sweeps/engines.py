@@ -6,6 +6,7 @@ import functools
 import os
 import time
 import traceback
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -101,7 +102,8 @@ def dask(client: Any) -> Engine:
 def _submitted(client: Any, jobs: dict[int, Job]) -> Iterator[tuple[int, Row | Exception]]:
     from distributed import as_completed
 
-    futures = {client.submit(job, pure=False, retries=RETRIES): index for index, job in jobs.items()}
+    key = f"chunk-{uuid.uuid4().hex[:8]}"
+    futures = {client.submit(job, key=f"{key}-{index}", retries=RETRIES): index for index, job in jobs.items()}
     try:
         for future, row in as_completed(futures, with_results=True, raise_errors=False):
             if future.status in ("cancelled", "lost"):
