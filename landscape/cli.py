@@ -1,5 +1,6 @@
 """The command line: verbs that parse, call and print. What is computed, drawn and said lives elsewhere."""
 
+import contextlib
 import functools
 import importlib.metadata
 import inspect
@@ -200,6 +201,77 @@ def run(*words: str) -> None:
         say(module.sentence(result))
 
 
+def sweep(
+    file: Annotated[Positional[str], arg(metavar="FILE", help="a TOML file: run, axes, fixed settings, chunks")],
+    /,
+    out: Annotated[
+        str, arg(metavar="PATH", help="the store", help_behavior_hint="(default: as in FILE, else results/FILE.zarr)")
+    ] = "",
+    workers: Annotated[int, arg(help="compute in so many processes", help_behavior_hint="(default: this one)")] = 0,
+    scheduler: Annotated[
+        str, arg(metavar="ADDRESS", help="compute on a Dask cluster: tcp://host:port or its scheduler file.json")
+    ] = "",
+    shard: Annotated[str, arg(metavar="I/N", help="compute part I of N, from 0, as one task of a job array")] = "0/1",
+    dry: Annotated[bool, arg(help="check the file, print the plan and stop")] = False,
+) -> None:
+    """Run an experiment for every combination of settings in a file, into one store.
+
+    Everything is checked before anything runs. Finished chunks survive any kill: the same command goes on where it
+    stopped and tries failed chunks again. Exits with 1 if a chunk failed. `landscape status` follows from elsewhere.
+
+    examples:
+      landscape sweep experiments/example_sweep.toml --dry
+      landscape sweep experiments/example_sweep.toml --workers 2
+      landscape sweep rates.toml --scheduler scheduler.json
+      landscape sweep rates.toml --shard $SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT
+    """
+    part, slash, parts = shard.partition("/")
+    if not (slash and part.isdecimal() and parts.isdecimal()):
+        raise ValueError(f"--shard must be I/N with I from 0 to N - 1, such as 0/4; given {shard!r}")
+    if workers < 0 or (workers and scheduler):
+        raise ValueError("give --workers N for processes here, or --scheduler for a cluster elsewhere, not both")
+
+    from landscape import sweeps
+
+    plan, path = sweeps.read(file)
+    path = Path(out) if out else path
+    if dry:
+        return say(f"{plan}; into {path}")
+    with contextlib.ExitStack() as stack:
+        engine: sweeps.Engine = sweeps.serial
+        if workers or scheduler:
+            engine = sweeps.dask(stack.enter_context(sweeps.cluster(workers, scheduler)))
+        try:
+            state = sweeps.fill(
+                plan, path, shard=(int(part), int(parts)), engine=engine, report=say, progress=sweeps.ticker(say)
+            )
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"stopped: {sweeps.status(path)}; the same command resumes") from None
+    say(str(state))
+    if state.failed:
+        raise SystemExit(1)
+    return None
+
+
+def status(
+    path: Annotated[Positional[str], arg(metavar="PATH", help="a store that `landscape sweep` writes or wrote")],
+    /,
+    csv: Annotated[str, arg(metavar="FILE", help="write the finished points as a table")] = "",
+) -> None:
+    """Say how far a sweep is: chunks done, failed and why, left, and the time left at the recent pace.
+
+    examples:
+      landscape status results/example_sweep.zarr
+      landscape status results/example_sweep.zarr --csv example.csv
+    """
+    from landscape import sweeps
+
+    say(str(sweeps.status(path)))
+    if csv:
+        sweeps.to_csv(sweeps.open_sweep(path), csv)
+        say(f"table: {csv}")
+
+
 def list_() -> None:
     """List the cells with their equations and parameters, the tasks, and the experiments of this folder.
 
@@ -231,6 +303,8 @@ VERBS: dict[str, Callable[..., None]] = {
     "plot": plot,
     "show": show,
     "run": run,
+    "sweep": sweep,
+    "status": status,
     "list": list_,
     "verify": verify,
 }
