@@ -71,7 +71,9 @@ def _found(kind: str, text: str, ours: Callable[..., dict[str, Callable]]) -> Ca
     if found is None:
         raise unknown(kind, name, ours(made), f" in {path}")
     if not callable(found):
-        raise ValueError(f"{name} in {path} is a {type(found).__name__}, not a {kind} or a function that makes one")
+        raise ValueError(
+            f"{name} in {path} is of type {type(found).__name__}, not a {kind} or a function that makes one"
+        )
     return found
 
 
@@ -112,9 +114,7 @@ def cell(text: str, held: Mapping[str, float] = MappingProxyType({})) -> Any:
 
     value = _made("cell", text, _found("cell", text, cells.known), held)
     if not isinstance(value, cells.Cell):
-        raise ValueError(
-            f"{text} makes a {type(value).__name__}, not a landscape.cells.Cell; derive its class from that"
-        )
+        raise ValueError(f"{text} makes {type(value).__name__}, not a landscape.cells.Cell; derive its class from that")
     return value
 
 
@@ -139,7 +139,7 @@ def task(text: str, options: Mapping[str, float] = MappingProxyType({})) -> Any:
 
     value = _made("task", text, _found("task", text, tasks), options)
     if not isinstance(value, Task):
-        raise ValueError(f"{text} makes a {type(value).__name__}, not a landscape.tasks.Task")
+        raise ValueError(f"{text} makes {type(value).__name__}, not a landscape.tasks.Task")
     return value
 
 

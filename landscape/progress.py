@@ -136,7 +136,7 @@ def kept(path: Path) -> Iterator[None]:
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped: {_safe(path)}") from None
     except (Refused, OSError) as error:
-        reason = str(error) if isinstance(error, Refused) else f"{error.strerror or error} while writing {path}"
+        reason = str(error) if isinstance(error, Refused) else f"{path} cannot be written: {error.strerror or error}"
         raise Refused(f"{reason}; {_safe(path)}") from error
 
 

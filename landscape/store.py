@@ -124,9 +124,7 @@ class Sink:
 
     def files(self, index: int) -> list[Path]:
         """The chunk files of a block, one for each variable."""
-        assert self.path is not None
-        where = [str(i) for i in np.unravel_index(index, self.counts)]
-        return [self.path.joinpath(name, "c", "0", *where) for name in self.arrays]
+        return _files(self.path, list(self.arrays), self.counts, index)
 
     def progress(self) -> Progress:
         """The state of the computation now."""
@@ -142,6 +140,11 @@ class Sink:
                 written=self.written,
                 path=self.path,
             )
+
+
+def _files(path: Any, variables: list[str], counts: tuple[int, ...], index: int) -> list[Path]:
+    where = [str(i) for i in np.unravel_index(index, counts)]
+    return [Path(path, name, "c", "0", *where) for name in variables]
 
 
 def _counts(shape: tuple[int, ...], block: tuple[int, ...]) -> tuple[int, ...]:
@@ -270,11 +273,18 @@ def _group(path: Path, mode: Any = "r") -> Any:
         raise StoreError(f"{path} does not exist; give the path of a store that `landscape surface --out` wrote")
     if not path.is_dir():
         raise StoreError(f"{path} is a file, not a store, which is a folder; give another path")
+    if not (path / "zarr.json").exists():
+        raise StoreError(f"{path} is a folder without a zarr.json, so not a zarr v3 store; give another path")
+    for file in (path / "zarr.json", *sorted(path.glob("*/zarr.json")), *sorted(path.glob("blocks/*/zarr.json"))):
+        try:
+            json.loads(file.read_bytes())
+        except ValueError:
+            raise StoreError(f"{file} is damaged; move {path} away and run the same command again") from None
     try:
         group = zarr.open_group(path, mode=mode, zarr_format=3)
     except Exception as error:
         raise StoreError(
-            f"{path} is not a readable zarr v3 group ({type(error).__name__}); give another path"
+            f"{path} is not a zarr v3 group ({type(error).__name__}: {error}); give another path"
         ) from error
     if not str(group.attrs.get("format")).startswith("landscape "):
         raise StoreError(f"{path} is a zarr group that landscape did not write; give another path")
@@ -322,10 +332,19 @@ def _resume(
     if not complete:
         here = provenance.here()
         group.update_attributes({key: _joined(group.attrs.get(key), value) for key, value in here.items()})
-    sink = Sink(path, coordinates, arrays, done, nonfinite, block, settings, finished, complete)
-    for index in np.flatnonzero(finished).tolist():
-        finished[index] = all(file.exists() and file.stat().st_size for file in sink.files(index))
-    return sink
+    finished[lost(path)] = False
+    return Sink(path, coordinates, arrays, done, nonfinite, block, settings, finished, complete)
+
+
+def lost(path: Path) -> list[int]:
+    """Blocks of the surface at ``path`` that are marked as done but lack a file, which zarr would read as NaN."""
+    group = _group(path)
+    variables = group["blocks"].attrs["variables"]
+    array = group[variables[0]]
+    counts = _counts(array.shape[1:], array.chunks[1:])
+    there = lambda file: file.exists() and file.stat().st_size > 0  # noqa: E731
+    done = np.flatnonzero(np.asarray(group["blocks/done"][:]) == 1).tolist()
+    return [index for index in done if not all(map(there, _files(path, variables, counts, index)))]
 
 
 def _joined(old: Any, new: str) -> str:
@@ -341,11 +360,24 @@ def damage(path: Any) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, StoreError) or (isinstance(error, OSError) and error.errno) or not _from_zarr(error):
             raise
-        reason = " ".join(str(error).split())[:200]
+        bad = _unreadable(Path(path))
+        what = f"{', '.join(map(str, bad[:3]))} cannot be read" if bad else f"{type(error).__name__}: {error}"
         raise StoreError(
-            f"{path} is damaged and cannot be read ({type(error).__name__}: {reason}); "
-            "remove the damaged file, or move the store away, and run the same command again"
+            f"{path} is damaged ({what}); remove the damaged files and run the command that made it again, "
+            "which computes those blocks anew"
         ) from error
+
+
+def _unreadable(path: Path) -> list[Path]:
+    """Chunk files of the arrays at ``path`` that cannot be decoded."""
+    found = []
+    for name, array in _group(path).arrays():
+        for where in np.ndindex(*_counts(array.shape, array.chunks)):
+            try:
+                array.blocks[where]
+            except Exception:
+                found.append(path.joinpath(name, "c", *map(str, where)))
+    return found
 
 
 def _from_zarr(error: BaseException) -> bool:
@@ -470,6 +502,10 @@ def open_surface(path: Any) -> "xarray.Dataset":
             "run the command that began it again to finish it"
         )
     with damage(path):
+        if group.attrs["format"] == SURFACE and (gone := lost(Path(path))):
+            raise StoreError(
+                f"{path} lacks files of {len(gone)} of its blocks; run the command that made it again to mend it"
+            )
         ds = xarray.open_zarr(path, consolidated=False, zarr_format=3, chunks=None)
         order = group["blocks"].attrs["variables"] if group.attrs["format"] == SURFACE else list(ds.data_vars)
         return ds[order]
