@@ -196,6 +196,7 @@ def test_other_coordinates_are_held_where_asked_else_in_the_middle_and_the_value
         (lambda ds: plots.formation(ds, w=0), "drawn over 2 coordinates, and b_f is left"),
         (lambda ds: plots.formation({}), "there is nothing to draw; give a surface"),
         (lambda ds: plots.gradient(ds.drop_vars("log10_gradient")), "no log10_gradient; compute it with order=1"),
+        (lambda ds: plots.surface3d(ds, [1, 5]), "drawn at one length, given 1, 5"),
         (lambda ds: plots.profile(ds, "w", at={"w": 0}), "'w' is the axis of this figure"),
         (lambda ds: plots.profile(ds, "q"), "the surface has no coordinate 'q'; it has w, b_f"),
         (lambda ds: plots.animation(ds, "film.mp4"), "written as .gif or .webp; given 'film.mp4'"),

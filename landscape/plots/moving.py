@@ -10,7 +10,7 @@ import numpy as np
 import xarray
 from matplotlib.figure import Figure
 
-from landscape.plots.parts import LOSS, NONFINITE, bad, choose, cut, heading, label, scale, small, styled, thin
+from landscape.plots.parts import LOSS, NONFINITE, bad, bounds, choose, cut, heading, label, scale, small, styled, thin
 from landscape.plots.still import Surfaces, flat, rows_of, surface3d
 
 
@@ -47,7 +47,7 @@ def animation(
         frames[0].save(path, save_all=True, append_images=frames[1:], duration=times, loop=0)
 
 
-def _traces(data: xarray.DataArray, norm: Any, floor: float) -> list[Any]:
+def _traces(data: xarray.DataArray, low: float, high: float, floor: float) -> list[Any]:
     """The surface at one length, and its points that are not finite as dots on the floor."""
     import plotly.graph_objects as go
 
@@ -58,8 +58,8 @@ def _traces(data: xarray.DataArray, norm: Any, floor: float) -> list[Any]:
         x=data[x].values,
         y=data[y].values,
         z=np.where(lost, np.nan, data.values).astype(np.float32).T,
-        cmin=norm.vmin,
-        cmax=norm.vmax,
+        cmin=low,
+        cmax=high,
         colorscale=LOSS,
         colorbar={"title": {"text": "mean loss"}, "len": 0.7},
         hovertemplate=f"{x} %{{x:.4g}}<br>{y} %{{y:.4g}}<br>loss %{{z:.4g}}<extra></extra>",
@@ -87,10 +87,10 @@ def interactive(ds: xarray.Dataset, path: str | Path, lengths: Any = None, **at:
     data, note = thin(cut(ds, "loss", choose(ds, lengths, most=32), at), 129)
     if data.sizes["length"] < ds.sizes["length"]:
         note = f"{note}; lengths drawn: {data.sizes['length']} of {ds.sizes['length']}".removeprefix("; ")
-    norm = scale(data)
-    low, high = float(norm.vmin), float(norm.vmax)
-    norm.vmin, floor = min(0.0, low), min(0.0, low) - 0.1 * (high - low)
-    frames = [go.Frame(name=str(int(z["length"])), data=_traces(z, norm, floor)) for z in data]
+    low, high = bounds(scale(data))
+    low = min(0.0, low)
+    floor = low - 0.1 * (high - low)
+    frames = [go.Frame(name=str(int(z["length"])), data=_traces(z, low, high, floor)) for z in data]
     move = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
     steps = [{"label": frame.name, "method": "animate", "args": [[frame.name], move]} for frame in frames]
     said = "<br>".join(textwrap.wrap("; ".join(part for part in (small(ds, data), note) if part), 110))

@@ -55,8 +55,8 @@ def styled(draw: Callable) -> Callable:
 
     @functools.wraps(draw)
     def within(*args: Any, **kwargs: Any) -> Any:
-        defaults = {key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith("backend")}
-        with mpl.rc_context({**defaults, **STYLE}):
+        style: Any = {key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith("backend")}
+        with mpl.rc_context(style | STYLE):
             return draw(*args, **kwargs)
 
     return within
@@ -85,7 +85,9 @@ def cut(
     coordinates. Raises ValueError where the surface cannot be cut so.
     """
     if variable not in ds:
-        hint = "compute it with order=1" if variable == "log10_gradient" else f"it has {', '.join(ds.data_vars)}"
+        hint = (
+            "compute it with order=1" if variable == "log10_gradient" else f"it has {', '.join(map(str, ds.data_vars))}"
+        )
         raise ValueError(f"the surface has no {variable}; {hint}")
     coordinates = [str(name) for name in ds[variable].dims if name != "length"]
     if unknown := [name for name in at if name not in coordinates]:
@@ -117,6 +119,13 @@ def finite(values: Any) -> np.ndarray:
     """The values that are neither inf nor NaN, flat."""
     values = np.asarray(values)
     return values[np.isfinite(values)].astype(float)
+
+
+def bounds(norm: Normalize) -> tuple[float, float]:
+    """The ends of a scale of colours."""
+    if norm.vmin is None or norm.vmax is None:
+        raise ValueError(f"norm must say its vmin and vmax, given {norm.vmin} and {norm.vmax}")
+    return float(norm.vmin), float(norm.vmax)
 
 
 def bad(values: Any) -> np.ndarray:

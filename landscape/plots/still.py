@@ -18,6 +18,7 @@ from landscape.plots.parts import (
     WIDTH,
     Overlays,
     bad,
+    bounds,
     choose,
     cut,
     heading,
@@ -58,8 +59,12 @@ class Row(NamedTuple):
 
 def rows_of(surfaces: Surfaces, variable: str, lengths: Any, overlays: Any, at: Mapping[str, float]) -> list[Row]:
     """One row for each surface. Raises ValueError for what the surfaces do not have."""
-    single = isinstance(surfaces, xarray.Dataset)
-    named, lines = ({"": surfaces}, {"": overlays or {}}) if single else (dict(surfaces), dict(overlays or {}))
+    named: dict[str, xarray.Dataset]
+    lines: dict[str, Overlays]
+    if isinstance(surfaces, xarray.Dataset):
+        named, lines = {"": surfaces}, {"": overlays or {}}
+    else:
+        named, lines = dict(surfaces), dict(overlays or {})
     if not named:
         raise ValueError("there is nothing to draw; give a surface, or surfaces by name")
     if unknown := set(lines) - set(named):
@@ -176,7 +181,7 @@ def gradient(
     """
     rows = rows_of(surfaces, "log10_gradient", lengths, overlays, at)
     norm = norm or spread(flat(rows))
-    rows = [row._replace(data=row.data.where(row.data != -np.inf, norm.vmin - 1)) for row in rows]
+    rows = [row._replace(data=row.data.where(row.data != -np.inf, bounds(norm)[0] - 1)) for row in rows]
     note = (
         "Exact gradients at the points of the grid. A cliff thinner than the grid passes between the points: "
         "the largest value seen here is not the maximum."
@@ -187,24 +192,27 @@ def gradient(
 @styled
 def surface3d(
     ds: xarray.Dataset,
-    length: int | None = None,
+    lengths: Any = None,
     *,
     overlays: Overlays | None = None,
     norm: Normalize | None = None,
     view: tuple[float, float] = (30, 50),
     **at: float,
 ) -> Figure:
-    """The loss as a surface over two coordinates at one length, by default the last (Pascanu et al. 2013, fig. 6).
+    """The loss as a surface over two coordinates, at the one length given or the last (Pascanu et al. 2013, fig. 6).
 
     ``overlays`` are drawn at the lowest loss, through the surface; points that are inf or NaN lie on the floor.
     ``view`` is (elevation, azimuth) in degrees. Heights are linear over the range of ``norm``; a facet has the
     colour of its top.
     """
-    (row,) = rows_of(ds, "loss", choose(ds, length)[-1:], overlays, at)
+    shown = choose(ds, lengths)[-1:] if lengths is None else choose(ds, lengths)
+    if len(shown) != 1:
+        raise ValueError(f"a surface in 3-D is drawn at one length, given {', '.join(map(str, shown))}")
+    (row,) = rows_of(ds, "loss", shown, overlays, at)
     data, note = thin(row.data.isel(length=0), 201)
     x, y = (str(name) for name in data.dims)
     norm = norm or scale(data)
-    low, high = float(norm.vmin), float(norm.vmax)
+    low, high = bounds(norm)
     floor = min(0.0, low) - 0.1 * (high - low)
     across, up = np.meshgrid(data[x], data[y], indexing="ij")
     lost = bad(data)
@@ -266,7 +274,8 @@ def profile(
     ax.set(xlabel=label(data, coordinate), ylabel="mean loss", xlim=where[[0, -1]])
     ax.set_yscale("log" if isinstance(norm or scale(data), LogNorm) else "linear")
     ax.spines[["top", "right"]].set_visible(False)
-    figure.legend(*ax.get_legend_handles_labels(), title="length", loc="outside center right")
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(handles, labels, title="length", loc="outside right center")
     words(figure, f"Loss of {heading(ds)}", [small(ds, data)], (), data)
     return figure
 
