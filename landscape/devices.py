@@ -30,8 +30,14 @@ def mesh() -> Any:
 
 def threads() -> int:
     """Blocks in flight: one a core on a CPU with one device, else two, so that one copies while another computes."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // count()) if jax.default_backend() == "cpu" else 2
+    return max(1, cores() // count()) if jax.default_backend() == "cpu" else 2
+
+
+def cores() -> int:
+    """Cores this process may use: NPROC, which XLA reads too, so that workers can share a machine; else all."""
+    if os.environ.get("NPROC", "").isdecimal():
+        return int(os.environ["NPROC"])
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def tile_points(episodes: int, points: int) -> int:
