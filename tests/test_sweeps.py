@@ -20,7 +20,7 @@ import xarray
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landscape import cli, sweeps
+from landscape import cli, devices, names, sweeps
 from landscape.cells import GRU, SRNN, Cell
 from landscape.store import StoreError
 from landscape.sweeps.chunks import Chunks
@@ -28,6 +28,7 @@ from landscape.sweeps.plan import Grid
 from landscape.sweeps.settings import fit, function, label
 from landscape.tasks import Task
 
+ROOT = Path(__file__).parents[1]
 EXPERIMENT = '''
 """A stand-in for an experiment: values that depend on every setting, and a log of the calls."""
 import os, signal, time
@@ -193,10 +194,10 @@ def test_a_plan_counts_points_chunks_and_programs():
     made = sweeps.plan(
         toy, {"cell": ["SRNN", "GRU"], "units": [1, 2, 4], "rate": [0.1, 0.2]}, {"optimiser": "adam"}, chunk={"rate": 2}
     )
-    assert (made.grid.points, made.grid.chunks, made.programs()) == (12, 6, (2, 6))
+    assert (made.grid.points, made.grid.chunks, made.programs()) == (12, 6, (2, 6, 12))
     assert str(made) == (
         "test_sweeps:toy: cell (2) x units (3) x rate (2) = 12 points in 6 chunks; "
-        "about 2 programs to compile, up to 6 if whole numbers shape them"
+        "2 programs to compile, 6 if whole numbers shape them, 12 if all numbers do"
     )
 
 
@@ -432,7 +433,7 @@ def test_the_estimate_comes_from_the_first_two_chunks(experiment, tmp_path):
     made = sweeps.plan(str(experiment), {"rate": [0.1, 0.2, 0.3]}, {"pause": 0.05})
     sweeps.fill(made, tmp_path / "s.zarr", report=told.append, progress=states.append)
     assert told[0].startswith(
-        "toy.py:run: rate (3) = 3 points in 3 chunks; about 1 program to compile; 0 done, 3 to do"
+        "toy.py:run: rate (3) = 3 points in 3 chunks; 1 program to compile, 3 if all numbers do; 0 done, 3 to do"
     )
     assert re.match(
         r"the first chunk took 0\.[1-9] s, the next 0\.1 s: about \d\.\d s for the 1 left, and .* on disk", told[1]
@@ -499,6 +500,28 @@ def test_a_ticker_is_silent_in_between(experiment, tmp_path):
     sweeps.fill(made, tmp_path / "b.zarr", progress=sweeps.ticker(seldom.append, 100.0))
     assert [line.partition(" chunks")[0] for line in often] == ["1 of 2", "2 of 2"]
     assert seldom == []
+
+
+# The example
+
+
+def test_the_example_is_a_sweep_and_its_experiment_finds_the_room_that_plain_iteration_finds():
+    """Without noise: h' = tanh(w h + b) after a first step tanh(b ± 1), both signs kept within the loss."""
+    made, _ = sweeps.read(ROOT / "experiments" / "example_sweep.toml")
+    assert (made.grid.points, made.grid.chunks) == (40, 10)
+    found = names.module(made.run.removesuffix(":run")).run(noise=0.0, points=11, lengths=(1, 20), episodes=2)
+    w, b = np.meshgrid(np.linspace(0, 4, 11), np.linspace(-1.5, 1.5, 11), indexing="ij")
+    bits = np.array([1.0, -1.0]).reshape(2, 1, 1)
+    h = np.tanh(b + bits)
+    for length in range(1, 21):
+        if length > 1:
+            h = np.tanh(w * h + b)
+        if length in (1, 20):
+            loss = ((h - bits) ** 2).mean(0)
+            there = found.sel(length=length)
+            assert there.room == pytest.approx((loss < 0.5).mean(), abs=1e-12)
+            close = 2 * np.sqrt(loss.min()) * np.finfo(np.float32).eps  # h is near 1 and rounded
+            assert float(there.best) == pytest.approx(loss.min(), rel=1e-6, abs=close)
 
 
 # Killing
@@ -616,6 +639,7 @@ def test_workers_listen_here_alone_and_share_the_cores(client):
     assert [worker["nthreads"] for worker in info["workers"].values()] == [1, 1]
     cores = str(max(1, len(os.sched_getaffinity(0)) // 2))
     assert set(client.run(os.getenv, "NPROC").values()) == {cores}
+    assert set(client.run(devices.threads).values()) == {int(cores)}
 
 
 def test_workers_change_no_bit(experiment, whole, tmp_path, client):

@@ -276,8 +276,8 @@ def _coordinate(group: Any, name: str, dims: list, values: np.ndarray, attrs: di
 
 
 def _plain(attrs: dict) -> dict[str, Any]:
-    """Attributes that JSON can hold: long names, units, numbers."""
-    return {str(key): value for key, value in attrs.items() if isinstance(value, str | int | float)}
+    """Names and units. Numbers among attributes are about one point, not about all."""
+    return {str(key): value for key, value in attrs.items() if isinstance(value, str)}
 
 
 def open_sweep(path: Path | str) -> "xarray.Dataset":

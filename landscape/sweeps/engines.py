@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import os
 import time
 import traceback
 import uuid
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from landscape import devices
 from landscape.sweeps import settings
 from landscape.sweeps.chunks import DONE, FAILED, Chunks
 
@@ -130,8 +130,7 @@ def cluster(workers: int = 0, scheduler: str = "") -> Iterator[Any]:
         with distributed.Client(**where) as client:
             yield client
         return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    env = {"NPROC": str(max(1, cores // workers)), "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    env = {"NPROC": str(max(1, devices.cores() // workers)), "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     local = {"n_workers": workers, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None, "env": env}
     with (
         dask.config.set({"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.allowed-failures": 1}),

@@ -99,25 +99,33 @@ class Plan:
             for name, values in moved.items()
         }
 
-    def programs(self) -> tuple[int, int]:
-        """How many programs are compiled, from and to: one for each combination of settings that are no numbers, and
-        more if whole numbers shape the program too. Numbers with a fraction are taken to be traced."""
-        labels = [moved.values() for moved in self.grid.axes.values()]
-        whole = lambda v: isinstance(v, int) and not isinstance(v, bool)  # noqa: E731
-        distinct = lambda skip: math.prod(  # noqa: E731
-            len({tuple(str(v) for v in at if not skip(v)) for at in zip(*moved, strict=True)}) for moved in labels
-        )
-        return distinct(lambda v: whole(v) or isinstance(v, float)), distinct(lambda v: isinstance(v, float))
+    def programs(self) -> tuple[int, int, int]:
+        """How many programs are compiled: if ``run`` traces all numbers, if it traces those with a fraction, if none.
+
+        One for each combination of the settings that are not traced. What ``run`` does with a number only it knows.
+        """
+        moved = [list(zip(*labels.values(), strict=True)) for labels in self.grid.axes.values()]
+
+        def distinct(traced: tuple[type, ...]) -> int:
+            return math.prod(
+                len({tuple(repr(v) for v in at if type(v) not in traced) for at in axis}) for axis in moved
+            )
+
+        return distinct((int, float)), distinct((float,)), distinct(())
 
     def __str__(self) -> str:
         sizes = " x ".join(f"{name} ({n})" for name, n in zip(self.grid.axes, self.grid.shape, strict=True))
-        least, most = self.programs()
-        more = f", up to {most} if whole numbers shape them" if most > least else ""
-        plural = lambda n, word: f"{n:,} {word}{'' if n == 1 else 's'}"  # noqa: E731
+        named, whole, every = self.programs()
+        more = f", {whole:,} if whole numbers shape them" * (whole > named)
+        more += f", {every:,} if all numbers do" * (every > whole)
         return (
-            f"{self.settings['run']}: {sizes} = {plural(self.grid.points, 'point')} in "
-            f"{plural(self.grid.chunks, 'chunk')}; about {plural(least, 'program')} to compile{more}"
+            f"{self.settings['run']}: {sizes} = {_count(self.grid.points, 'point')} in "
+            f"{_count(self.grid.chunks, 'chunk')}; {_count(named, 'program')} to compile{more}"
         )
+
+
+def _count(n: int, word: str) -> str:
+    return f"{n:,} {word}{'' if n == 1 else 's'}"
 
 
 def plan(
