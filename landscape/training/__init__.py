@@ -1,0 +1,31 @@
+"""Training by the thousand: `fit` one run, `curves` over lengths and seeds, and what training is up against."""
+
+from landscape.training.diagnostics import Guess, guess, signal_and_blind
+from landscape.training.fitting import Fit, Record, Stop, at_random, fit, last, last_by_class
+from landscape.training.gradients import Route, Score, forward, reverse
+from landscape.training.optimisers import keras_adam
+from landscape.training.penalties import Penalty, omega, omega_squared
+from landscape.training.runs import begin, curves
+
+__all__ = [
+    "Fit",
+    "Guess",
+    "Penalty",
+    "Record",
+    "Route",
+    "Score",
+    "Stop",
+    "at_random",
+    "begin",
+    "curves",
+    "fit",
+    "forward",
+    "guess",
+    "keras_adam",
+    "last",
+    "last_by_class",
+    "omega",
+    "omega_squared",
+    "reverse",
+    "signal_and_blind",
+]
