@@ -257,7 +257,6 @@ def _build(
                 fill_value=np.nan,
                 dimension_names=list(coordinates),
                 compressors=codecs,
-                config={"write_empty_chunks": True},  # so that every finished block has its files
             )
         blocks = group.create_group("blocks", attributes={"variables": list(variables)})  # the columns of nonfinite
         blocks.create_array("done", shape=(counts,), chunks=(1,), dtype="int8", fill_value=0)
@@ -321,10 +320,13 @@ def _check_settings(path: Path, group: Any, settings: dict[str, Any]) -> None:
 def _resume(
     path: Path, coordinates: dict[str, np.ndarray], variables: dict[str, str], settings: dict[str, Any]
 ) -> Sink:
+    import zarr
+
     group = _group(path, "r+")
     _check_settings(path, group, settings)
     complete = bool(group.attrs["complete"])
-    with damage(path):
+    # Blocks of NaN alone are written like any other, so that every finished block has its files.
+    with damage(path), zarr.config.set({"array.write_empty_chunks": True}):
         arrays = {name: group[name] for name in variables}
         done, nonfinite = group["blocks/done"], group["blocks/nonfinite"]
         finished = np.asarray(done[:]) == 1
@@ -349,7 +351,9 @@ def lost(path: Path) -> list[int]:
 
 def _joined(old: Any, new: str) -> str:
     """What a store says about the place where it was made, when it was made in more than one."""
-    return new if old is None or new in str(old).split(", then ") else f"{old}, then {new}"
+    if old is None:
+        return new
+    return old if new in old.split(", then ") else f"{old}, then {new}"
 
 
 @contextlib.contextmanager

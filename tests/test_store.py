@@ -1,0 +1,347 @@
+"""Stores: what is on disk equals what was computed, whoever reads it, and whatever killed the writer."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray
+
+from landscape import devices, store
+from landscape.cells import SRNN
+from landscape.planes import plane
+from landscape.surfaces import surface
+from landscape.tasks import latch
+
+LENGTHS, SETTINGS = (1, 2, 5), {"episodes": 2, "seed": 3}
+
+
+def square(points: int = 40):
+    return plane(SRNN(), w=np.linspace(-3, 3, points), b=np.linspace(-2, 2, points + 1))
+
+
+@pytest.fixture(scope="module")
+def memory():
+    """A surface of two blocks in memory."""
+    return surface(square(), latch(), LENGTHS, **SETTINGS)
+
+
+@pytest.fixture
+def stored(tmp_path, memory):
+    """The same surface on disk."""
+    surface(square(), latch(), LENGTHS, **SETTINGS, out=tmp_path / "s.zarr")
+    return tmp_path / "s.zarr"
+
+
+def same(a, b):
+    """Bit for bit, NaN included."""
+    assert list(a.data_vars) == list(b.data_vars)
+    for name in a.variables:
+        assert a[name].dims == b[name].dims
+        assert a[name].dtype == b[name].dtype
+        assert a[name].values.tobytes() == b[name].values.tobytes(), name
+
+
+def small(path, blocks=5, settings=None):
+    """A sink of ``blocks`` blocks of 3 x 4 points at 2 lengths."""
+    coordinates = {"length": np.arange(1, 3), "w": np.arange(3.0 * blocks), "b": np.arange(4.0)}
+    settings = settings or {"cell": "C", "task": "t", "dtype": "float32", "episodes": 1, "seed": 0}
+    settings |= {"axes": {"w": {"moves": "w"}, "b": {"moves": "b"}}}
+    return store.create(path, coordinates, {"loss": "float32", "d_w": "float32"}, (3, 4), settings)
+
+
+def block(index):
+    """What block ``index`` of `small` holds, some of it not finite."""
+    loss = np.full((2, 3, 4), index, np.float32)
+    loss[0, 0, 0] = np.inf
+    return {"loss": loss, "d_w": np.full_like(loss, np.nan)}
+
+
+class Stop(Exception):
+    pass
+
+
+def test_a_stored_surface_equals_the_one_in_memory(memory, stored):
+    disk = store.open_surface(stored)
+    same(memory, disk)
+    varying = {"created", "seconds", "git_commit"}
+    assert set(memory.attrs) == set(disk.attrs)
+    assert {k: v for k, v in memory.attrs.items() if k not in varying} == {
+        k: v for k, v in disk.attrs.items() if k not in varying
+    }
+    for name in memory.variables:
+        assert memory[name].attrs == disk[name].attrs
+
+
+def test_a_reader_without_this_package_sees_labels_units_and_provenance_and_no_warning(stored, memory):
+    code = """
+import json, sys, warnings
+warnings.simplefilter("error")
+import xarray
+ds = xarray.open_zarr(sys.argv[1])
+assert "landscape" not in sys.modules
+words = {name: [list(v.dims), v.attrs["units"], v.attrs["long_name"]] for name, v in ds.variables.items()}
+print(json.dumps([words, json.loads(ds.attrs["settings"]), ds.attrs, float(ds.loss.sel(length=5).sum())]))
+"""
+    done = subprocess.run([sys.executable, "-c", code, stored], capture_output=True, text=True, check=True)
+    words, settings, attrs, total = json.loads(done.stdout)
+    assert words["loss"] == [["length", "w", "b"], "1", "mean loss"]
+    assert words["length"] == [["length"], "steps", "sequence length"]
+    assert words["d_w"][2] == "derivative of the mean loss along w"
+    assert set(words) == {"length", "w", "b", "loss", "d_w", "d_b", "log10_gradient"}
+    assert settings["cell"] == "SRNN"
+    assert settings["held"] == {"u": 1.0}
+    assert settings["axes"]["b"]["count"] == 41
+    assert {"git_commit", "version_jax", "version_rnn_landscape", "device", "dtype", "seconds", "nonfinite"} <= set(
+        attrs
+    )
+    assert attrs["origin_loss"] == pytest.approx(attrs["origin_loss_by_another_route"], rel=1e-6)
+    assert total == float(memory.loss.sel(length=5).sum())
+
+
+def test_every_metadata_file_is_strict_json(tmp_path):
+    with small(tmp_path / "s.zarr") as sink:
+        for index in sink.todo():
+            sink.write(index, block(index))
+        store.finish(sink, origin_loss=float("nan"), origin={"w": 1.0})
+
+    def refuse(word):
+        raise AssertionError(f"{word} is not JSON")
+
+    for file in (tmp_path / "s.zarr").rglob("zarr.json"):
+        json.loads(file.read_text(), parse_constant=refuse)
+
+
+def test_what_is_not_finite_stays_and_is_counted(tmp_path):
+    with small(tmp_path / "s.zarr") as sink:
+        for index in sink.todo():
+            sink.write(index, block(index))
+        ds = store.finish(sink)
+    assert ds.attrs["nonfinite"] == ds.loss.attrs["nonfinite"] == 5 == int((~np.isfinite(ds.loss)).sum())
+    assert ds.d_w.attrs["nonfinite"] == ds.d_w.size
+    assert np.isposinf(ds.loss.values[0, ::3, 0]).all()
+
+
+def test_a_stopped_surface_is_completed_by_its_missing_blocks_alone(tmp_path, memory):
+    def stop(state):
+        raise Stop
+
+    path = tmp_path / "s.zarr"
+    with pytest.raises(Stop):
+        surface(square(), latch(), LENGTHS, **SETTINGS, out=path, progress=stop)
+    assert store.blocks_done(path) == (1, 2)
+    with pytest.raises(store.StoreError, match="1 of 2 blocks are done; run the command that began it again"):
+        store.open_surface(path)
+    states = []
+    finished = surface(square(), latch(), LENGTHS, **SETTINGS, out=path, progress=states.append)
+    assert [(s.fresh, s.done, s.blocks) for s in states] == [(1, 2, 2)]
+    assert finished.attrs["resumed_blocks"] == 1
+    same(finished, memory)
+    again = []
+    same(surface(square(), latch(), LENGTHS, **SETTINGS, out=path, progress=again.append), memory)
+    assert again == []
+
+
+def test_a_store_of_other_settings_is_left_alone_and_the_difference_is_said(stored):
+    before = {f: f.read_bytes() for f in stored.rglob("*") if f.is_file()}
+    with pytest.raises(store.StoreError, match=r"\(seed: 3 there, 4 asked\); give another path"):
+        surface(square(), latch(), LENGTHS, episodes=2, seed=4, out=stored)
+    with pytest.raises(store.StoreError, match=r"axes\.w\.count: 40 there, 20 asked"):
+        surface(square(20), latch(), LENGTHS, **SETTINGS, out=stored)
+    other = plane(SRNN(u=2.0), w=np.linspace(-3, 3, 40), b=np.linspace(-2, 2, 41))
+    with pytest.raises(store.StoreError, match=r"held\.u: 1\.0 there, 2\.0 asked"):
+        surface(other, latch(), LENGTHS, **SETTINGS, out=stored)
+    assert before == {f: f.read_bytes() for f in stored.rglob("*") if f.is_file()}
+
+
+def test_a_lost_file_is_noticed_and_computed_again_alone(stored, memory):
+    (stored / "d_w" / "c" / "0" / "1" / "0").unlink()
+    with pytest.raises(store.StoreError, match="lacks files of 1 of its blocks"):
+        store.open_surface(stored)
+    states = []
+    surface(square(), latch(), LENGTHS, **SETTINGS, out=stored, progress=states.append)
+    assert [state.fresh for state in states] == [1]
+    same(store.open_surface(stored), memory)
+
+
+def test_a_flipped_byte_is_an_error_and_not_a_value(stored):
+    chunk = stored / "loss" / "c" / "0" / "0" / "0"
+    data = bytearray(chunk.read_bytes())
+    data[len(data) // 2] ^= 1
+    chunk.write_bytes(data)
+    with pytest.raises(store.StoreError, match=r"damaged \(.*loss/c/0/0/0 cannot be read\)"), store.damage(stored):
+        store.open_surface(stored).loss.values  # noqa: B018
+
+
+def test_damage_passes_on_the_mistakes_of_others(stored):
+    with pytest.raises(KeyError, match="nothing"), store.damage(stored):
+        store.open_surface(stored)["nothing"]
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda path: None, "does not exist"),
+        (lambda path: path.write_text("x"), "is a file"),
+        (lambda path: (path / "sub").mkdir(parents=True), "without a zarr.json"),
+        (lambda path: xarray.Dataset({"a": 1}).to_zarr(path, consolidated=False), "landscape did not write"),
+    ],
+)
+def test_what_is_not_a_store_is_said_and_left_alone(tmp_path, make, match):
+    path = tmp_path / "s.zarr"
+    make(path)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(store.StoreError, match=match):
+        store.open_surface(path)
+    if path.exists():
+        with pytest.raises(store.StoreError, match=match):
+            small(path)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("file", ["zarr.json", "loss/zarr.json", "blocks/done/zarr.json"])
+def test_cut_off_metadata_are_named(stored, file):
+    (stored / file).write_bytes((stored / file).read_bytes()[:30])
+    with pytest.raises(store.StoreError, match=f"{file} is damaged"):
+        store.open_surface(stored)
+
+
+def test_an_empty_folder_is_a_place_for_a_store(tmp_path):
+    (tmp_path / "s.zarr").mkdir()
+    with small(tmp_path / "s.zarr") as sink:
+        assert sink.todo() == [0, 1, 2, 3, 4]
+
+
+def test_a_second_writer_is_kept_out_until_the_first_has_left(tmp_path):
+    with small(tmp_path / "s.zarr"), pytest.raises(store.StoreError, match="is being written by another process"):
+        small(tmp_path / "s.zarr")
+    with small(tmp_path / "s.zarr") as sink:
+        assert len(sink.todo()) == 5
+
+
+def test_a_failed_creation_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        small(tmp_path / "s.zarr")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_leftovers_of_killed_builders_are_swept_and_of_living_ones_are_not(tmp_path):
+    dead = tmp_path / ".s.zarr.1.1.partial"
+    dead.mkdir()
+    alive = tmp_path / ".s.zarr.2.2.partial"
+    alive.mkdir()
+    with store._alone(alive), small(tmp_path / "s.zarr"):
+        assert not dead.exists()
+        assert alive.exists()
+
+
+def test_the_size_of_blocks_changes_no_value(tmp_path, memory, monkeypatch):
+    monkeypatch.setattr(devices, "block_shape", lambda *_: (7, 41))
+    ds = surface(square(), latch(), LENGTHS, **SETTINGS, out=tmp_path / "s.zarr")
+    assert store.blocks_done(tmp_path / "s.zarr") == (6, 6)
+    same(ds, memory)
+
+
+def test_a_store_keeps_its_own_blocks_when_it_is_resumed_elsewhere(tmp_path, memory, monkeypatch):
+    def stop(state):
+        raise Stop
+
+    path = tmp_path / "s.zarr"
+    with pytest.raises(Stop):
+        surface(square(), latch(), LENGTHS, **SETTINGS, out=path, progress=stop)
+    monkeypatch.setattr(devices, "block_shape", lambda *_: (7, 41))
+    same(surface(square(), latch(), LENGTHS, **SETTINGS, out=path), memory)
+    assert store.blocks_done(path) == (2, 2)
+
+
+def test_a_result_made_in_two_places_says_both(tmp_path, monkeypatch):
+    path = tmp_path / "s.zarr"
+    monkeypatch.setattr(store.provenance, "here", lambda: {"device": "one"})
+    small(path).__exit__(None, None, None)
+    monkeypatch.setattr(store.provenance, "here", lambda: {"device": "two"})
+    small(path).__exit__(None, None, None)
+    small(path).__exit__(None, None, None)
+    assert store.attributes(path)["device"] == "one, then two"
+
+
+def test_a_saved_result_is_found_by_its_settings_alone(tmp_path):
+    path, ds = tmp_path / "r.zarr", xarray.Dataset({"rate": ("seed", np.arange(3.0))}, attrs={"title": "t"})
+    assert store.find(path, {"seeds": 3}) is None
+    store.save(ds, path, {"seeds": 3})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        same(store.find(path, {"seeds": 3}), ds)
+    assert store.attributes(path)["title"] == "t"
+    with pytest.raises(store.StoreError, match="seeds: 3 there, 4 asked"):
+        store.find(path, {"seeds": 4})
+
+
+def test_the_time_left_is_the_pace_after_the_first_block():
+    state = store.Progress(3, 9, 3, 14.0, 10.0, 1, 1, 0, None)
+    assert state.left == (14 - 10) / 2 * 6
+    assert np.isnan(store.Progress(1, 9, 1, 10.0, 10.0, 1, 1, 0, None).left)
+    assert store.Progress(9, 9, 9, 10.0, 1.0, 1, 1, 0, None).left == 0
+
+
+# Kills
+
+
+WRITER = """
+import sys, time
+sys.path.insert(0, sys.argv[2])
+from tests.test_store import block, small
+print("go", flush=True)
+with small(sys.argv[1], 300) as sink:
+    for index in sink.todo():
+        sink.write(index, block(index))
+"""
+
+
+def kills(path, times, seed):
+    """Kill a writer of `small` at random moments; what is marked as done must then be whole. Returns blocks done."""
+    rng, counts, root = np.random.default_rng(seed), [], Path(__file__).parents[1]
+    while len(counts) < times:
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, path, root], stdout=subprocess.PIPE, text=True, cwd=root
+        )
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "go\n"
+        time.sleep(rng.uniform(0, 0.15))
+        writer.send_signal(signal.SIGKILL)
+        counts.append(0)
+        if writer.wait() == -signal.SIGKILL and path.exists():
+            with small(path, 300) as sink:
+                done = sorted(set(range(300)) - set(sink.todo()))
+                counts[-1] = len(done)
+                for index in done:
+                    region = (slice(None), *sink.region(index))
+                    for name, values in block(index).items():
+                        np.testing.assert_array_equal(sink.arrays[name][region], values)
+        writer.stdout.close()
+    return counts
+
+
+@pytest.mark.parametrize("times", [3, pytest.param(25, marks=pytest.mark.slow)])
+def test_a_killed_writer_loses_no_finished_block(tmp_path, times):
+    path = tmp_path / "s.zarr"
+    counts = kills(path, times, seed=times)
+    assert counts == sorted(counts)  # no block that was done is ever lost
+    with small(path, 300) as sink:
+        for index in sink.todo():
+            sink.write(index, block(index))
+        ds = store.finish(sink)
+    with small(tmp_path / "whole.zarr", 300) as sink:
+        for index in sink.todo():
+            sink.write(index, block(index))
+        same(ds, store.finish(sink))
+    assert [p for p in tmp_path.iterdir() if p.name.endswith(".partial")] == []
