@@ -171,8 +171,20 @@ def test_colours_are_logarithmic_where_values_span_decades_and_start_at_zero_els
     assert not isinstance(linear, LogNorm)
     assert (linear.vmin, linear.vmax) == (0.0, 3.0)
     assert isinstance(log, LogNorm)
-    assert (log.vmin, log.vmax) == (1e-3, 50.0)
+    assert (log.vmin, log.vmax) == (pytest.approx(1e-3), 50.0)
     assert (scale([-2.0, 1.0]).vmin, scale([np.nan]).vmax, scale([0.0, 0.0]).vmax) == (-2.0, 1, 1.0)
+
+
+def test_a_loss_of_zero_on_a_logarithmic_scale_is_the_lowest_colour_and_no_missing_value():
+    ds = made()
+    ds["loss"] = ds["loss"] ** 8
+    ds["loss"][2, 0, 0] = 0.0
+    figure = plots.formation(ds)
+    mesh = meshes(figure)[2]
+    assert isinstance(mesh.norm, LogNorm)
+    np.testing.assert_array_equal(mesh.to_rgba(mesh.get_array()).reshape(7, 9, 4)[0, 0], mpl.colormaps["viridis"](0.0))
+    np.testing.assert_array_equal(mesh.get_array().reshape(7, 9)[1:], ds.loss.values[2].T[1:])
+    assert "inf or NaN" not in words(figure)
 
 
 def test_other_coordinates_are_held_where_asked_else_in_the_middle_and_the_value_is_shown():

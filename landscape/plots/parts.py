@@ -134,13 +134,15 @@ def bad(values: Any) -> np.ndarray:
 
 
 def scale(values: Any) -> Normalize:
-    """Linear from 0 (or the least value, if negative) to the largest; logarithmic where the largest is 100 medians."""
+    """Linear from 0 (or the least value, if negative) to the largest; logarithmic, from the first percentile of the
+    positive values, where the largest is 100 medians.
+    """
     values = finite(values)
     if not values.size:
         return Normalize(0, 1)
     low, high, middle = values.min(), values.max(), np.median(values)
     if low >= 0 and middle > 0 and high > 100 * middle:
-        return LogNorm(max(values[values > 0].min(), high * 1e-12), high)
+        return LogNorm(np.quantile(values[values > 0], 0.01), high)
     low = min(0.0, low)
     return Normalize(low, high if high > low else low + 1)
 

@@ -86,6 +86,8 @@ def _mesh(ax: Any, data: xarray.DataArray, norm: Normalize, cmap: str, overlays:
     x, y = (str(name) for name in data.dims)
     colours = mpl.colormaps[cmap].with_extremes(bad=NONFINITE)
     values = np.ma.masked_invalid(data.values.T)
+    if isinstance(norm, LogNorm):  # a loss of exactly zero lies below the scale, and is no missing value
+        values = np.ma.where(values > 0, values, bounds(norm)[0] / 2)
     mesh = ax.pcolormesh(data[x], data[y], values, norm=norm, cmap=colours, shading="nearest", rasterized=True)
     box = mesh.get_datalim(ax.transData)
     ax.set(xlim=box.intervalx, ylim=box.intervaly)
