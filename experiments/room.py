@@ -6,8 +6,8 @@
 A cell with parameters w and b on latching, over 0 <= w <= 4 and |b| <= 1.5, other parameters as the cell starts.
 
 Expected: `room`, the part of the plane with a loss below half of chance, falls with the length and the noise. At length
-100 SRNN has .24 of it at noise .05, .16 at .4 and .06 at .8; with softsign .16, .08 and .001. The SD between seeds is up
-to .03. A second a point, most of it compilation.
+100 SRNN has .24 of it at noise .05, .16 at .4 and .06 at .8; with softsign .16, .08 and .001; SD between seeds below
+.04. A second a point, most of it compilation.
 """
 
 import numpy as np

@@ -361,8 +361,25 @@ def test_results_of_two_versions_of_an_experiment_are_not_mixed(experiment, tmp_
     new.write_text(EXPERIMENT)
     sweeps.fill(sweeps.plan(str(new), {"rate": [0.1]}), tmp_path / "s.zarr")  # moved, but the same
     new.write_text(EXPERIMENT.replace("rate * ", "2 * rate * "))
-    with pytest.raises(StoreError, match=r"holds a sweep of other settings .*source: "):
+    with pytest.raises(StoreError, match=r"holds a sweep of other settings .*source.run: "):
         sweeps.fill(sweeps.plan(str(new), {"rate": [0.1]}), tmp_path / "s.zarr")
+
+
+def test_a_cell_in_a_file_is_found_beside_the_sweep_and_its_versions_are_not_mixed(tmp_path):
+    own, run = tmp_path / "own.py", tmp_path / "size.py"
+    own.write_text("from landscape.cells import SRNN\ndef Mine():\n    return SRNN(w=0.25)\n")
+    run.write_text(
+        "import xarray\nfrom landscape.cells import Cell\n\n"
+        "def run(cell: Cell, seed: int):\n    return xarray.Dataset({'w': float(cell.w)})\n"
+    )
+    (tmp_path / "sweep.toml").write_text("run = 'size.py'\naxes = {cell = ['SRNN', 'own.py:Mine'], seed = [0]}")
+    made, _ = sweeps.read(tmp_path / "sweep.toml")
+    sweeps.fill(made, tmp_path / "s.zarr")
+    found = sweeps.open_sweep(tmp_path / "s.zarr")
+    assert found.w.sel(cell=["SRNN", "own.py:Mine"], seed=0).values.tolist() == [1.0, 0.25]
+    own.write_text(own.read_text().replace("0.25", "0.5"))
+    with pytest.raises(StoreError, match=r"source.own.py: "):
+        sweeps.fill(sweeps.read(tmp_path / "sweep.toml")[0], tmp_path / "s.zarr")
 
 
 def test_what_is_no_store_of_a_sweep_is_said_so(tmp_path, experiment):

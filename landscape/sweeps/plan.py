@@ -85,7 +85,7 @@ class Plan:
         run = settings.function(self.run)
         return {
             "run": Path(self.run).name if isinstance(self.run, str) else f"{run.__module__}:{settings.label(run)}",
-            "source": settings.source(run),
+            "source": {"run": settings.source(run), **settings.files([self.values, self.fixed])},
             "axes": self.grid.axes,
             "fixed": settings.label(self.fixed),
             "chunk": dict(zip(self.grid.axes, self.grid.chunk, strict=True)),
@@ -146,18 +146,21 @@ def plan(
     """
     run = settings.absolute(run, Path(base)) if isinstance(run, str) else run
     moves = {name: dict(v) if isinstance(v, Mapping) else {name: v} for name, v in axes.items()}
-    fixed = dict(fixed or {})
+    fixed = {name: settings.located(value, Path(base)) for name, value in (fixed or {}).items()}
     _check_names(settings.function(run), moves, fixed)
     hints = settings.hints(settings.function(run))
     for name, value in fixed.items():
         settings.fit(value, hints.get(name, Any), f"fixed.{name}")
-    labels = {
-        dim: {name: _labels(values, hints.get(name, Any), _path(dim, name)) for name, values in moved.items()}
+    values = {
+        dim: {name: _listed(given, _path(dim, name), Path(base)) for name, given in moved.items()}
         for dim, moved in moves.items()
+    }
+    labels = {
+        dim: {name: _labels(given, hints.get(name, Any), _path(dim, name)) for name, given in moved.items()}
+        for dim, moved in values.items()
     }
     for dim, moved in labels.items():
         _check_axis(dim, moved)
-    values = {dim: {name: list(v) for name, v in moved.items()} for dim, moved in moves.items()}
     return Plan(run, Grid(labels, _chunk(chunk or {}, labels)), values, fixed)
 
 
@@ -190,12 +193,16 @@ def _check_names(run: Callable, moves: dict[str, dict], fixed: dict[str, Any]) -
             )
 
 
-def _labels(values: Any, hint: Any, where: str) -> list:
-    """Labels of the values of one setting, each checked."""
+def _listed(values: Any, where: str, base: Path) -> list:
     if isinstance(values, str | Mapping) or not hasattr(values, "__iter__"):
         raise TypeError(f"{where} must be a list of values, given {values!r}")
-    fitted = [(v, settings.fit(v, hint, f"{where}[{i}]")) for i, v in enumerate(values)]
-    return [given if isinstance(given, str) else settings.label(made) for given, made in fitted]
+    return [settings.located(value, base) for value in values]
+
+
+def _labels(values: list, hint: Any, where: str) -> list:
+    """Labels of the values of one setting, each checked; a name is its own label."""
+    fitted = [settings.fit(value, hint, f"{where}[{i}]") for i, value in enumerate(values)]
+    return [settings.label(v if isinstance(v, str) else made) for v, made in zip(values, fitted, strict=True)]
 
 
 def _check_axis(dim: str, moved: dict[str, list]) -> None:

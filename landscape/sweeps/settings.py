@@ -26,10 +26,7 @@ def named(text: str) -> Any:
     if colon:
         known, where = vars(module(str(Path(file).resolve()))), f" in {file}"
     else:
-        known, where = (
-            {**cells.known(), **names.tasks()},
-            "; an optimiser is a function of optax, another is file.py:Name",
-        )
+        known, where = {**cells.known(), **names.tasks()}, " among cells, tasks and optax; your own is file.py:Name"
         if name not in known:
             import optax
 
@@ -51,6 +48,32 @@ def absolute(run: str, base: Path) -> str:
         if path.is_file():
             return f"{path.resolve()}:{name or 'run'}"
     raise ValueError(f"run = {run!r}: there is no such file; tried {', '.join(dict.fromkeys(map(str, tried)))}")
+
+
+def located(value: Any, base: Path) -> Any:
+    """``value`` with every ``file.py:Name`` in it as a full path, if the file lies in ``base``: true in any folder."""
+    if type(value) in (list, tuple):
+        return type(value)(located(v, base) for v in value)
+    if not isinstance(value, str) or ".py:" not in value:
+        return value
+    file, _, name = value.rpartition(":")
+    return f"{(base / file).resolve()}:{name}" if (base / file).is_file() else value
+
+
+def files(value: Any) -> dict[str, str]:
+    """Fingerprints of the files behind every ``/path/file.py:Name`` in a value."""
+    if isinstance(value, list | tuple | dict):
+        parts = value.values() if isinstance(value, dict) else value
+        return {name: mark for part in parts for name, mark in files(part).items()}
+    if not isinstance(value, str) or ".py:" not in value or not Path(value).is_absolute():
+        return {}
+    path = Path(value.rpartition(":")[0])
+    return {path.name: fingerprint(path)} if path.is_file() else {}
+
+
+def fingerprint(path: Path) -> str:
+    """The beginning of the SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def function(run: Callable | str) -> Callable:
@@ -158,9 +181,11 @@ def _fit_each(value: Any, origin: Any, args: tuple) -> Any:
 
 
 def label(value: Any) -> Any:
-    """``value`` as plain JSON: itself, or a name that another process on another day gives it too."""
+    """``value`` as plain JSON: itself, or a name that another process on another day and machine gives it too."""
     value = value.item() if isinstance(value, np.generic) else value
-    if value is None or isinstance(value, bool | int | float | str):
+    if isinstance(value, str):
+        return Path(value).name if files(value) else value
+    if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, dict):
         return {key: label(v) for key, v in value.items()}
@@ -193,6 +218,6 @@ def source(run: Callable) -> str:
         run = run.func
     try:
         file = inspect.getsourcefile(inspect.unwrap(run))
-        return hashlib.sha256(Path(file or "").read_bytes()).hexdigest()[:16]
+        return fingerprint(Path(file or ""))
     except (OSError, TypeError):
         return "unknown"
