@@ -145,11 +145,12 @@ def test_growth_needs_enough_lengths(basin):
 # Jumps
 
 
-def test_the_largest_sampled_gradient_falls_while_the_cliff_steepens(coarse, basin):
-    # A b-axis of 1,001 points at w = 5.1: the cliff lies between two of them.
-    sampled = np.abs(coarse["d_b"].sel(w=5.1)).max("b")
-    assert float(sampled.sel(length=100)) < float(sampled.sel(length=50))
-    assert float(sampled.sel(length=100)) < 1e-3 * float(basin["slope"].sel(length=100))
+def test_the_largest_sampled_gradient_falls_while_the_cliff_steepens(basin):
+    window = plane(Pascanu(), w=np.linspace(3.5, 7, 400), b=np.linspace(-4, -1.8, 400))
+    sampled = np.abs(surface(window, pascanu(), (50, 100, 1000), dtype="float64")["d_b"]).max(("w", "b"))
+    # The largest lies in a cell of the cliff, where rounding is amplified: three digits, not fifteen.
+    np.testing.assert_allclose(sampled, (2357, 1203, 23), rtol=0.01)
+    assert float(basin["slope"].sel(length=100)) > 1e7
 
 
 def test_cells_that_hide_a_cliff_are_those_that_its_line_crosses(coarse):
