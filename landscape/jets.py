@@ -1,7 +1,7 @@
 """Jets: a value with its derivatives along coordinates, pushed forward through a function and kept in range.
 
 Coordinate k is differentiated as ``p_k + 2**-e_k q``: derivatives with respect to q are mantissas, and the integer
-exponents e_k grow with the tangents, so that the log of a gradient of 2**100000 is exact where the gradient itself is inf.
+exponents e_k grow with the tangents, so that the log of a gradient of 2**100000 is exact where the gradient is inf.
 """
 
 import functools
@@ -67,9 +67,33 @@ def _magnitude(tree: Any) -> jax.Array:
     return functools.reduce(jnp.maximum, largest)
 
 
-def _powers(shifts: Any, dtype: Any) -> jax.Array:
-    """``2**-shifts`` exactly; 0 where that is below the range of the dtype."""
-    return jnp.ldexp(jnp.ones((), dtype), -shifts)
+def _layout(dtype: Any) -> tuple[Any, int, int]:
+    """Integer type, bits of the fraction and bias of a floating-point type."""
+    info = jnp.finfo(dtype)
+    return (jnp.int32 if info.bits == 32 else jnp.int64), info.nmant, -int(info.minexp) + 1
+
+
+def power(exponents: jax.Array, dtype: Any) -> jax.Array:
+    """``2**exponents`` exactly; 0 below the normal range, the largest power above it.
+
+    By its bits, as are `exponent` and `load`: `jnp.ldexp` and `jnp.frexp` took a quarter of the time of a surface.
+    """
+    integer, fraction, bias = _layout(dtype)
+    field = jnp.clip(exponents + bias, 0, 2 * bias).astype(integer)
+    return jax.lax.bitcast_convert_type(field << fraction, jnp.dtype(dtype))
+
+
+def exponent(x: jax.Array) -> jax.Array:
+    """``floor(log2 |x|)`` of normal numbers; one below the normal range for zero, one above it for inf and NaN."""
+    integer, fraction, bias = _layout(x.dtype)
+    bits = jax.lax.bitcast_convert_type(jnp.abs(x), integer)
+    return ((bits >> fraction) - bias).astype(jnp.int32)
+
+
+def load(mantissas: jax.Array, exponents: jax.Array) -> jax.Array:
+    """``mantissas 2**exponents``, inf where that is out of range."""
+    half = exponents >> 1
+    return mantissas * power(half, mantissas.dtype) * power(exponents - half, mantissas.dtype)
 
 
 def rescale(jet: Jet, exponents: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -82,9 +106,9 @@ def rescale(jet: Jet, exponents: jax.Array) -> tuple[jax.Array, jax.Array, jax.A
         size = _magnitude(tangent)
         sizes.append(jnp.maximum(size, jnp.sqrt(_magnitude(jet.second[k, k]))) if jet.second else size)
     size = jnp.stack(sizes)
-    rise = jnp.maximum(jnp.where(jnp.isfinite(size), jnp.frexp(size)[1], 0), -exponents)
+    rise = jnp.maximum(jnp.where(jnp.isfinite(size), exponent(size) + 1, 0), -exponents)
     exponents = exponents + rise
-    return exponents, _powers(exponents, size.dtype), _powers(rise, size.dtype)
+    return exponents, power(-exponents, size.dtype), power(-rise, size.dtype)
 
 
 def shifted(jet: Jet, shift: jax.Array) -> Jet:
@@ -99,9 +123,8 @@ def shifted(jet: Jet, shift: jax.Array) -> Jet:
 
 def log10_norm(mantissas: Sequence[jax.Array], exponents: jax.Array) -> jax.Array:
     """``log10 |(m_k 2**e_k)_k|`` without leaving the range of the dtype; -inf where all are zero."""
-    powers = [jnp.frexp(m)[1] + e for m, e in zip(mantissas, exponents, strict=True)]
-    top = jnp.stack(
-        [jnp.where(m == 0, jnp.iinfo(p.dtype).min // 2, p) for m, p in zip(mantissas, powers, strict=True)]
-    ).max(0)
-    squares = [jnp.ldexp(m, e - top) ** 2 for m, e in zip(mantissas, exponents, strict=True)]
+    pairs = list(zip(mantissas, exponents, strict=True))
+    least = jnp.iinfo(jnp.int32).min // 2
+    top = functools.reduce(jnp.maximum, [jnp.where(m == 0, least, exponent(m) + e) for m, e in pairs])
+    squares = [load(m, e - top) ** 2 for m, e in pairs]
     return jnp.log10(sum(squares)) / 2 + top.astype(squares[0].dtype) * math.log10(2)

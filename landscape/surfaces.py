@@ -17,7 +17,7 @@ import numpy as np
 
 from landscape import devices, store
 from landscape.cells import Cell, check
-from landscape.jets import RESCALE, Jet, fold, log10_norm, pairs, push, rescale, shifted
+from landscape.jets import RESCALE, Jet, fold, load, log10_norm, pairs, push, rescale, shifted
 from landscape.models import run
 from landscape.planes import Affine, Plane
 from landscape.provenance import describe_plane, describe_task
@@ -98,14 +98,14 @@ def tile(
 def _unscaled(jet: Jet, exponents: jax.Array) -> list[jax.Array]:
     """Variables of a surface from mantissas (length, point) and exponents (length, coordinate, point)."""
     powers = jnp.moveaxis(exponents, 1, 0)
-    first = [jnp.ldexp(m, e) for m, e in zip(jet.first, powers, strict=False)]
+    first = [load(m, e) for m, e in zip(jet.first, powers, strict=False)]
     norm = [log10_norm(jet.first, powers)] if jet.first else []
-    return [jet.value, *first, *norm, *(jnp.ldexp(m, powers[k] + powers[l]) for (k, l), m in jet.second.items())]
+    return [jet.value, *first, *norm, *(load(m, powers[k] + powers[l]) for (k, l), m in jet.second.items())]
 
 
 @functools.cache
 def _program(task: Task, order: int, every: bool, mesh: Any) -> Callable:
-    """``(affine, points (tile, coordinate, point), episodes, lengths) -> [(tile, length, point)]``, tiles over the mesh."""
+    """``(affine, points (tile, coordinate, point), episodes, lengths) -> [(tile, length, point)]``, tiles over a mesh."""
 
     def block(affine: Affine, points: jax.Array, episodes: Episode, lengths: jax.Array) -> list[jax.Array]:
         return jax.lax.map(lambda p: tile(affine, task, order, every, p, episodes, lengths), points)
@@ -137,7 +137,7 @@ _draw = jax.jit(draw, static_argnums=(0, 2, 3))
 
 
 def _episodes(task: Task, key: jax.Array, count: int, lengths: np.ndarray, dtype: str) -> Episode:
-    """Episodes as `tile` wants them. Noise is drawn in float32 whatever the dtype, so that precisions can be compared."""
+    """Episodes as `tile` wants them; the noise is drawn in float32 whatever the dtype, so that dtypes can be compared."""
     longest = int(lengths[-1])
     if task.nested:
         drawn = _draw(task, key, count, longest)
@@ -281,12 +281,13 @@ def surface(
 ) -> "xarray.Dataset":
     """Mean loss over a plane at every length, with its exact gradient (order 1) and Hessian (order 2).
 
-    Returns a Dataset with dims ("length", *coordinates): ``loss``; ``d_w``, ``d_b`` and ``log10_gradient``, the log of the
-    gradient's norm, finite and right where the gradient itself is inf; ``d_w_w``, ``d_w_b``, ``d_b_b``. Entry L is the
-    loss of the same ``episodes`` episodes (drawn from ``seed``) cut after L steps. inf and NaN are results and stay.
+    Returns a Dataset with dims ("length", *coordinates): ``loss``; ``d_w``, ``d_b`` and ``log10_gradient``, the log of
+    the gradient's norm, finite and right where the gradient itself is inf; ``d_w_w``, ``d_w_b``, ``d_b_b``. Entry L is
+    the loss of the same ``episodes`` episodes (drawn from ``seed``) cut after L steps. inf and NaN are results and stay.
+    Gradients below the least normal number of the dtype are 0, and their logarithm -inf.
 
-    With ``out`` blocks go to a zarr store there as they are finished, and the Dataset is read lazily from it; a store of
-    the same settings is completed, one of other settings raises ValueError. ``progress`` is called after each block and
+    With ``out`` blocks go to a zarr store there as they are finished, and the Dataset is read lazily from it; a store
+    of the same settings is completed, one of other settings raises ValueError. ``progress`` is called after each block and
     may raise to stop: nothing finished is lost.
     """
     evaluator = Evaluator(plane, task, lengths, order=order, episodes=episodes, seed=seed, dtype=dtype)

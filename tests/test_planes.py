@@ -29,7 +29,12 @@ def test_displacement_in_a_span_is_coordinate_times_direction() -> None:
 def test_directions_keep_their_sign_and_their_angle() -> None:
     rng = np.random.default_rng(0)
     drawn = [SRNN(w=rng.normal(size=(20, 20)), u=rng.normal(size=(1, 20)), b=rng.normal(size=20)) for _ in range(2)]
-    made = span(SRNN(w=np.zeros((20, 20)), u=np.zeros((1, 20)), b=np.zeros(20)), dict(zip("pq", drawn, strict=True)), p=[0, 1], q=[0, 1])
+    made = span(
+        SRNN(w=np.zeros((20, 20)), u=np.zeros((1, 20)), b=np.zeros(20)),
+        dict(zip("pq", drawn, strict=True)),
+        p=[0, 1],
+        q=[0, 1],
+    )
     flat = lambda tree: np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])  # noqa: E731
     for point, direction in (([1.0, 0.0], drawn[0]), ([0.0, 1.0], drawn[1])):
         np.testing.assert_array_equal(flat(made.at(point)), flat(direction))
@@ -47,11 +52,17 @@ def test_absent_parameters_and_readouts_have_their_own_names() -> None:
         (lambda: plane(SRNN(), w=[1, 0], b=[0, 1]), "axis 'w' needs at least two finite values in increasing order"),
         (lambda: plane(SRNN(), w=[1], b=[0, 1]), "axis 'w' needs at least two finite values"),
         (lambda: plane(SRNN(), w=[0, np.inf], b=[0, 1]), "axis 'w' needs at least two finite values"),
-        (lambda: plane(SRNN(w=np.eye(2), u=np.ones((1, 2)), b=np.zeros(2)), w=[0, 1], b=[0, 1]), "moves one number, use span"),
+        (
+            lambda: plane(SRNN(w=np.eye(2), u=np.ones((1, 2)), b=np.zeros(2)), w=[0, 1], b=[0, 1]),
+            "moves one number, use span",
+        ),
         (lambda: plane(LSTM(), ties={"g": ("b_i", "b_f")}, b_i=[0, 1], b_o=[0, 1]), "tied coordinate 'g' has no axis"),
         (lambda: plane(LSTM(), ties={"g": ("b_i", "b_f")}, b_i=[0, 1], g=[0, 1]), "moved by both 'b_i' and 'g'"),
         (lambda: span(SRNN(), {"p": SRNN()}, q=[0, 1]), "must have the same names"),
-        (lambda: span(SRNN(), {"p": GRU(), "q": SRNN()}, p=[0, 1], q=[0, 1]), "direction 'p' must be a pytree like the model"),
+        (
+            lambda: span(SRNN(), {"p": GRU(), "q": SRNN()}, p=[0, 1], q=[0, 1]),
+            "direction 'p' must be a pytree like the model",
+        ),
     ],
 )
 def test_wrong_names_and_axes_are_answered(call, message: str) -> None:

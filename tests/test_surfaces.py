@@ -43,7 +43,7 @@ def first_two(cell: Cell) -> list[str]:
 def test_forward_gradient_equals_reverse_gradient_for_every_cell(name: str) -> None:
     cell = cells.known()[name]()
     task = tasks.bengio() if isinstance(cell, BengioLatch) else tasks.latch()
-    made = plane(cell, **dict.fromkeys(first_two(cell), [-1.0, 1.0]))
+    made = plane(cell, **{name: [-1.0, 1.0] for name in first_two(cell)})
     evaluator = Evaluator(made, task, [5], episodes=4)
     points = points_of(6)
     got = evaluator(points)
@@ -55,10 +55,11 @@ def test_forward_gradient_equals_reverse_gradient_for_every_cell(name: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("cell", "axes"), [(SRNN(), ("w", "b")), (GRU(), ("w_h", "b_z")), (LSTM(), ("b_f", "w_g")), (TanhMap(), ("w", "u", "b"))]
+    ("cell", "axes"),
+    [(SRNN(), ("w", "b")), (GRU(), ("w_h", "b_z")), (LSTM(), ("b_f", "w_g")), (TanhMap(), ("w", "u", "b"))],
 )
 def test_hessian_equals_jax_hessian(cell: Cell, axes: tuple) -> None:
-    made = plane(cell, **dict.fromkeys(axes, [-1.0, 1.0]))
+    made = plane(cell, **{name: [-1.0, 1.0] for name in axes})
     evaluator = Evaluator(made, tasks.latch(), [3, 6], order=2, episodes=4)
     points = points_of(5, coordinates=len(axes))
     got = evaluator(points)
@@ -257,7 +258,11 @@ def test_lengths_that_cannot_be_are_refused(lengths: list) -> None:
 
 @pytest.mark.parametrize(
     ("setting", "message"),
-    [({"order": 3}, "order must be 0"), ({"dtype": "float16"}, "dtype must be"), ({"episodes": 0}, "episodes must be at least 1")],
+    [
+        ({"order": 3}, "order must be 0"),
+        ({"dtype": "float16"}, "dtype must be"),
+        ({"episodes": 0}, "episodes must be at least 1"),
+    ],
 )
 def test_settings_that_cannot_be_are_refused(setting: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
