@@ -105,7 +105,7 @@ def _unscaled(jet: Jet, exponents: jax.Array) -> list[jax.Array]:
 
 @functools.cache
 def _program(task: Task, order: int, every: bool, mesh: Any) -> Callable:
-    """``(affine, points (tile, coordinate, point), episodes, lengths) -> [(tile, length, point)]``, tiles over a mesh."""
+    """``(affine, points (tile, coordinate, point), episodes, lengths) -> [(tile, length, point)]``, tiles over mesh."""
 
     def block(affine: Affine, points: jax.Array, episodes: Episode, lengths: jax.Array) -> list[jax.Array]:
         return jax.lax.map(lambda p: tile(affine, task, order, every, p, episodes, lengths), points)
@@ -137,7 +137,7 @@ _draw = jax.jit(draw, static_argnums=(0, 2, 3))
 
 
 def _episodes(task: Task, key: jax.Array, count: int, lengths: np.ndarray, dtype: str) -> Episode:
-    """Episodes as `tile` wants them; the noise is drawn in float32 whatever the dtype, so that dtypes can be compared."""
+    """Episodes as `tile` wants them; noise is drawn in float32 whatever the dtype, so that dtypes can be compared."""
     longest = int(lengths[-1])
     if task.nested:
         drawn = _draw(task, key, count, longest)
@@ -246,7 +246,7 @@ class Evaluator:
 
 @functools.cache
 def _alone(task: Task) -> Callable:
-    """``(affine, point, x, target) -> losses (batch,)`` at one point by `landscape.models.run`; compiled once a task."""
+    """``(affine, point, x, target) -> losses (batch,)`` at a point by `landscape.models.run`; compiled once a task."""
 
     def loss(affine: Affine, point: jax.Array, x: jax.Array, target: jax.Array) -> jax.Array:
         return task.loss(run(affine.at(point), x, task.start)[-1], target)
@@ -283,12 +283,12 @@ def surface(
 
     Returns a Dataset with dims ("length", *coordinates): ``loss``; ``d_w``, ``d_b`` and ``log10_gradient``, the log of
     the gradient's norm, finite and right where the gradient itself is inf; ``d_w_w``, ``d_w_b``, ``d_b_b``. Entry L is
-    the loss of the same ``episodes`` episodes (drawn from ``seed``) cut after L steps. inf and NaN are results and stay.
+    the loss of the same ``episodes`` episodes (drawn from ``seed``) cut after L steps. inf and NaN are results.
     Gradients below the least normal number of the dtype are 0, and their logarithm -inf.
 
     With ``out`` blocks go to a zarr store there as they are finished, and the Dataset is read lazily from it; a store
-    of the same settings is completed, one of other settings raises ValueError. ``progress`` is called after each block and
-    may raise to stop: nothing finished is lost.
+    of the same settings is completed, one of other settings raises ValueError. ``progress`` is called after each
+    block, and may raise to stop: nothing finished is lost.
     """
     evaluator = Evaluator(plane, task, lengths, order=order, episodes=episodes, seed=seed, dtype=dtype)
     variables = dict.fromkeys(evaluator.names, evaluator.dtype)
