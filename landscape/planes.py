@@ -81,7 +81,8 @@ def plane(model: Any, ties: Mapping[str, Sequence[str]] | None = None, **axes: A
     model = as_rnn(model)
     names = named_leaves(model)
     leaves, tree = jax.tree.flatten(model)
-    directions, center, moved = [], [], {}
+    directions, center = [], []
+    moved: dict[str, str] = {}
     for name in axes:
         tied = tuple(ties.get(name, (name,)))
         for target in tied:
@@ -119,7 +120,7 @@ def span(model: Any, directions: Mapping[str, Any], **axes: Any) -> Plane:
     if set(directions) != set(axes):
         raise ValueError(f"directions {sorted(directions)} and axes {sorted(axes)} must have the same names")
     model = as_rnn(model)
-    tree = jax.tree.structure(model)
+    tree: Any = jax.tree.structure(model)
     sparse = []
     for name in axes:
         direction = as_rnn(directions[name])

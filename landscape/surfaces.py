@@ -249,7 +249,7 @@ def _alone(task: Task) -> Callable:
     """``(affine, point, x, target) -> losses (batch,)`` at a point by `landscape.models.run`; compiled once a task."""
 
     def loss(affine: Affine, point: jax.Array, x: jax.Array, target: jax.Array) -> jax.Array:
-        return task.loss(run(affine.at(point), x, task.start)[-1], target)
+        return task.loss(run(affine.at(list(point)), x, task.start)[-1], target)
 
     return jax.jit(jax.vmap(loss, (None, None, 1, 0)))
 

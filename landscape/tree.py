@@ -24,7 +24,7 @@ def static(default: Any = dataclasses.MISSING) -> Any:
 def pytree(cls: type) -> type:
     """Make ``cls`` a frozen keyword dataclass and a JAX pytree: its leaves are all fields that are not `static`."""
     cls = dataclasses.dataclass(frozen=True, kw_only=True, eq=False)(cls)
-    names = {True: [], False: []}
+    names: dict[bool, list[str]] = {True: [], False: []}
     for field in dataclasses.fields(cls):
         names[bool(field.metadata.get("static"))].append(field.name)
     return jax.tree_util.register_dataclass(cls, data_fields=names[False], meta_fields=names[True])
