@@ -62,7 +62,8 @@ def sweep(
     made = plan(run, axes, fixed, chunk=chunk)
     state = fill(made, out, shard=shard, engine=engine, progress=progress, report=report)
     if not state.done and state.failed:
-        raise RuntimeError(f"every chunk failed; the first: {next(iter(state.failed.values()))}")
+        reason = next(iter(state.failed.values())).splitlines()[0]
+        raise RuntimeError(f"every chunk failed; the first: {reason} (traceback: status({str(out)!r}).failed)")
     return open_sweep(out)
 
 
