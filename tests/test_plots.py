@@ -13,6 +13,7 @@ import pytest
 import xarray
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm, to_rgb
+from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from mpl_toolkits.mplot3d.axes3d import Axes3D
 from PIL import Image
 
@@ -141,8 +142,22 @@ def test_the_3d_wall_is_the_surface_and_stands_on_its_coordinates(monkeypatch):
     np.testing.assert_array_equal(given["z"], ds.loss.sel(length=5))
     np.testing.assert_array_equal(given["x"][:, 0], ds.w)
     np.testing.assert_array_equal(given["y"][0], ds.b_f)
+    (wall,) = figure.axes[0].findobj(Poly3DCollection)
+    z = given["z"]
+    assert wall.get_array()[0] == max(z[0, 0], z[0, 1], z[1, 0], z[1, 1])  # a facet has the colour of its top
+    assert len(wall.get_array()) == 8 * 6
     assert min(given["look"]["rcount"], given["look"]["ccount"]) > 9  # else matplotlib leaves points out
     assert "length 5" in words(figure)
+
+
+def test_the_3d_wall_is_drawn_and_coloured_beside_points_that_are_not_finite(tmp_path):
+    ds = made()
+    ds["loss"][0, :4, :3] = np.inf  # leaves out 3 x 2 facets, and a corner or more of others
+    figure = plots.surface3d(ds, 1)
+    plots.save(figure, tmp_path / "a.png")
+    (wall,) = figure.axes[0].findobj(Poly3DCollection)
+    assert len(wall.get_paths()) == len(wall.get_array()) == len(wall.get_facecolor()) == 8 * 6 - 3 * 2
+    assert sorted(wall.get_array())[-1] == ds.loss.values[0, 4:].max()
 
 
 def test_a_cut_holds_the_surface_at_the_nearest_sample_and_says_which():
