@@ -329,7 +329,7 @@ def _resume(
     with damage(path), zarr.config.set({"array.write_empty_chunks": True}):
         arrays = {name: group[name] for name in variables}
         done, nonfinite = group["blocks/done"], group["blocks/nonfinite"]
-        finished = np.asarray(done[:]) == 1
+        finished = _finished(path, done.shape[0])
         block = next(iter(arrays.values())).chunks[1:]
     if not complete:
         here = provenance.here()
@@ -345,7 +345,7 @@ def lost(path: Path) -> list[int]:
     array = group[variables[0]]
     counts = _counts(array.shape[1:], array.chunks[1:])
     there = lambda file: file.exists() and file.stat().st_size > 0  # noqa: E731
-    done = np.flatnonzero(np.asarray(group["blocks/done"][:]) == 1).tolist()
+    done = np.flatnonzero(_finished(path, math.prod(counts))).tolist()
     return [index for index in done if not all(map(there, _files(path, variables, counts, index)))]
 
 
@@ -489,9 +489,17 @@ def blocks_done(path: Any) -> tuple[int, int]:
     group = _group(Path(path))
     if group.attrs["format"] != SURFACE:
         return 1, 1
-    with damage(path):
-        done = np.asarray(group["blocks/done"][:])
-    return int(np.sum(done == 1)), len(done)
+    count = group["blocks/done"].shape[0]
+    return int(np.sum(_finished(Path(path), count))), count
+
+
+def _finished(path: Path, count: int) -> np.ndarray:
+    """Which blocks are done: those with a file, since nothing but 1 is ever written; quicker than zarr by far."""
+    finished, folder = np.zeros(count, bool), path / "blocks" / "done" / "c"
+    if folder.exists():
+        with os.scandir(folder) as entries:
+            finished[[int(e.name) for e in entries if e.name.isdecimal() and e.stat().st_size > 0]] = True
+    return finished
 
 
 def open_surface(path: Any) -> "xarray.Dataset":
