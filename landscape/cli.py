@@ -381,4 +381,5 @@ def expected(error: Exception) -> bool:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     home = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
-    return isinstance(error, OSError | MemoryError) or home.partition(".")[0] == "landscape"
+    answer = isinstance(error, ValueError | TypeError) and home.partition(".")[0] == "landscape"
+    return answer or isinstance(error, OSError | MemoryError)

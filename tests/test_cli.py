@@ -1,0 +1,542 @@
+"""The command line: what right words do, and what wrong ones are answered: one sentence, exit code 2, no traceback."""
+
+import errno
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import xarray
+
+from landscape import cli, devices, progress, store
+from landscape.cells import LSTM, SRNN
+from landscape.planes import plane
+from landscape.surfaces import surface
+from landscape.tasks import latch, relay
+
+PLANE = ("w=-3:3:40", "b=-2:2:41", "--episodes", "2")
+SMALL = ("surface", "SRNN", "latch", *PLANE, "--lengths", "1,2,5")
+
+MINE = '''
+"""Cells and tasks of a user."""
+import jax.numpy as jnp
+from landscape import Cell, State, Task, dot, latch, param, pytree
+
+@pytree
+class Sine(Cell):
+    """h' = sin(w h + u x + b)"""
+    w: float = param("unit", "unit", default=1.0)
+    u: float = param("input", "unit", default=1.0)
+    b: float = param("unit")
+    def step(self, state, x):
+        return State(jnp.sin(dot(state.h, self.w) + dot(x, self.u) + self.b))
+
+@pytree
+class Wide(Sine):
+    def step(self, state, x):
+        return State(jnp.stack([state.h, x]))
+
+@pytree
+class Whole(Sine):
+    def step(self, state, x):
+        return State(jnp.asarray(1))
+
+@pytree
+class Broken(Sine):
+    def step(self, state, x):
+        return State(state.c)
+
+class Bare(Cell):
+    pass
+
+number = 3
+
+def quiet(noise: float = 0.0) -> Task:
+    return latch(noise)
+
+def three():
+    return 3
+'''
+
+EXPERIMENT = '''
+"""How many? A question.
+
+    landscape run counting
+"""
+import numpy as np
+import xarray
+
+def run(seeds: int = 3, noise: float = 0.1, lengths: tuple[int, ...] = (1, 2), quick: bool = False):
+    """Counts up to seeds."""
+    print(f"running {seeds} {noise} {lengths} {quick}")
+    return xarray.Dataset({"count": ("seed", np.arange(seeds))})
+
+def sentence(result):
+    return f"There are {result.sizes['seed']}."
+'''
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Every test runs in an empty folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A stored surface, and what the command said while it made it."""
+    path = tmp_path_factory.mktemp("made") / "s.zarr"
+    done = subprocess.run(
+        [sys.executable, "-m", "landscape", *SMALL, "--out", path], capture_output=True, text=True, check=True
+    )
+    return path, done.stdout
+
+
+def refused(capsys, *words):
+    """The sentence with which the command line refuses ``words``."""
+    assert cli.main([str(word) for word in words]) == 2
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    return said
+
+
+def same(a, b):
+    for name in a.variables:
+        assert a[name].values.tobytes() == b[name].values.tobytes(), name
+
+
+# Right words
+
+
+def test_the_command_computes_what_the_library_does(finished):
+    path, said = finished
+    expected = surface(
+        plane(SRNN(), w=np.linspace(-3, 3, 40), b=np.linspace(-2, 2, 41)), latch(), (1, 2, 5), episodes=2
+    )
+    same(store.open_surface(path), expected)
+    assert f"landscape plot {path}" in said
+    assert "inf or NaN: none of 4,920" in said
+
+
+def test_held_parameters_options_ties_seed_order_and_dtype_reach_the_computation(capsys):
+    words = "surface LSTM relay gates=-1:1:3 w_g=0:2:4 --lengths 3 --order 0 --seed 5 --episodes 4 --dtype float64"
+    more = "--set u_g=2 --set b_o=.5 --task-option noise=.3 --tie gates=b_i,b_f --out s.zarr"
+    assert cli.main([*words.split(), *more.split()]) == 0
+    ties = {"gates": ("b_i", "b_f")}
+    made = plane(LSTM(u_g=2.0, b_o=0.5), ties, gates=np.linspace(-1, 1, 3), w_g=np.linspace(0, 2, 4))
+    expected = surface(made, relay(0.3), [3], order=0, seed=5, episodes=4, dtype="float64")
+    same(store.open_surface("s.zarr"), expected)
+
+
+def test_without_out_the_store_is_called_after_cell_and_task(folder):
+    assert cli.main([*SMALL[:3], "w=0:1:2", "b=0:1:2", "--lengths", "2", "--episodes", "2"]) == 0
+    assert store.blocks_done(folder / "SRNN-latch.zarr") == (1, 1)
+
+
+def test_a_cell_and_a_task_may_stand_in_a_file_of_the_users_own(folder):
+    (folder / "mine.py").write_text(MINE)
+    assert (
+        cli.main(["surface", "mine.py:Sine", "mine.py:quiet", *PLANE, "--lengths", "2", "--task-option", "noise=.5"])
+        == 0
+    )
+    ds = store.open_surface("Sine-quiet.zarr")
+    assert ds.attrs["cell"] == "Sine"
+    assert ds.attrs["task"] == "latch(noise=0.5)"
+
+
+def test_an_edited_cell_does_not_go_on_with_the_results_of_the_old_one(folder, capsys):
+    (folder / "mine.py").write_text(MINE)
+    words = ["surface", "mine.py:Sine", "latch", *PLANE, "--lengths", "2"]
+    assert cli.main(words) == 0
+    (folder / "mine.py").write_text(MINE.replace("jnp.sin", "jnp.cos"))
+    assert "cell_source" in refused(capsys, *words)
+
+
+def test_show_says_what_a_store_holds(finished, capsys):
+    assert cli.main(["show", str(finished[0])]) == 0
+    said = capsys.readouterr().out
+    for words in (
+        "complete",
+        "u = 1.0",
+        "latch(noise=0.1), 2 episodes from seed 0, chance 1",
+        "w from -3 to 3, 40 values",
+        "1, 2, 5",
+        "0 of 4,920 inf or NaN",
+        "by another route",
+        "jax 0.",
+    ):
+        assert words in said
+    ds = store.open_surface(finished[0])
+    assert f"{float(ds.loss.min()):.6g} to {float(ds.loss.max()):.6g}" in said
+
+
+def test_show_reads_a_store_that_is_not_complete(folder, capsys):
+    half(folder / "s.zarr")
+    assert cli.main(["show", "s.zarr"]) == 0
+    said = capsys.readouterr().out
+    assert "not complete, 1 of 2 blocks are done" in said
+    assert "w from -3 to 3" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "file", "start"),
+    [
+        ((), "s-formation.png", b"\x89PNG"),
+        (("--kind", "gradient", "--lengths", "1,5", "--out", "g.pdf"), "g.pdf", b"%PDF"),
+        (("--kind", "surface3d", "--lengths", "5"), "s-surface3d.png", b"\x89PNG"),
+        (("--kind", "profile", "--along", "b", "--at", "w=1", "--out", "p.svg"), "p.svg", b"<?xml"),
+        (("--kind", "animation", "--out", "a.webp"), "a.webp", b"RIFF"),
+        (("--kind", "interactive", "--out", "i.html"), "i.html", b"<"),
+    ],
+)
+def test_plot_draws_every_kind(finished, folder, options, file, start):
+    made = finished[0].parent if not any("--out" in option for option in options) else folder
+    assert cli.main(["plot", str(finished[0]), *options]) == 0
+    assert (made / file).read_bytes().startswith(start)
+
+
+def test_list_names_every_cell_task_and_experiment(folder, capsys):
+    (folder / "experiments").mkdir()
+    (folder / "experiments" / "counting.py").write_text(EXPERIMENT)
+    assert cli.main(["list"]) == 0
+    said = capsys.readouterr().out
+    for words in ("SRNN", "h' = act(w h + u x + b)", "w=1, u=1, b=0", "latch", "noise=0.1", "counting", "How many?"):
+        assert words in said
+
+
+def test_run_turns_keywords_into_settings_and_stores_the_result(folder, capsys):
+    (folder / "experiments").mkdir()
+    (folder / "experiments" / "counting.py").write_text(EXPERIMENT)
+    words = ["run", "counting", "--seeds=4", "--lengths", "3", "5", "--quick"]
+    assert cli.main(words) == 0
+    said = capsys.readouterr().out
+    assert "running 4 0.1 (3, 5) True" in said
+    assert "There are 4." in said
+    assert store.open_surface("results/counting.zarr").sizes == {"seed": 4}
+    assert cli.main(words) == 0
+    assert "holds this already" in capsys.readouterr().out
+    assert "seeds: 4 there, 3 asked" in refused(capsys, "run", "experiments/counting.py")
+    assert cli.main(["run", "counting", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "How many? A question." in said
+    assert "--noise FLOAT" in said
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_help_is_a_manual_with_examples(verb, capsys):
+    assert cli.main([verb, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert f"landscape {verb}" in said
+    assert "examples:" in said
+
+
+def test_help_and_version_need_no_jax():
+    code = "import sys; from landscape.cli import main; main(['--help']); main(['--version']); main(['surface', '-h']);"
+    check = "assert not {'jax', 'numpy', 'xarray', 'zarr', 'matplotlib', 'rich.progress'} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code + check], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"landscape \d+\.\d+", done.stdout)
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = "import sys, landscape; assert not {'jax', 'xarray', 'zarr', 'flax', 'matplotlib'} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code + "; landscape.SRNN()"]).returncode == 0
+
+
+# Wrong words
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("surfaces", r"no verb 'surfaces' \(did you mean surface\?\); known: surface, plot, show"),
+        ("surface SRN latch w=0:1:2", r"no cell 'SRN' \(did you mean SRNN\?\).*known: SRNN, .*LSTM"),
+        ("surface srnn latch w=0:1:2", r"did you mean SRNN\?"),
+        ("surface SRNN lach w=0:1:2", r"no task 'lach' \(did you mean latch\?\).*known: latch, relay"),
+        ("surface SRNN latch W=0:1:2", "SRNN has no parameter 'W'; it has w, u, b"),
+        ("surface SRNN latch w=0:1:2 --set v=1", "no parameter 'v'.* of cell SRNN; known: w, u, b"),
+        ("surface SRNN latch w=0:1:2 --set u=x", "u must be a number, given 'x'"),
+        ("surface SRNN latch w=0:1:2 --set u=nan", "u must be finite"),
+        ("surface SRNN latch w=0:1:2 --set u", "'u' is not of the form --set NAME=VALUE"),
+        ("surface SRNN latch w=0:1:2 --task-option sd=1", "no option 'sd'.* of task latch; known: noise"),
+        ("surface SRNN bengio w=0:1:2 --task-option evidence=1.5", "evidence of task bengio must be a whole number"),
+        ("surface SRNN latch", "nothing to vary"),
+        ("surface SRNN latch w", "'w' is not of the form NAME=FROM:TO:COUNT"),
+        ("surface SRNN latch w=0:1:2 w=0:2:2", "w is given twice"),
+        ("surface SRNN latch w=0:1", "w=0:1 is not a range; write w=FROM:TO:COUNT"),
+        ("surface SRNN latch w=3:-3:20", r"w runs backwards, from 3 down to -3; write w=-3:3:20"),
+        ("surface SRNN latch w=1:1:20", "w=1:1:20 has one point"),
+        ("surface SRNN latch w=0:1:1", "w=0:1:1 has one point"),
+        ("surface SRNN latch w=0:1:0", "w=0:1:0 has no point"),
+        ("surface SRNN latch w=a:1:3", "the start of w must be a number, given 'a'"),
+        ("surface SRNN latch w=0:inf:3", "the end of w must be finite"),
+        ("surface SRNN latch w=0:1:2.5", "the number of values of w must be a whole number"),
+        ("surface SRNN latch w=0:1:-5", "the number of values of w must be a whole number"),
+        ("surface SRNN latch w=0:1:2 --lengths 0:5", "lengths start at 1"),
+        ("surface SRNN latch w=0:1:2 --lengths 0", "lengths start at 1"),
+        ("surface SRNN latch w=0:1:2 --lengths 9:5", "there are no lengths in 9:5"),
+        ("surface SRNN latch w=0:1:2 --lengths 1:9:0", "there are no lengths in 1:9:0"),
+        ("surface SRNN latch w=0:1:2 --lengths 5,3", "lengths must increase, given 5 before 3"),
+        ("surface SRNN latch w=0:1:2 --lengths ten", "lengths must be whole numbers such as 1:200"),
+        ("surface SRNN latch w=0:1:2 --lengths=-3", "lengths must be whole numbers such as 1:200"),
+        ("surface SRNN latch w=0:1:2 --order 3", "invalid choice .3. .*--order.*one of .*0.*1.*2"),
+        ("surface SRNN latch w=0:1:2 --dtype float16", "invalid choice .float16.*--dtype.*float32"),
+        ("surface SRNN latch w=0:1:2 --episodes=-1", "--episodes must not be negative"),
+        ("surface SRNN latch w=0:1:2 --lenghts 5", "--lenghts.*--lengths"),
+        ("surface LSTM latch g=0:1:2 --tie h=b_i,b_f", "tied coordinate 'h' has no axis"),
+        ("surface LSTM latch g=0:1:2 --tie g=b_i,b_x", "LSTM has no parameter 'b_x'.*did you mean"),
+        ("surface LSTM latch length=0:1:2 --tie length=b_i,b_f", "a coordinate cannot be called 'length'"),
+        ("surface SRNN adding w=0:1:2 --lengths 3", "SRNN.*State"),
+        ("surface nowhere.py:Mine latch w=0:1:2", "there is no file nowhere.py"),
+        ("show nowhere.zarr", "nowhere.zarr does not exist"),
+        ("plot nowhere.zarr", "nowhere.zarr does not exist"),
+        ("run nothing", "no experiment 'nothing'.*known: none"),
+        ("run nothing.py", "there is no file nothing.py"),
+    ],
+)
+def test_wrong_words_are_answered_in_one_sentence(words, sentence, capsys, folder):
+    said = " ".join(re.sub("[│╭╮╰╯─]", " ", refused(capsys, *words.split())).split())
+    assert re.search(sentence, said), said
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            "mine.py:Wide",
+            r"Wide.step returns State\(h=float32\[2\]\); it must return a state like .*State\(h=float32\[\]\)",
+        ),
+        ("mine.py:Whole", r"Whole.step returns State\(h=int32\[\]\)"),
+        ("mine.py:Broken", "Broken cannot step on an input of shape .*has no attribute 'c'"),
+        ("mine.py:Bare", "Bare is not a pytree of parameters; write @pytree above"),
+        ("mine.py:number", "number in mine.py is of type int, not a cell"),
+        ("mine.py:three", "makes int, not a landscape.cells.Cell"),
+        ("mine.py:Sin", r"no cell 'Sin' \(did you mean Sine\?\) in mine.py"),
+        ("syntax.py:Sine", "syntax.py cannot be imported, line 2: SyntaxError"),
+        ("fails.py:Sine", "fails.py cannot be imported, line 3: ZeroDivisionError"),
+    ],
+)
+def test_a_users_cell_that_will_not_do_is_told_why(words, sentence, capsys, folder):
+    (folder / "mine.py").write_text(MINE)
+    (folder / "syntax.py").write_text("\ndef f(:\n")
+    (folder / "fails.py").write_text("def f():\n    return 1\nx = f() / 0\n")
+    assert re.search(sentence, refused(capsys, "surface", words, "latch", *PLANE, "--lengths", "2"))
+    assert not list(folder.glob("*.zarr"))
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "sentence"),
+    [
+        ('"""No run."""', "mine.py", "mine.py has no function run"),
+        ("import nothing_of_that_name", "mine.py", "mine.py cannot be imported, line 1: ModuleNotFoundError"),
+        (
+            EXPERIMENT,
+            "mine.py --sedes=3",
+            r"no setting 'sedes' \(did you mean seeds\?\) of mine.py; known: seeds, noise",
+        ),
+        (EXPERIMENT, "mine.py --seeds=many", "seeds.*invalid literal.*many"),
+    ],
+)
+def test_an_experiment_that_will_not_do_is_told_why(code, words, sentence, capsys, folder):
+    (folder / "mine.py").write_text(code)
+    said = " ".join(refused(capsys, "run", *words.split()).split())
+    assert re.search(sentence, said), said
+    assert not (folder / "results").exists()
+
+
+def test_a_bug_keeps_its_traceback(folder):
+    (folder / "mine.py").write_text('"""Fails."""\ndef run():\n    raise ValueError("inside")\n')
+    with pytest.raises(ValueError, match="inside"):
+        cli.main(["run", "mine.py"])
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("w=0:1:1000000000 b=0:1:1000000000", r"1000000000 x 1000000000 points .* are up to .* TB.*--yes"),
+        ("w=0:1:20000 b=0:1:20000 --lengths 1:10", r"up to 64 GB on disk.*--yes"),
+        ("w=0:1:10 b=0:1:10 --lengths 1:1000000000", r"TB on disk.*--yes"),
+        ("w=0:1:10 b=0:1:10 --lengths 1000000000", r"128 GB of memory for the inputs.*--yes"),
+    ],
+)
+def test_what_is_huge_is_refused_before_anything_is_allocated(words, sentence, capsys, folder):
+    assert re.search(sentence, refused(capsys, "surface", "SRNN", "latch", *words.split()))
+    assert list(folder.iterdir()) == []
+
+
+def test_too_little_room_on_the_disk_is_said_before_anything_is_computed(capsys, folder, monkeypatch):
+    monkeypatch.setattr(progress.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    assert re.search(r"1000 B are free in .*--yes", refused(capsys, *SMALL, "--out", "s.zarr"))
+    assert list(folder.iterdir()) == []
+    assert cli.main([*SMALL, "--out", "s.zarr", "--yes"]) == 0
+
+
+def test_a_long_job_waits_for_yes_and_keeps_its_blocks(capsys, folder, monkeypatch):
+    monkeypatch.setattr(devices, "block_shape", lambda *_: (5, 41))
+    monkeypatch.setattr(progress, "SECONDS", 0.0)
+    said = refused(capsys, *SMALL, "--out", "s.zarr")
+    assert re.search(r"this would take about .*; add --yes to go on; \d of 8 blocks are safe in s.zarr", said)
+    assert store.blocks_done("s.zarr")[0] > devices.threads()
+    assert cli.main([*SMALL, "--out", "s.zarr", "--yes"]) == 0
+    store.open_surface("s.zarr")
+
+
+# Bad places
+
+
+def half(path):
+    """A surface of which one block of two is done."""
+
+    class Stop(Exception):
+        pass
+
+    def stop(state):
+        raise Stop
+
+    made = plane(SRNN(), w=np.linspace(-3, 3, 40), b=np.linspace(-2, 2, 41))
+    with pytest.raises(Stop):
+        surface(made, latch(), (1, 2, 5), episodes=2, out=path, progress=stop)
+
+
+def test_a_store_of_other_settings_is_never_touched(finished, capsys):
+    before = {f: f.read_bytes() for f in finished[0].rglob("*") if f.is_file()}
+    said = refused(capsys, *SMALL, "--out", finished[0], "--seed", "1", "--set", "u=2")
+    assert "held.u: 1.0 there, 2.0 asked" in said
+    assert "seed: 0 there, 1 asked" in said
+    assert before == {f: f.read_bytes() for f in finished[0].rglob("*") if f.is_file()}
+
+
+def test_an_incomplete_store_is_not_drawn(capsys, folder):
+    half(folder / "s.zarr")
+    assert "1 of 2 blocks are done; run the command that began it" in refused(capsys, "plot", "s.zarr")
+
+
+@pytest.mark.parametrize("verb", [("show",), ("plot",), (*SMALL, "--out")])
+def test_what_is_not_a_store_is_said_and_left_alone(verb, capsys, folder):
+    (folder / "file").write_text("mine")
+    (folder / "full").mkdir()
+    (folder / "full" / "mine.txt").write_text("mine")
+    xarray.Dataset({"a": 1}).to_zarr(folder / "foreign.zarr", consolidated=False)
+    assert "file is a file, not a store" in refused(capsys, *verb, "file")
+    assert "without a zarr.json" in refused(capsys, *verb, "full")
+    assert "landscape did not write" in refused(capsys, *verb, "foreign.zarr")
+    assert (folder / "file").read_text() == (folder / "full" / "mine.txt").read_text() == "mine"
+
+
+def test_damage_is_named_and_mended_by_the_same_command(capsys, folder, finished):
+    assert cli.main([*SMALL, "--out", "s.zarr"]) == 0
+    chunk = folder / "s.zarr" / "loss" / "c" / "0" / "0" / "0"
+    chunk.write_bytes(chunk.read_bytes()[:-9])
+    for verb in ("show", "plot"):
+        assert "s.zarr/loss/c/0/0/0 cannot be read" in refused(capsys, verb, "s.zarr")
+    chunk.unlink()
+    assert "lacks files of 1 of its blocks" in refused(capsys, "show", "s.zarr")
+    assert cli.main([*SMALL, "--out", "s.zarr"]) == 0
+    same(store.open_surface("s.zarr"), store.open_surface(finished[0]))
+
+
+def test_a_folder_that_cannot_be_made_is_said(capsys, folder):
+    (folder / "file").write_text("mine")
+    assert "file/s.zarr cannot be written" in refused(capsys, *SMALL, "--out", "file/s.zarr")
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_said(capsys, folder):
+    folder.chmod(0o555)
+    try:
+        assert "s.zarr cannot be written: Permission denied" in refused(capsys, *SMALL, "--out", "s.zarr")
+    finally:
+        folder.chmod(0o755)
+
+
+def test_a_disk_that_fills_up_keeps_what_is_done(capsys, folder, monkeypatch, finished):
+    write = store.Sink.write
+
+    def full(self, index, results):
+        if self.fresh == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, index, results)
+
+    monkeypatch.setattr(store.Sink, "write", full)
+    said = refused(capsys, *SMALL, "--out", "s.zarr")
+    assert re.search("No space left on device; 1 of 2 blocks are safe in s.zarr, and the same command resumes", said)
+    monkeypatch.setattr(store.Sink, "write", write)
+    assert cli.main([*SMALL, "--out", "s.zarr"]) == 0
+    same(store.open_surface("s.zarr"), store.open_surface(finished[0]))
+
+
+# Interruptions: processes of their own, on a job of 16 blocks
+
+
+LONG = ("surface", "SRNN", "latch", "w=-3:3:128", "b=-2:2:128", "--lengths", "1000,4000")
+
+
+def start(path, **environment):
+    command = [sys.executable, "-m", "landscape", *LONG, "--out", path]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, env={**os.environ, **environment}, **pipes)
+
+
+def await_blocks(path, process):
+    """Wait until a block is done."""
+    while process.poll() is None and not any((path / "blocks" / "done").glob("c/*")):
+        time.sleep(0.02)
+
+
+def test_ctrl_c_says_what_is_safe_and_the_same_command_resumes(folder):
+    path = folder / "s.zarr"
+    process = start(path)
+    await_blocks(path, process)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130
+    found = re.search(r"stopped: (\d+) of (16) blocks are safe in .*, and the same command resumes", said)
+    assert found, said
+    assert "Traceback" not in said
+    assert store.blocks_done(path) == (int(found[1]), int(found[2]))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The long job, uninterrupted."""
+    path = tmp_path_factory.mktemp("whole") / "s.zarr"
+    start(path).communicate()
+    return store.open_surface(path).load()
+
+
+@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_killed_command_resumes_to_the_same_bits(folder, whole, times):
+    path, rng, left = folder / "s.zarr", np.random.default_rng(times), 0
+    for k in range(times):
+        process = start(path)
+        if k % 2:  # else at any moment: while it compiles, makes the store, or computes
+            await_blocks(path, process)
+        time.sleep(rng.uniform(0, 0.5 if k % 2 else 4))
+        process.kill()
+        process.communicate()
+        done = store.blocks_done(path)[0] if path.exists() else 0
+        assert done >= left
+        left = done if done < 16 else 0
+        if done == 16:
+            path.rename(folder / f"{k}.zarr")
+    process = start(path)
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    same(store.open_surface(path), whole)
+
+
+@pytest.mark.parametrize("count", [2, 8])
+def test_the_number_of_devices_changes_no_value(folder, count, whole):
+    process = start(folder / "s.zarr", XLA_FLAGS=f"--xla_force_host_platform_device_count={count}")
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    ds = store.open_surface(folder / "s.zarr")
+    assert ds.attrs["device"].startswith(f"{count} x")
+    same(ds, whole)
