@@ -1,6 +1,7 @@
 """Many runs: every length, every setting, every seed, by one compiled program, as one Dataset."""
 
 import concurrent.futures
+import functools
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from landscape.initialisers import Initialiser, keras3, readout
 from landscape.models import RNN
 from landscape.planes import named_leaves
 from landscape.provenance import describe_task, here
-from landscape.tasks import Task, episodes
+from landscape.tasks import Episode, Task, episodes
 from landscape.training.fitting import Fit, Record, fit
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 Setup = Callable[..., tuple[Any, Any]]  # (key, **settings) -> (model, optimiser)
 
-RUNS = 32  # runs computed together on a CPU, where 16 x 32 lanes and their tangents stay in cache
+RUNS = 32  # most runs computed together on a CPU, where 16 x 32 lanes and their tangents stay in cache
 
 
 def begin(
@@ -53,7 +54,7 @@ def curves(
 ) -> "xarray.Dataset":
     """Train at every length, setting and seed, and return what came of it.
 
-    ``setup(key, **settings) -> (model, optimiser)`` makes the start of one run; it is traced once. ``settings`` names
+    ``setup(key, **settings) -> (model, optimiser)`` makes the start of one run; it is traced. ``settings`` names
     values to run over, such as ``{"rate": [0.003, 0.03]}``. Each length has one data set of ``count`` episodes, shared
     by its runs; the same seed has the same key at every length and setting, so that these can be compared in pairs.
     ``options`` go to `fit`: split, epochs, batch, route, stop.
@@ -68,47 +69,78 @@ def curves(
         raise ValueError(f"training needs lengths from 1 up and a seed or more, given {lengths[:8]} and {seeds} seeds")
     values = {name: np.asarray(axis, np.float32) for name, axis in (settings or {}).items()}
     shape = (*(len(axis) for axis in values.values()), seeds)
-    longest, root = lengths[-1], jax.random.key(seed)
-
-    def program(length: Any, numbers: jax.Array, points: dict[str, jax.Array]) -> tuple[Any, Fit]:
-        data = episodes(task, jax.random.fold_in(jax.random.fold_in(root, 0), length), count, length, longest)
-
-        def one(number: Any, point: dict[str, Any]) -> tuple[Any, Fit]:
-            first, rest = jax.random.split(jax.random.fold_in(jax.random.fold_in(root, 1), number))
-            model, optimiser = setup(first, **point)
-            return model, fit(rest, model, data, optimiser, objective, length=length, start=task.start, **options)
-
-        return jax.vmap(one)(numbers, points)
-
     grid = np.meshgrid(*values.values(), np.arange(seeds, dtype=np.int32), indexing="ij")
     columns = [column.ravel() for column in grid]
-    size = min(RUNS, columns[-1].size) if jax.default_backend() == "cpu" else columns[-1].size
+    total = columns[-1].size
+    size = slab(total)
 
-    def arguments(length: int, since: int) -> tuple:
-        part = [np.resize(column[since : since + size], size) for column in columns]  # a short one begins again
-        return jnp.int32(length), part[-1], dict(zip(values, part, strict=False))
+    def part(since: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        *settled, numbers = (np.resize(column[since : since + size], size) for column in columns)  # short: begin again
+        return numbers, dict(zip(values, settled, strict=True))
 
     began = time.perf_counter()
-    compiled = jax.jit(program).lower(*arguments(lengths[0], 0)).compile()
+    fitted = functools.partial(fit, objective=objective, start=task.start, **options)
+    draw, begun, train = _compiled(_programs(setup, task, count, lengths[-1], seed, fitted), *part(0))
     ready = time.perf_counter()
+    drawn = functools.lru_cache(devices.threads())(lambda length: draw(jnp.int32(length)))
 
     def job(at: tuple[int, int]) -> Any:
-        return jax.device_get(compiled(*arguments(*at)))
+        length, runs = at[0], part(at[1])
+        models = begun(*runs)
+        return jax.device_get((models, train(jnp.int32(length), *runs, models, drawn(length))))
 
-    slabs = range(0, columns[-1].size, size)
+    slabs = range(0, total, size)
     jobs = [(length, since) for length in reversed(lengths) for since in slabs]  # the longest first, to end together
     with concurrent.futures.ThreadPoolExecutor(devices.threads()) as pool:
         done = dict(zip(jobs, pool.map(job, jobs), strict=True))
 
     def joined(*parts: Any) -> np.ndarray:
-        return np.concatenate(parts)[: columns[-1].size].reshape(*shape, *parts[0].shape[1:])
+        return np.concatenate(parts)[:total].reshape(*shape, *parts[0].shape[1:])
 
     per_length = [jax.tree.map(joined, *(done[length, since] for since in slabs)) for length in lengths]
     start, result = jax.tree.map(lambda *each: np.stack(each), *per_length)
-    coordinates = {"length": lengths, **values, "seed": np.arange(seeds)}
     attrs = {**describe_task(task), "count": count, "base_seed": seed, **here()}
     attrs |= {"seconds_compiling": ready - began, "seconds": time.perf_counter() - began}
-    return _dataset(start, result, coordinates, attrs)
+    return _dataset(start, result, {"length": lengths, **values, "seed": np.arange(seeds)}, attrs)
+
+
+def slab(total: int) -> int:
+    """Runs computed together: on a CPU a power of two, from 8 up, so that vector lanes are full (30 cost twice 32)."""
+    return total if jax.default_backend() != "cpu" else int(np.clip(1 << (total - 1).bit_length(), 8, RUNS))
+
+
+def _programs(setup: Setup, task: Task, count: int, longest: int, seed: int, fitted: Callable[..., Fit]) -> tuple:
+    """What a slab is made of: the data of a length, the models of runs, and training; runs by number and settings."""
+    root = jax.random.key(seed)
+
+    def key_of(number: Any) -> jax.Array:
+        return jax.random.split(jax.random.fold_in(jax.random.fold_in(root, 1), number))
+
+    def draw(length: Any) -> Episode:
+        return episodes(task, jax.random.fold_in(jax.random.fold_in(root, 0), length), count, length, longest)
+
+    def begun(numbers: jax.Array, points: dict[str, jax.Array]) -> Any:
+        return jax.vmap(lambda number, point: setup(key_of(number)[0], **point)[0])(numbers, points)
+
+    def train(length: Any, numbers: jax.Array, points: dict[str, jax.Array], models: Any, data: Episode) -> Fit:
+        def one(number: Any, point: dict[str, Any], model: Any) -> Fit:
+            first, rest = key_of(number)
+            return fitted(rest, model, data, setup(first, **point)[1], length=length)
+
+        return jax.vmap(one)(numbers, points, models)
+
+    return draw, begun, train
+
+
+def _compiled(programs: tuple, numbers: np.ndarray, points: dict[str, np.ndarray]) -> list:
+    """The programs compiled for slabs like this one, side by side; they are traced here, where JAX's settings hold."""
+    draw, begun, train = (jax.jit(program) for program in programs)
+    length = jnp.int32(1)
+    drawn = draw.lower(length)
+    started = begun.lower(numbers, points)
+    trained = train.lower(length, numbers, points, started.out_info, drawn.out_info)
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        return list(pool.map(lambda lowered: lowered.compile(), (drawn, started, trained)))
 
 
 def _dataset(start: Any, result: Fit, coordinates: Mapping[str, Any], attrs: Mapping[str, Any]) -> "xarray.Dataset":

@@ -1,0 +1,214 @@
+"""Training against Keras 3 and PyTorch: the same latching experiment, from a fresh process to its numbers.
+
+    python benchmarks/training.py                       # 30 repeats at T = 10, 50, 100 for SRNN, LSTM, GRU: 20 min
+    python benchmarks/training.py --repeats 3 --figure ''             # a quick look: five minutes
+
+Corrected protocol of stats.SE 340898: 10,000 sequences with balanced classes, a fifth to validate on, one recurrent
+unit, Dense(2) + softmax, Adam 1e-3, batch 16, 5 epochs with validation after each. Keras trains on its JAX backend,
+the fastest it has, and builds a new model for each repeat. Same initialisers (Glorot, orthogonal), same Adam, GRU with
+reset after. Both sides may use every core. Keras and PyTorch live in side environments that this script makes
+(.venv-keras, .venv-torch) and are no dependencies. Seconds are those of the whole process, compiling included.
+
+Expected on two cores: 20 times Keras for SRNN, 10 times for LSTM and GRU, and the figure of 25 lengths in under 90 s.
+"""
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CELLS = ("SRNN", "LSTM", "GRU")
+FIGURE = (2, 5, 8, 10, 15, 20, 25, *range(30, 201, 10))
+COUNT, KEPT, EPOCHS, BATCH = 10_000, 8_000, 5, 16
+
+
+def latching(length, seed=0):
+    """Sequences (10000, length, 1) and labels, drawn with NumPy for the other side."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    label = np.arange(COUNT) % 2
+    x = rng.normal(0, 0.1, (COUNT, length, 1)).astype("float32")
+    x[:, 0, 0] += 2 * label - 1
+    return x, label
+
+
+def ours(cells, lengths, repeats):
+    """Every length and cell by this package: validation accuracies, and seconds compiling."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    import landscape.cells
+    from landscape import training
+    from landscape.tasks import latch
+
+    def one(name):
+        cell = landscape.cells.GRUResetAfter() if name == "GRU" else getattr(landscape.cells, name)()
+        setup = lambda key: (training.begin(cell, key), training.keras_adam())  # noqa: E731
+        table = training.curves(setup, latch(), lengths, seeds=repeats, epochs=EPOCHS, batch=BATCH, count=COUNT)
+        accuracy = {str(length): table.accuracy.sel(length=length).values.tolist() for length in lengths}
+        return {"accuracy": accuracy, "compiling": table.attrs["seconds_compiling"]}
+
+    with ThreadPoolExecutor(len(cells)) as pool:  # one compiles while another runs
+        return dict(zip(cells, pool.map(one, cells), strict=True))
+
+
+def keras(cells, lengths, repeats):
+    """The same by Keras 3: a new model for each repeat, as its users write it."""
+    import keras
+
+    layers = {"SRNN": keras.layers.SimpleRNN, "LSTM": keras.layers.LSTM, "GRU": keras.layers.GRU}
+    result = {}
+    for name in cells:
+        accuracy, seconds = {}, {}
+        for length in lengths:
+            x, y = latching(length)
+            train, rest, began = (x[:KEPT], y[:KEPT]), (x[KEPT:], y[KEPT:]), time.perf_counter()
+            accuracy[str(length)] = []
+            for seed in range(repeats):
+                keras.utils.set_random_seed(seed)
+                model = keras.Sequential([keras.Input((length, 1)), layers[name](1), keras.layers.Dense(2, "softmax")])
+                model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+                seen = model.fit(*train, batch_size=BATCH, epochs=EPOCHS, validation_data=rest, verbose=0)
+                accuracy[str(length)].append(seen.history["val_accuracy"][-1])
+            seconds[str(length)] = time.perf_counter() - began
+        result[name] = {"accuracy": accuracy, "seconds": seconds}
+    return result
+
+
+def torch(cells, lengths, repeats):
+    """The same by PyTorch on the CPU, in the plain loop of its tutorials."""
+    import torch
+
+    torch.set_num_threads(1)  # with more it waits for its threads at every step
+    layers, result = {"SRNN": torch.nn.RNN, "LSTM": torch.nn.LSTM, "GRU": torch.nn.GRU}, {}
+    for name in cells:
+        accuracy, seconds = {}, {}
+        for length in lengths:
+            x, y = (torch.from_numpy(each) for each in latching(length))
+            began, accuracy[str(length)] = time.perf_counter(), []
+            for seed in range(repeats):
+                torch.manual_seed(seed)
+                cell, head = layers[name](1, 1, batch_first=True), torch.nn.Linear(1, 2)
+                optimiser = torch.optim.Adam([*cell.parameters(), *head.parameters()])
+                for _ in range(EPOCHS):
+                    for index in torch.randperm(KEPT).split(BATCH):
+                        optimiser.zero_grad()
+                        answer = head(cell(x[index])[0][:, -1])
+                        torch.nn.functional.cross_entropy(answer, y[index]).backward()
+                        optimiser.step()
+                    with torch.no_grad():
+                        right = head(cell(x[KEPT:])[0][:, -1]).argmax(1) == y[KEPT:]
+                accuracy[str(length)].append(right.float().mean().item())
+            seconds[str(length)] = time.perf_counter() - began
+        result[name] = {"accuracy": accuracy, "seconds": seconds}
+    return result
+
+
+def environment(name, *packages):
+    """The interpreter of a side environment, made if it is not there."""
+    home = ROOT / f".venv-{name}"
+    python = home / "bin" / "python"
+    if not (home / ".ready").exists():
+        print(f"making {home.name} with {' '.join(packages)} ...", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", home], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
+        (home / ".ready").touch()
+    return python
+
+
+def process(python, side, cells, lengths, repeats):
+    """Run one side in a fresh process: its result, and the seconds from start to end."""
+    words = [
+        "--side",
+        side,
+        "--repeats",
+        str(repeats),
+        "--cells",
+        ",".join(cells),
+        "--lengths",
+        ",".join(map(str, lengths)),
+    ]
+    began = time.perf_counter()
+    done = subprocess.run(
+        [python, __file__, *words],
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1]), time.perf_counter() - began
+
+
+def solved(accuracy):
+    """Share of runs that ended above .95 correct, and how many there were."""
+    flat = [value for runs in accuracy.values() for value in runs]
+    return sum(value > 0.95 for value in flat) / len(flat), len(flat)
+
+
+def for_figure(seconds, repeats):
+    """Seconds for 30 repeats of the 25 lengths, from a line through the seconds per repeat against length."""
+    points = [(float(length), total / repeats) for length, total in seconds.items()]
+    x, y = (sum(p[i] for p in points) / len(points) for i in (0, 1))
+    spread = sum((p[0] - x) ** 2 for p in points)
+    slope = sum((p[0] - x) * (p[1] - y) for p in points) / spread if spread else 0.0
+    return 30 * sum(y + slope * (length - x) for length in FIGURE)
+
+
+def main():
+    """Make the environments, run both sides cell by cell, print the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--cells", default=",".join(CELLS))
+    parser.add_argument("--lengths", default="10,50,100")
+    parser.add_argument("--torch-repeats", type=int, default=1, help="0 leaves PyTorch out; its seconds are scaled up")
+    parser.add_argument("--figure", default=",".join(CELLS), help="cells of the 25-length figure; '' leaves it out")
+    parser.add_argument("--side", choices=("ours", "keras", "torch"), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    cells, lengths = given.cells.split(","), [int(length) for length in given.lengths.split(",")]
+    if given.side:
+        print(json.dumps(globals()[given.side](cells, lengths, given.repeats)))
+        return
+
+    side = environment(
+        "keras", "keras>=3.12", f"jax=={metadata.version('jax')}", f"jaxlib=={metadata.version('jaxlib')}"
+    )
+    whole = {}
+    print(f"{given.repeats} repeats at T = {lengths}, fresh process to numbers, {os.cpu_count()} cores")
+    for cell in cells:
+        mine, seconds = process(sys.executable, "ours", [cell], lengths, given.repeats)
+        theirs, keras_seconds = process(side, "keras", [cell], lengths, given.repeats)
+        (a, n), (b, m) = solved(mine[cell]["accuracy"]), solved(theirs[cell]["accuracy"])
+        noise = math.sqrt(a * (1 - a) / n + b * (1 - b) / m)
+        print(
+            f"{cell:5s} ours {seconds:.1f} s ({mine[cell]['compiling']:.1f} compiling)   Keras {keras_seconds:.1f} s   "
+            f"ratio {keras_seconds / seconds:5.1f}   solved {a:.2f} and {b:.2f}, standard error {noise:.2f}",
+            flush=True,
+        )
+        whole[cell] = for_figure(theirs[cell]["seconds"], given.repeats)
+        if given.torch_repeats:
+            python = environment("torch", "torch==2.13.0", "numpy") if sys.version_info[:2] == (3, 11) else None
+            if python is None:
+                print("      PyTorch left out: its CPU build installs on Python 3.11 only")
+                continue
+            plain, _ = process(python, "torch", [cell], lengths, given.torch_repeats)
+            total = sum(plain[cell]["seconds"].values()) * given.repeats / given.torch_repeats
+            print(f"      PyTorch {total:.0f} s, scaled from {given.torch_repeats} of {given.repeats} repeats: "
+                  f"ratio {total / seconds:.0f}", flush=True)  # fmt: skip
+    if given.figure:
+        chosen = given.figure.split(",")
+        result, seconds = process(sys.executable, "ours", chosen, FIGURE, 30)
+        print(f"the figure, 25 lengths x 30 repeats x {', '.join(chosen)}: ours {seconds:.1f} s "
+              f"({sum(each['compiling'] for each in result.values()):.1f} compiling, side by side)")  # fmt: skip
+        if all(cell in whole for cell in chosen):
+            estimate = sum(whole[cell] for cell in chosen)
+            print(f"Keras, by a line through its lengths: {estimate:.0f} s, ratio {estimate / seconds:.0f}")
+
+
+if __name__ == "__main__":
+    main()
