@@ -102,9 +102,10 @@ def interactive(ds: xarray.Dataset, path: str | Path, lengths: Any = None, **at:
             "xaxis": {"title": {"text": x}},
             "yaxis": {"title": {"text": y}},
             "zaxis": {"title": {"text": "mean loss"}, "range": [floor, high]},
-            "camera": {"eye": {"x": 1.1, "y": 1.3, "z": 0.9}},
+            "camera": {"eye": {"x": 1.5, "y": 1.75, "z": 1.0}, "center": {"x": 0, "y": 0, "z": -0.2}},
         },
-        sliders=[{"steps": steps, "active": len(steps) - 1, "currentvalue": {"prefix": "length "}}],
+        margin={"l": 20, "r": 20, "t": 80, "b": 20},
+        sliders=[{"steps": steps, "active": len(steps) - 1, "currentvalue": {"prefix": "length "}, "pad": {"t": 10}}],
         legend={"x": 0, "y": 1},
         template="plotly_white",
     )
