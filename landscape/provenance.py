@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import platform
 import subprocess
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,34 @@ def source(what: str, *code: Any) -> dict[str, str]:
             with contextlib.suppress(OSError, TypeError):  # typed at a prompt, or not written in Python
                 texts.append(inspect.getsource(thing))
     return {f"{what}_source": hashlib.sha256("".join(texts).encode()).hexdigest()[:16]} if texts else {}
+
+
+def title(settings: dict[str, Any]) -> str:
+    """What a surface of these settings shows."""
+    return f"{settings['cell']} on {settings['task']}: loss over {', '.join(settings['axes'])} by length"
+
+
+def labels(settings: dict[str, Any], nonfinite: dict[str, int]) -> dict[str, dict[str, Any]]:
+    """Name and units of every coordinate and variable of a surface; of variables, how many values are not finite."""
+    moves = {name: axis["moves"] for name, axis in settings["axes"].items()}
+    words = {
+        "length": {"long_name": "sequence length", "units": "steps"},
+        **{name: {"long_name": moved, "units": "1"} for name, moved in moves.items()},
+    }
+    known = {"loss": "mean loss", "log10_gradient": "log10 of the gradient's norm"}
+    for name, count in nonfinite.items():
+        along = " and ".join(_coordinates_of(name, list(moves)))
+        text = known.get(name, f"derivative of the mean loss along {along}")
+        words[name] = {"long_name": text, "units": "1", "nonfinite": count}
+    return words
+
+
+def _coordinates_of(name: str, coordinates: list[str]) -> Iterator[str]:
+    """The coordinates in the name of a derivative: w and b of ``d_w_b``."""
+    rest, coordinates = name.removeprefix("d_"), sorted(coordinates, key=len, reverse=True)
+    while hit := next((c for c in coordinates if rest == c or rest.startswith(c + "_")), None):
+        yield hit
+        rest = rest[len(hit) + 1 :]
 
 
 def commit() -> str:

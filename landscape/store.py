@@ -11,7 +11,6 @@ import datetime
 import json
 import math
 import os
-import shutil
 import threading
 import time
 import warnings
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape import provenance
+from landscape.folders import alone, appearing
 
 if TYPE_CHECKING:
     import xarray
@@ -174,63 +174,11 @@ def create(
     held = contextlib.ExitStack()
     with contextlib.ExitStack() as guard:
         guard.push(held)
-        if not held.enter_context(_alone(path)):
+        if not held.enter_context(alone(path)):
             raise StoreError(f"{path} is being written by another process; wait for it, or give another path")
         sink = _resume(path, coordinates, variables, settings)
         sink.open = held.pop_all()
     return sink
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[bool]:
-    """Whether this process may write to the folder ``path``; the system frees it even after a kill.
-
-    True as well where the system or the file system has no such locks.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        yield True
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        alone = True
-    except BlockingIOError:
-        alone = False
-    except OSError:
-        alone = True
-    try:
-        yield alone
-    finally:
-        os.close(handle)
-
-
-def _sweep(path: Path) -> None:
-    """Remove what killed builders of ``path`` left beside it."""
-    for leftover in path.parent.glob(f".{path.name}.*.partial"):
-        with contextlib.suppress(OSError), _alone(leftover) as dead:
-            if dead:
-                shutil.rmtree(leftover, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _appearing(path: Path) -> Iterator[Path]:
-    """A folder to fill beside ``path`` that is moved there in one step, so that a half-made store is never found."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
-    partial.mkdir()
-    try:
-        with _alone(partial):
-            yield partial
-            try:
-                os.replace(partial, path)
-            except OSError:
-                if not path.exists():  # else another process was faster
-                    raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _build(
@@ -243,7 +191,7 @@ def _build(
     shape = tuple(len(v) for v in coordinates.values())
     counts = math.prod(_counts(shape[1:], block))
     codecs = [BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec()]
-    with _appearing(path) as partial:
+    with appearing(path) as partial:
         group = zarr.create_group(partial, zarr_format=3)
         group.update_attributes({"format": SURFACE, "settings": json.dumps(settings), "complete": False})
         for name, values in coordinates.items():
@@ -402,7 +350,7 @@ def finish(sink: Sink, **attributes: Any) -> "xarray.Dataset":
         return open_surface(sink.path)
     counts = dict(zip(sink.arrays, np.asarray(sink.nonfinite[:]).sum(0).tolist(), strict=True))
     attrs = {
-        "title": _title(sink),
+        "title": provenance.title(sink.settings),
         "format": SURFACE,
         "settings": json.dumps(sink.settings),
         **{key: sink.settings[key] for key in ("cell", "task", "dtype", "episodes", "seed")},
@@ -414,7 +362,7 @@ def finish(sink: Sink, **attributes: Any) -> "xarray.Dataset":
         "nonfinite": counts["loss"],
         "complete": True,
     }
-    named = describe(sink, counts)
+    named = provenance.labels(sink.settings, counts)
     if sink.path is None:
         dims = tuple(sink.coordinates)
         data = {name: (dims, array, named[name]) for name, array in sink.arrays.items()}
@@ -436,47 +384,11 @@ def _consolidate(path: Path) -> Any:
         return zarr.consolidate_metadata(path, zarr_format=3)
 
 
-def _title(sink: Sink) -> str:
-    coordinates = ", ".join(name for name in sink.coordinates if name != "length")
-    return f"{sink.settings['cell']} on {sink.settings['task']}: loss over {coordinates} by length"
-
-
 def _plain(value: Any) -> Any:
     """A value as strict JSON allows it in an attribute: text, a finite number, or JSON in text."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value if isinstance(value, str | float | int) else json.dumps(value)
-
-
-def describe(sink: Sink, nonfinite: dict[str, int]) -> dict[str, dict[str, Any]]:
-    """Names, units and counts of non-finite values of every variable and coordinate."""
-    moves = {name: axis["moves"] for name, axis in sink.settings["axes"].items()}
-    words = {
-        "length": {"long_name": "sequence length", "units": "steps"},
-        "loss": {"long_name": "mean loss", "units": "1"},
-        "log10_gradient": {"long_name": "log10 of the gradient's norm", "units": "1"},
-    }
-    for name, moved in moves.items():
-        words[name] = {"long_name": moved, "units": "1"}
-    for name in sink.arrays:
-        parts = list(_coordinates_of(name, list(moves)))
-        words.setdefault(name, {"long_name": f"derivative of the mean loss along {' and '.join(parts)}", "units": "1"})
-    return {
-        name: attrs | ({"nonfinite": nonfinite[name]} if name in nonfinite else {})
-        for name, attrs in words.items()
-        if name in sink.arrays or name in sink.coordinates
-    }
-
-
-def _coordinates_of(name: str, coordinates: list[str]) -> Iterator[str]:
-    """The coordinates in the name of a derivative: w and b of ``d_w_b``."""
-    rest = name.removeprefix("d_")
-    while rest:
-        hit = next((c for c in coordinates if rest == c or rest.startswith(c + "_")), None)
-        if hit is None:
-            return
-        yield hit
-        rest = rest[len(hit) + 1 :]
 
 
 def attributes(path: Any) -> dict[str, Any]:
@@ -526,7 +438,7 @@ def open_surface(path: Any) -> "xarray.Dataset":
 def save(dataset: "xarray.Dataset", path: Any, settings: dict[str, Any]) -> None:
     """Store a finished result at ``path`` in one step, with its settings and where it was made in its attributes."""
     attrs = {**dataset.attrs, **provenance.here(), "format": RESULT, "settings": json.dumps(settings), "complete": True}
-    with _appearing(Path(path)) as partial:
+    with appearing(Path(path)) as partial:
         dataset.assign_attrs(attrs).to_zarr(partial, mode="w", consolidated=False, zarr_format=3)
         _consolidate(partial)
 

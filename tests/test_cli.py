@@ -373,7 +373,7 @@ def test_what_is_huge_is_refused_before_anything_is_allocated(words, sentence, c
 
 def test_too_little_room_on_the_disk_is_said_before_anything_is_computed(capsys, folder, monkeypatch):
     monkeypatch.setattr(progress.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    assert re.search(r"1000 B are free in .*--yes", refused(capsys, *SMALL, "--out", "s.zarr"))
+    assert re.search(r"1.0 kB are free in .*--yes", refused(capsys, *SMALL, "--out", "s.zarr"))
     assert list(folder.iterdir()) == []
     assert cli.main([*SMALL, "--out", "s.zarr", "--yes"]) == 0
 

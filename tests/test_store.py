@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import xarray
 
-from landscape import devices, store
+from landscape import devices, folders, store
 from landscape.cells import SRNN
 from landscape.planes import plane
 from landscape.surfaces import surface
@@ -240,7 +240,7 @@ def test_leftovers_of_killed_builders_are_swept_and_of_living_ones_are_not(tmp_p
     dead.mkdir()
     alive = tmp_path / ".s.zarr.2.2.partial"
     alive.mkdir()
-    with store._alone(alive), small(tmp_path / "s.zarr"):
+    with folders.alone(alive), small(tmp_path / "s.zarr"):
         assert not dead.exists()
         assert alive.exists()
 
@@ -284,6 +284,15 @@ def test_a_saved_result_is_found_by_its_settings_alone(tmp_path):
     assert store.attributes(path)["title"] == "t"
     with pytest.raises(store.StoreError, match="seeds: 3 there, 4 asked"):
         store.find(path, {"seeds": 4})
+
+
+def test_derivatives_are_labelled_by_whole_names_of_coordinates():
+    settings = {"axes": {name: {"moves": name} for name in ("w", "w_f", "b")}}
+    words = store.provenance.labels(settings, dict.fromkeys(["d_w", "d_w_f", "d_w_w_f", "d_w_f_b"], 0))
+    said = [
+        words[name]["long_name"].removeprefix("derivative of the mean loss along ") for name in words if "d_" in name
+    ]
+    assert said == ["w", "w_f", "w and w_f", "w_f and b"]
 
 
 def test_the_time_left_is_the_pace_after_the_first_block():
