@@ -87,7 +87,13 @@ def _rich(width: int) -> Iterator[Callable[[Progress], None]]:
 
 
 def check_size(what: str, stored: int, inputs: int, path: Path) -> None:
-    """Raise Refused, before anything is allocated, if ``stored`` bytes on disk or ``inputs`` in memory are too many."""
+    """Raise Refused, before anything is allocated, if ``stored`` bytes on disk or ``inputs`` in memory are too many.
+
+    Blocks that are already in ``path`` do not count.
+    """
+    with contextlib.suppress(ValueError):
+        done, blocks = store.blocks_done(path)
+        stored = stored * (blocks - done) // blocks
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     free = shutil.disk_usage(folder).free
     if stored > min(BYTES, free):
