@@ -4,6 +4,7 @@ Every figure names its axes with units, the cell, the task, the length, the epis
 or NaN are drawn in a colour of their own and counted. Lines over a surface (``overlays``) are given as arrays.
 """
 
+from landscape.plots.curves import means, success, training
 from landscape.plots.moving import animation, interactive
 from landscape.plots.parts import NONFINITE, STYLE, styled
 from landscape.plots.still import formation, gradient, profile, save, surface3d
@@ -15,8 +16,11 @@ __all__ = [
     "formation",
     "gradient",
     "interactive",
+    "means",
     "profile",
     "save",
     "styled",
+    "success",
     "surface3d",
+    "training",
 ]

@@ -1,5 +1,6 @@
 """Training by the thousand: `fit` one run, `curves` over lengths and seeds, and what training is up against."""
 
+from landscape.training.chance import baseline
 from landscape.training.diagnostics import Guess, guess, signal_and_blind
 from landscape.training.fitting import Fit, Record, Stop, at_random, fit, last, last_by_class
 from landscape.training.gradients import Route, Score, forward, reverse
@@ -16,6 +17,7 @@ __all__ = [
     "Score",
     "Stop",
     "at_random",
+    "baseline",
     "begin",
     "curves",
     "fit",

@@ -1,0 +1,65 @@
+"""Which cell of 8 units relays a bit: is the sign at the middle step the sign at the first one (stats.SE 340898)?
+
+landscape run bit_relay
+"""
+
+import jax
+import xarray
+
+from landscape import training
+from landscape.cells import Cell
+from landscape.initialisers import keras2
+from landscape.success import told
+from landscape.sweeps import sweep
+from landscape.tasks import relay
+
+CELLS = ("SRNN", "HardLSTM", "HardGRU")
+
+
+def train(
+    cell: Cell,
+    lengths: tuple[int, ...] = (5, 10, 20, 50, 100),
+    repeats: int = 10,
+    units: int = 8,
+    count: int = 10_000,
+    noise: float = 0.1,
+    rate: float = 1e-3,
+    epochs: int = 10,
+    batch: int = 16,
+    seed: int = 0,
+) -> xarray.Dataset:
+    """One cell: ``accuracy`` and ``loss`` (length, seed), and ``guessed``, the share of random weights that relay."""
+
+    def setup(key):
+        return training.begin(cell, key, keras2, units=units), training.keras_adam(rate)
+
+    options = {"count": count, "seed": seed, "epochs": epochs, "batch": batch}
+    made = training.curves(setup, relay(noise), lengths, seeds=repeats, **options)
+    chance = training.baseline(training.begin(cell, jax.random.key(0), units=units), relay(noise), lengths, seed=seed)
+    return made[["accuracy", "loss"]].assign(guessed=chance.guessed)
+
+
+def run(
+    lengths: tuple[int, ...] = (5, 10, 20, 50, 100),
+    repeats: int = 10,
+    units: int = 8,
+    count: int = 10_000,
+    rate: float = 1e-3,
+    epochs: int = 10,
+    batch: int = 16,
+    seed: int = 0,
+    out: str = "results/bit_relay.zarr",
+) -> xarray.Dataset:
+    """All cells, dims (cell, length, seed), kept in ``out``: run again to go on."""
+    fixed = {"lengths": lengths, "repeats": repeats, "units": units, "count": count, "rate": rate, "seed": seed}
+    fixed |= {"epochs": epochs, "batch": batch}
+    return sweep(f"{__file__}:train", {"cell": list(CELLS)}, fixed, out=out, report=print)
+
+
+def sentence(results: xarray.Dataset) -> str:
+    """What the figure shows, in numbers from the data."""
+    return told(results, "length")
+
+
+if __name__ == "__main__":
+    print(sentence(run()))

@@ -1,0 +1,68 @@
+"""Does a larger network latch where one unit does not (asked in the comments to stats.SE 340898)?
+
+landscape run units
+"""
+
+import jax
+import xarray
+
+from landscape import training
+from landscape.cells import Cell
+from landscape.initialisers import keras2
+from landscape.success import told
+from landscape.sweeps import sweep
+from landscape.tasks import Task
+
+CELLS = ("SRNN", "HardLSTM", "HardGRU")
+
+
+def train(
+    cell: Cell,
+    task: Task,
+    units: int,
+    length: int = 20,
+    repeats: int = 8,
+    count: int = 4000,
+    rate: float = 1e-3,
+    epochs: int = 10,
+    batch: int = 16,
+    seed: int = 0,
+) -> xarray.Dataset:
+    """One cell of one size: ``accuracy`` and ``loss`` (seed,), and ``guessed``, the share of random weights."""
+    layer = None if units == 1 else units  # one unit by the faster route
+
+    def setup(key):
+        return training.begin(cell, key, keras2, units=layer), training.keras_adam(rate)
+
+    options = {"count": count, "seed": seed, "epochs": epochs, "batch": batch}
+    made = training.curves(setup, task, [length], seeds=repeats, **options)
+    model = training.begin(cell, jax.random.key(0), units=layer)
+    chance = training.baseline(model, task, [length], seed=seed, tried=256)
+    return made[["accuracy", "loss"]].assign(guessed=chance.guessed).isel(length=0)
+
+
+def run(
+    units: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 100),
+    tasks: tuple[str, ...] = ("latch", "relay"),
+    length: int = 20,
+    repeats: int = 8,
+    count: int = 4000,
+    rate: float = 1e-3,
+    epochs: int = 10,
+    batch: int = 16,
+    seed: int = 0,
+    out: str = "results/units.zarr",
+) -> xarray.Dataset:
+    """Both tasks, all cells and sizes, dims (task, cell, units, seed), kept in ``out``: run again to go on."""
+    axes = {"task": list(tasks), "cell": list(CELLS), "units": list(units)}
+    fixed = {"length": length, "repeats": repeats, "count": count, "rate": rate, "epochs": epochs}
+    return sweep(f"{__file__}:train", axes, fixed | {"batch": batch, "seed": seed}, out=out, report=print)
+
+
+def sentence(results: xarray.Dataset) -> str:
+    """What the figure shows, in numbers from the data."""
+    return told(results, "units")
+
+
+if __name__ == "__main__":
+    print(sentence(run()))

@@ -1,0 +1,103 @@
+"""Curves of training: how often runs succeed, with intervals, above the mean and SD of their accuracy."""
+
+import itertools
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray
+from matplotlib.figure import Figure
+
+from landscape.plots.parts import styled
+from landscape.success import successes
+
+#: A colour and a mark for each line, told apart by the colour-blind (Okabe & Ito 2008).
+LINES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"))
+AXES = {
+    "length": "sequence length (steps)",
+    "rate": "learning rate of Adam (dimensionless)",
+    "units": "units in the layer (1)",
+}
+
+
+def success(ax: Any, ds: xarray.Dataset, along: str, lines: str = "cell", above: float = 0.99) -> None:
+    """Share of runs with an accuracy greater than ``above``, one curve for each of ``lines``, with Wilson intervals.
+
+    Beside them, where the Dataset has them: ``guessed``, the share of random weights that solve the task, dotted, and
+    ``published``, open marks.
+    """
+    found = successes(ds.accuracy, above)
+    for (colour, mark), name in zip(itertools.cycle(LINES), ds[lines].values, strict=False):
+        curve, given = found.sel({lines: name}), ds.sel({lines: name})
+        if not np.isfinite(given.accuracy).any():
+            continue
+        x = curve[along].values
+        ax.plot(x, curve.share, color=colour, marker=mark, markersize=3, label=str(name))
+        ax.fill_between(x, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0)
+        if "guessed" in ds:
+            ax.plot(x, np.broadcast_to(given.guessed, x.shape), color=colour, linestyle=":", linewidth=0.9)
+        if "published" in ds and np.isfinite(given.published).any():
+            style = {"markerfacecolor": "white", "markersize": 4.5, "markeredgewidth": 0.8, "zorder": 3}
+            ax.plot(x, given.published, mark, color=colour, **style)
+    ax.set(ylim=(-0.03, 1.03))
+
+
+def means(ax: Any, ds: xarray.Dataset, along: str, lines: str = "cell") -> None:
+    """Mean accuracy of the runs, with bars of one SD of the runs as the source has them."""
+    found = successes(ds.accuracy)
+    for (colour, mark), name in zip(itertools.cycle(LINES), ds[lines].values, strict=False):
+        curve = found.sel({lines: name})
+        bars = {"elinewidth": 0.6, "capsize": 1.5, "capthick": 0.6}
+        ax.errorbar(curve[along], curve["mean"], curve.sd, color=colour, marker=mark, markersize=3, **bars)
+
+
+@styled
+def training(
+    panels: Mapping[str, xarray.Dataset],
+    along: str = "length",
+    *,
+    lines: str = "cell",
+    above: float = 0.99,
+    scale: str = "linear",
+    title: str = "Success of training",
+    note: str = "",
+) -> Figure:
+    """A column for each of ``panels``: the success rate on top, mean accuracy ± SD below.
+
+    Each Dataset has ``accuracy`` over (``lines``, ``along``, "seed"), as `landscape.training.curves` makes it, and
+    may have ``guessed`` and ``published``, see `success`. ``scale`` is that of the axis ``along``.
+    """
+    figure = Figure(figsize=(max(3.6, min(2.0 + 2.2 * len(panels), 9.2)), 4.4), layout="constrained")
+    grid = figure.subplots(2, len(panels), sharex="col", sharey="row", squeeze=False)
+    for i, (name, ds) in enumerate(panels.items()):
+        top, below = grid[:, i]
+        success(top, ds, along, lines, above)
+        means(below, ds, along, lines)
+        top.set(title=textwrap.fill(name, 38), xscale=scale)
+        below.set(xlabel=AXES.get(along, along), ylim=(-0.1, 1.15))
+    grid[0, 0].set(ylabel=f"share of runs with\naccuracy > {above:g}")
+    grid[1, 0].set(ylabel="validation accuracy\n(mean ± SD of runs)")
+    for ax in grid.flat:
+        ax.grid(alpha=0.4)
+        ax.spines[["top", "right"]].set_visible(False)
+    handles = dict(zip(*reversed(grid[0, 0].get_legend_handles_labels()), strict=True))
+    handles |= {k: v for ax in grid[0] for v, k in zip(*ax.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside upper right", ncols=len(handles))
+    figure.suptitle(title, x=0.02, ha="left", fontsize=9, fontweight="bold")
+    width = int(19 * figure.get_figwidth())
+    said = [explained(panels, above), note]
+    figure.supxlabel("\n".join(textwrap.fill(line, width) for line in said if line), x=0.02, ha="left", fontsize=6.5)
+    return figure
+
+
+def explained(panels: Mapping[str, xarray.Dataset], above: float) -> str:
+    """What the lines, bands and marks of `training` are."""
+    sets = list(panels.values())
+    runs = sorted({ds.sizes["seed"] for ds in sets})
+    parts = [f"Bands: Wilson intervals of 95 % of {' or '.join(map(str, runs))} runs."]
+    if any("guessed" in ds for ds in sets):
+        parts.append("Dotted: share of random weights from U[-100, 100] that solve the task with no training.")
+    if any("published" in ds and np.isfinite(ds.published).any() for ds in sets):
+        parts.append("Open marks: published, 30 runs.")
+    return " ".join(parts)

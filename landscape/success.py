@@ -1,0 +1,61 @@
+"""Whether runs succeeded, and how sure their number makes one. Plain NumPy: figures use it, and they need no JAX."""
+
+import itertools
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def wilson(successes: Any, trials: Any, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper end of the score interval of a probability, after ``successes`` in ``trials`` (Wilson 1927).
+
+    Solutions p of ``(p - k/n)² = z² p (1 - p) / n``: never empty and never outside [0, 1], also at k = 0 and k = n.
+    Arrays broadcast. Raises ValueError unless 0 <= successes <= trials, trials > 0 and 0 < confidence < 1.
+    """
+    k, n = np.asarray(successes, float), np.asarray(trials, float)
+    if not (np.all(n > 0) and np.all(k >= 0) and np.all(k <= n) and 0 < confidence < 1):
+        raise ValueError(
+            "an interval needs 0 <= successes <= trials, one trial or more and a confidence between 0 and 1, "
+            f"given {successes} of {trials} at {confidence}"
+        )
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    middle = (k + z**2 / 2) / (n + z**2)
+    half = z * np.sqrt(k * (n - k) / n + z**2 / 4) / (n + z**2)
+    return np.where(k == 0, 0.0, middle - half), np.where(k == n, 1.0, middle + half)
+
+
+def successes(accuracy: "xarray.DataArray", above: float = 0.99, over: str = "seed") -> "xarray.Dataset":
+    """What came of runs that differ in their ``seed``: how often they succeeded, and their mean.
+
+    ``share``: that of the runs with an accuracy above ``above``, NaN being none; ``low``, ``high``: its Wilson
+    interval of 95 %; ``mean`` and ``sd`` (of the runs, not of the mean) of the accuracy. Runs are bimodal, all right or
+    as good as guessing, so the share says what happened and the mean mixes two kinds of run.
+    """
+    trials = accuracy.sizes[over]
+    count = (accuracy > above).sum(over)
+    low, high = wilson(count, trials)
+    made = {"share": count / trials, "low": (count.dims, low), "high": (count.dims, high)}
+    made |= {"mean": accuracy.mean(over), "sd": accuracy.std(over)}
+    return (
+        accuracy.coords.to_dataset()
+        .drop_vars(over, errors="ignore")
+        .assign(made)
+        .assign_attrs(runs=trials, above=above)
+    )
+
+
+def told(results: "xarray.Dataset", along: str, above: float = 0.99) -> str:
+    """Success rates with their intervals in words: a line for each curve, a number for each value of ``along``."""
+    found = successes(results.accuracy, above)
+    others = [str(dim) for dim in found.share.dims if dim != along]
+    lines = []
+    for at in itertools.product(*(found[dim].values for dim in others)):
+        curve = found.sel(dict(zip(others, at, strict=True)))
+        points = zip(*(curve[key].values for key in (along, "share", "low", "high")), strict=True)
+        rates = "; ".join(f"{x:.3g}: {share:.2f} [{low:.2f}, {high:.2f}]" for x, share, low, high in points)
+        lines.append(f"{', '.join(map(str, at))}: success at {along} {rates}")
+    return "\n".join(lines)
