@@ -142,9 +142,9 @@ def fit(
     gradient, evaluate = (route or gradients.default(model))(objective, start)
     length = jnp.asarray(len(shape.x) if length is None else length, jnp.int32)
 
-    def epoch(key: jax.Array, state: tuple, number: Any) -> tuple[tuple, Record]:
-        episodes, train, validation = ready or prepare(jax.random.fold_in(key, 0))
-        order = train[permutation(jax.random.fold_in(key, 1), len(train))]
+    def epoch(number: Any, state: tuple) -> tuple[tuple, Record]:
+        episodes, train, validation = ready or prepare(jax.random.fold_in(key, 2 * number + 2))
+        order = train[permutation(jax.random.fold_in(key, 2 * number + 3), len(train))]
 
         def update(state: tuple, index: jax.Array) -> tuple[tuple, tuple]:
             model, inner, step, nonfinite = state
@@ -164,7 +164,7 @@ def fit(
 
     def body(carry: tuple) -> tuple:
         number, wait, best, state, records = carry
-        state, record = epoch(jax.random.fold_in(key, number + 2), state, number)
+        state, record = epoch(number, state)
         if stop is not None:
             better = stop.monitor(record) < best - stop.min_delta
             best, wait = jnp.where(better, stop.monitor(record), best), jnp.where(better, 0, wait + 1)

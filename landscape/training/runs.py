@@ -86,8 +86,8 @@ def curves(
 
     def job(at: tuple[int, int]) -> Any:
         length, runs = at[0], part(at[1])
-        models = begun(*runs)
-        return jax.device_get((models, train(jnp.int32(length), *runs, models, drawn(length))))
+        start = begun(*runs)
+        return jax.device_get((start[1], train(jnp.int32(length), runs[1], start, drawn(length))))
 
     slabs = range(0, total, size)
     jobs = [(length, since) for length in reversed(lengths) for since in slabs]  # the longest first, to end together
@@ -113,21 +113,21 @@ def _programs(setup: Setup, task: Task, count: int, longest: int, seed: int, fit
     """What a slab is made of: the data of a length, the models of runs, and training; runs by number and settings."""
     root = jax.random.key(seed)
 
-    def key_of(number: Any) -> jax.Array:
-        return jax.random.split(jax.random.fold_in(jax.random.fold_in(root, 1), number))
-
     def draw(length: Any) -> Episode:
         return episodes(task, jax.random.fold_in(jax.random.fold_in(root, 0), length), count, length, longest)
 
-    def begun(numbers: jax.Array, points: dict[str, jax.Array]) -> Any:
-        return jax.vmap(lambda number, point: setup(key_of(number)[0], **point)[0])(numbers, points)
+    def begun(numbers: jax.Array, points: dict[str, jax.Array]) -> tuple[jax.Array, Any]:
+        def one(number: Any, point: dict[str, Any]) -> tuple[jax.Array, Any]:
+            keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(root, 1), number))
+            return keys, setup(keys[0], **point)[0]
 
-    def train(length: Any, numbers: jax.Array, points: dict[str, jax.Array], models: Any, data: Episode) -> Fit:
-        def one(number: Any, point: dict[str, Any], model: Any) -> Fit:
-            first, rest = key_of(number)
-            return fitted(rest, model, data, setup(first, **point)[1], length=length)
+        return jax.vmap(one)(numbers, points)
 
-        return jax.vmap(one)(numbers, points, models)
+    def train(length: Any, points: dict[str, jax.Array], begun: tuple[jax.Array, Any], data: Episode) -> Fit:
+        def one(point: dict[str, Any], keys: jax.Array, model: Any) -> Fit:
+            return fitted(keys[1], model, data, setup(keys[0], **point)[1], length=length)
+
+        return jax.vmap(one)(points, *begun)
 
     return draw, begun, train
 
@@ -138,7 +138,7 @@ def _compiled(programs: tuple, numbers: np.ndarray, points: dict[str, np.ndarray
     length = jnp.int32(1)
     drawn = draw.lower(length)
     started = begun.lower(numbers, points)
-    trained = train.lower(length, numbers, points, started.out_info, drawn.out_info)
+    trained = train.lower(length, points, started.out_info, drawn.out_info)
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         return list(pool.map(lambda lowered: lowered.compile(), (drawn, started, trained)))
 
