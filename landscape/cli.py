@@ -197,6 +197,8 @@ def run(*words: str) -> None:
     if "out" not in known and isinstance(result, xarray.Dataset):
         store.save(result, path, settings)
         say(f"{path}: {dict(result.sizes)}, {', '.join(map(str, result.data_vars))}")
+    if settings.get("out"):
+        say(f"stored in {settings['out']}")
     if hasattr(module, "sentence"):
         say(module.sentence(result))
 
