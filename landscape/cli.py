@@ -133,6 +133,10 @@ def plot(
     from landscape import plots, store
 
     ds = store.open_surface(path)
+    if "length" not in ds.dims or "loss" not in ds:
+        raise ValueError(
+            f"{path} is not a surface: it holds {', '.join(map(str, ds.data_vars))}; nothing to plot by length"
+        )
     ending = {"animation": ".gif", "interactive": ".html"}.get(kind, ".png")
     file = Path(out) if out else Path(path).with_name(f"{Path(path).stem}-{kind}{ending}")
     with store.damage(path):

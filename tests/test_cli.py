@@ -351,6 +351,15 @@ def test_an_experiment_that_will_not_do_is_told_why(code, words, sentence, capsy
     assert not (folder / "results").exists()
 
 
+def test_a_result_that_is_no_surface_is_shown_and_not_plotted(folder, capsys):
+    store.save(xarray.Dataset({"rate": ("seed", np.array([0.5, np.inf]))}), folder / "r.zarr", {"seeds": 2})
+    assert cli.main(["show", "r.zarr"]) == 0
+    said = capsys.readouterr().out
+    assert "seeds = 2" in said
+    assert "0.5 to 0.5, 1 of 2 inf or NaN" in said
+    assert "r.zarr is not a surface: it holds rate" in refused(capsys, "plot", "r.zarr")
+
+
 def test_a_bug_keeps_its_traceback(folder):
     (folder / "mine.py").write_text('"""Fails."""\ndef run():\n    raise ValueError("inside")\n')
     with pytest.raises(ValueError, match="inside"):
