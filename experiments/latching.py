@@ -1,6 +1,34 @@
-"""Why does a one-unit LSTM latch worse than a simple unit? The published figure (stats.SE 340898), and its repair.
+"""Does a one-unit LSTM latch worse than a simple unit, as published (stats.SE 340898), and does an error decide it?
 
-landscape run latching
+    landscape run latching                                     the figure: 25 lengths, 30 runs each
+    landscape run latching --repeats 300 --lengths 20 50 100 --out results/latching_300.zarr
+    python figures/latching.py
+
+Published: 10,000 sequences, +1 before -1, the last fifth held out before shuffling. So the validation set holds -1
+only, and training sees 5,000 of one class and 3,000 of the other. By accident the mean accuracy is still the frequency
+of success that the figure names: a unit that has not latched answers with a constant; the better constant favours +1
+(training loss .66156) and is wrong on every validation sequence (loss .98083, accuracy 0), while a unit that has
+latched is right on all (accuracy 1). With both classes in validation a failure scores 1/2, and the mean is
+(1 + frequency) / 2: the floor moves, the LSTM is not rescued.
+
+Expected, share of 30 runs with its Wilson interval; published share in brackets, by eye to .02:
+
+    length          2                10               20               50               100              200
+    as published
+    SRNN   .90 .74-.97 (.90) .67 .49-.81 (.80) .63 .46-.78 (.60) .60 .42-.75 (.50) .27 .14-.44 (.27) .07 .02-.21 (0)
+    LSTM   .97 .83-.99 (1)   .77 .59-.88 (.80) .57 .39-.73 (.47) .10 .03-.26 (.20) 0   0-.11   (0)   0   0-.11   (0)
+    GRU    1   .89-1         .57 .39-.73       .13 .05-.30       0   0-.11         0   0-.11         0   0-.11
+    corrected
+    SRNN   .97 .83-.99       .73 .56-.86       .70 .52-.83       .60 .42-.75       .30 .17-.48       .13 .05-.30
+    LSTM   .97 .83-.99       .77 .59-.88       .40 .25-.58       .07 .02-.21       0   0-.11         0   0-.11
+    GRU    1   .89-1         .57 .39-.73       .13 .05-.30       0   0-.11         0   0-.11         0   0-.11
+
+The published points, of 30 runs too, have Wilson intervals that overlap ours at all 38 points, and 32 lie within ours;
+the farthest is the SRNN at length 70, .27 published and .50 .33-.67 here. Under the published protocol 99.9 % of 2,250
+runs end within .01 of accuracy 0 or 1, and failures have a median loss of .977.
+Random weights from U[-100, 100] keep the bit, at any length, in 4.8 % (SRNN), .4 % (LSTM), 1.6 % (GRU) of the draws:
+beyond a length of 30 or so it is surer to guess a gated unit than to train it. 8 minutes of processor time: about
+4 minutes on two cores of its own.
 """
 
 import jax

@@ -22,7 +22,7 @@ def draw(store: str | Path = "results/latching.zarr", folder: str | Path = "resu
     ds = ds.assign_coords(cell=[str(cell).removeprefix("Hard") for cell in ds.cell.values])
     panels = {TITLES[str(name)]: ds.sel(protocol=name) for name in ds.protocol.values}
     shown = {
-        "success falls with the length, faster in gated cells, and validation on one class hides half of chance": [
+        "success falls with the length, first in gated cells; validated on one class, a failure scores 0 and not 1/2": [
             Path(folder) / f"latching{end}" for end in (".png", ".pdf")
         ]
     }

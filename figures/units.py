@@ -18,7 +18,10 @@ def draw(store: str | Path = "results/units.zarr", folder: str | Path = "results
     names = {"latch": "keep a bit", "relay": "relay a bit"}
     panels = {names[str(task)]: ds.sel(task=task) for task in ds.task.values}
     shown = {"more units help every cell": [Path(folder) / f"units{end}" for end in (".png", ".pdf")]}
-    note = "Length 20, Keras 2.1.5 starts and hard gates, 4,000 sequences, Adam at 0.001, batches of 16, 10 epochs."
+    note = (
+        "Length 20, Keras 2.1.5 starts and hard gates, 2,000 sequences with noise 0.1, Adam at 0.003, batches of 16, "
+        "10 epochs."
+    )
     (files,) = shown.values()
     plots.save(plots.training(panels, "units", scale="log", title="Success of training layers", note=note), *files)
     return shown

@@ -75,7 +75,7 @@ def training(
         success(top, ds, along, lines, above)
         means(below, ds, along, lines)
         top.set(title=textwrap.fill(name, 38), xscale=scale)
-        below.set(xlabel=AXES.get(along, along), ylim=(-0.1, 1.15))
+        below.set(xlabel=AXES.get(along, along))
     grid[0, 0].set(ylabel=f"share of runs with\naccuracy > {above:g}")
     grid[1, 0].set(ylabel="validation accuracy\n(mean ± SD of runs)")
     for ax in grid.flat:

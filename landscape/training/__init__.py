@@ -1,7 +1,6 @@
 """Training by the thousand: `fit` one run, `curves` over lengths and seeds, and what training is up against."""
 
-from landscape.training.chance import baseline
-from landscape.training.diagnostics import Guess, guess, signal_and_blind
+from landscape.training.diagnostics import Guess, baseline, guess, signal_and_blind
 from landscape.training.fitting import Fit, Record, Stop, at_random, fit, last, last_by_class
 from landscape.training.gradients import Route, Score, forward, reverse
 from landscape.training.optimisers import keras_adam

@@ -1,15 +1,19 @@
 """What training is up against: the two parts of its gradient, and the chance of guessing the weights instead."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from landscape import losses
+from landscape import losses, tasks
 from landscape.models import as_rnn, run
-from landscape.tasks import Episode
+from landscape.tasks import Episode, Task
 from landscape.training import gradients
+
+if TYPE_CHECKING:
+    import xarray
 
 GUESSES = 256  # models tried together
 
@@ -76,17 +80,60 @@ def guess(
     It measures the volume of the solutions, and belongs beside every curve of training success. ``tried`` models are
     drawn by ``draw(key, shape)``, leaf by leaf; one counts as solved if it answers each of the ``episodes`` right.
     """
-    model = as_rnn(model)
+    data = Episode(x=jnp.moveaxis(episodes.x, 0, 1), target=episodes.target)
+    count = jax.jit(lambda key: _solved(key, model, data, len(data.x), objective, tried, draw, start))
+    return Guess(int(count(key)), tried)
+
+
+def _solved(
+    key: jax.Array, model: Any, data: Episode, length: Any, objective: Any, tried: int, draw: Callable, start: float
+) -> jax.Array:
+    """How many of ``tried`` draws of all weights answer every episode right; data (time, episode, ...)."""
+    model = jax.tree.map(jnp.asarray, as_rnn(model))
     leaves, tree = jax.tree.flatten(model)
-    _, evaluate = gradients.default(jax.tree.map(jnp.asarray, model))(objective, start)
-    index, data = jnp.arange(len(episodes.x)), Episode(x=jnp.moveaxis(episodes.x, 0, 1), target=episodes.target)
+    _, evaluate = gradients.default(model)(objective, start)
+    index = jnp.arange(data.x.shape[1])
 
     def solves(key: jax.Array) -> jax.Array:
         keys = jax.random.split(key, len(leaves))
         drawn = [draw(k, jnp.shape(leaf)) for k, leaf in zip(keys, leaves, strict=True)]
-        score = evaluate(jax.tree.unflatten(tree, drawn), data, index, jnp.asarray(len(data.x), jnp.int32))
-        return score.accuracy == 1
+        return evaluate(jax.tree.unflatten(tree, drawn), data, index, jnp.asarray(length, jnp.int32)).accuracy == 1
 
-    keys = jax.random.split(key, tried)
-    solved = jax.jit(lambda keys: jax.lax.map(solves, keys, batch_size=min(GUESSES, tried)))(keys)
-    return Guess(int(jnp.sum(solved)), tried)
+    return jnp.sum(jax.lax.map(solves, jax.random.split(key, tried), batch_size=min(GUESSES, tried)))
+
+
+def baseline(
+    model: Any,
+    task: Task,
+    lengths: Iterable[int],
+    *,
+    tried: int = 2048,
+    count: int = 64,
+    objective: losses.Objective = losses.softmax,
+    draw: Callable[[jax.Array, tuple[int, ...]], jax.Array] = uniform,
+    seed: int = 0,
+) -> "xarray.Dataset":
+    """`guess` at every length, by one compiled program: the baseline of every curve of success.
+
+    All weights of ``model``, readout included, are drawn by ``draw(key, shape)`` anew for each of ``tried`` guesses;
+    the same guesses serve every length. A guess solves the task if it answers each of ``count`` episodes right.
+    The Dataset has dim ("length",): ``guessed``, the share that did, which is the volume of the solutions under
+    ``draw``, and ``solved``, their number; attrs: tried, count, draw. Raises ValueError without a length.
+    """
+    lengths = sorted({int(length) for length in lengths})
+    if not lengths or lengths[0] < 1 or tried < 1:
+        raise ValueError(f"guessing needs lengths from 1 up and a guess or more, given {lengths[:8]} and {tried}")
+    root, longest = jax.random.key(seed), lengths[-1]
+
+    def program(length: Any) -> jax.Array:
+        drawn = tasks.episodes(task, jax.random.fold_in(jax.random.fold_in(root, 0), length), count, length, longest)
+        data = Episode(x=jnp.moveaxis(drawn.x, 0, 1), target=drawn.target)
+        return _solved(jax.random.fold_in(root, 1), model, data, length, objective, tried, draw, task.start)
+
+    import xarray
+
+    compiled = jax.jit(program)
+    solved = np.asarray([int(compiled(jnp.int32(length))) for length in lengths])
+    found = {"guessed": ("length", solved / tried), "solved": ("length", solved)}
+    attrs = {"tried": tried, "count": count, "draw": getattr(draw, "__name__", str(draw)), "task": task.name}
+    return xarray.Dataset(found, {"length": lengths}, attrs)
