@@ -6,6 +6,7 @@ import importlib.metadata
 import inspect
 import math
 import os
+import platform
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -361,8 +362,22 @@ def dispatch(words: Sequence[str]) -> None:
     return parse(verb, f"landscape {words[0]}", inspect.getdoc(verb) or "", rest)
 
 
+def keep_programs() -> None:
+    """Let JAX keep compiled programs between commands, a folder for each host since they fit its processor alone.
+
+    Through the environment, before JAX is imported; what the user has set there stays. The library never does this.
+    """
+    with contextlib.suppress(OSError, RuntimeError):  # no room, or no home
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "landscape" / platform.node()
+        folder.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code: 0, 1 for a missed answer, 2 for what cannot be done, 130 for Ctrl-C."""
+    if words is None:
+        keep_programs()
     try:
         dispatch(sys.argv[1:] if words is None else list(words))
     except SystemExit as left:

@@ -549,3 +549,15 @@ def test_the_number_of_devices_changes_no_value(folder, count, whole):
     ds = store.open_surface(folder / "s.zarr")
     assert ds.attrs["device"].startswith(f"{count} x")
     same(ds, whole)
+
+
+def test_compiled_programs_are_kept_between_commands_where_the_user_keeps_caches(folder, whole):
+    for name in ("one", "two"):
+        process = start(folder / f"{name}.zarr", XDG_CACHE_HOME=str(folder / "cache"))
+        _, said = process.communicate()
+        assert process.returncode == 0, said
+        same(store.open_surface(folder / f"{name}.zarr"), whole)
+        kept = {file.name for file in (folder / "cache" / "landscape").rglob("*-cache")}
+        assert kept
+        assert name == "one" or kept == before
+        before = kept
