@@ -1,0 +1,209 @@
+"""One page on why an LSTM unit keeps a bit worse, from the store of ``experiments/why_lstm_latches_worse.py``.
+
+python figures/why_lstm_latches_worse.py [STORE] [FOLDER]
+"""
+
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray
+from matplotlib.figure import Figure
+
+from landscape import plots
+from landscape.success import wilson
+
+COLOURS = {"SRNN": "#0072B2", "LSTM": "#D55E00", "GRU": "#009E73"}
+PLAIN = {"SRNN": "vanilla RNN (SRNN)", "LSTM": "LSTM", "GRU": "GRU"}
+BEND = {"elinewidth": 0.8, "capsize": 1.8, "capthick": 0.8, "markersize": 3.5}
+SOLVED = 0.95
+STARTS = {
+    "SRNN, default": "vanilla RNN",
+    "SRNN, mu = 0.73": "vanilla RNN, multiplier .73 as an LSTM",
+    "LSTM, default": "LSTM",
+    "LSTM, mu = 1": "LSTM, multiplier set to 1",
+    "LSTM, chrono": "LSTM, gates that forget in 99 steps",
+    "LSTM, b_f = 0": "LSTM, forget bias 0",
+    "LSTM, b_f = 3": "LSTM, forget bias 3",
+    "LSTM, b_f = 6": "LSTM, forget bias 6",
+    "LSTM, rate x 10": "LSTM, ten times the rate (H5)",
+    "LSTM, hard gates, default": "LSTM, hard gates (H6)",
+    "LSTM, kernel x 1.6": "LSTM, larger input weights (H7)",
+    "LSTM, SVD": "LSTM, recurrent weights by SVD (H8)",
+    "LSTM, no noise, default": "LSTM, no noise (H9)",
+    "LSTM, no output gate, default": "LSTM, no output gate (H10)",
+    "GRU, default": "GRU",
+    "GRU, mu = 1": "GRU, multiplier set to 1",
+    "GRU, b_z = ln 99": "GRU, gate that forgets in 99 steps",
+}
+FAST = {
+    "SRNN, rate .3": "vanilla RNN",
+    "GRU, rate .3": "GRU",
+    "LSTM, rate .3": "LSTM",
+    "LSTM, no output gate, rate .3": "LSTM without output gate",
+    "LSTM, coupled, rate .3": "LSTM, f = 1 - i",
+    "LSTM, coupled, no output gate, rate .3": "LSTM, f = 1 - i, no output gate",
+}
+
+
+def bars(solved: np.ndarray, tried: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Shares, and how far Wilson's interval reaches below and above."""
+    p, (low, high) = solved / tried, wilson(solved, tried)
+    return p, np.maximum(0, np.stack([p - low, high - p]))
+
+
+def against(ax: Any, x: Any, accuracy: xarray.DataArray, **style: Any) -> None:
+    """Success over all but the first axis, with error bars."""
+    ran = np.isfinite(accuracy.values)
+    keep = ran.any(1)
+    p, error = bars((accuracy.values[keep] > SOLVED).sum(1), ran[keep].sum(1))
+    ax.errorbar(np.asarray(x)[keep], p, error, **BEND, **style)
+
+
+def question(ax: Any, runs: xarray.Dataset) -> None:
+    for name, colour in COLOURS.items():
+        one = runs.accuracy.sel(case=f"{name}, default")
+        against(ax, one.length.values, one, color=colour, marker="o", label=PLAIN[name])
+    ax.set(xscale="log", xlabel="sequence length T (steps)", ylabel="share of runs that learn")
+    ax.set_xticks(runs.length.values, [str(t) for t in runs.length.values], minor=False)
+    ax.minorticks_off()
+    ax.legend(loc="lower left")
+    ax.set_title("The question: how often does a unit learn to keep\none bit, started by default?")
+
+
+def survival(ax: Any, start: xarray.Dataset) -> None:
+    for name, colour in COLOURS.items():
+        signal = start.signal.sel(cell=name)
+        low, middle, high = np.quantile(signal, [0.1, 0.5, 0.9], axis=0)
+        mu = float(np.median(abs(start.multiplier.sel(cell=name))))
+        ax.plot(signal.length, middle, color=colour, label=f"{PLAIN[name]}: a step keeps {mu:.2f}")
+        ax.fill_between(signal.length, low, high, color=colour, alpha=0.15, linewidth=0)
+    ax.set(yscale="log", ylim=(1e-16, 3), xlabel="steps since the bit", ylabel="|E[h | +] - E[h | -]|")
+    ax.legend(loc="lower left")
+    ax.set_title("The start: what is left of the bit before training, and\nhow much of a small memory one step keeps")
+
+
+def same(ax: Any, runs: xarray.Dataset, at: int) -> None:
+    for name, colour in COLOURS.items():
+        cases = [c for c in map(str, runs.case.values) if c.startswith(f"{name}, mu = ")]
+        mu = [float(c.partition("= ")[2]) for c in cases]
+        against(ax, mu, runs.accuracy.sel(case=cases, length=at), color=colour, marker="o", label=PLAIN[name])
+    ax.set(xlabel="multiplier that the start is given", ylabel=f"share that learn at T = {at}")
+    ax.set_title("The test: what if all three cells are given the same\nmultiplier to start with?")
+
+
+def law(ax: Any, runs: xarray.Dataset, edges: tuple[float, ...] = (0, 2, 4, 5, 6, 7, 8, 10, 14, 20)) -> None:
+    for name, colour in COLOURS.items():
+        one = runs.sel(case=f"{name}, default")
+        x = (one.length * one.decay).transpose("length", "seed").values
+        good = one.accuracy.values > SOLVED
+        for side, style in ((1, {"marker": "o"}), (0, {"marker": "o", "markerfacecolor": "white", "linestyle": ":"})):
+            chosen = np.isfinite(one.accuracy.values) & (one.aligned.values == side)
+            where = np.digitize(x[chosen], edges)
+            tried = np.bincount(where, minlength=len(edges) + 1)[1:-1]
+            solved = np.bincount(where, good[chosen], len(edges) + 1)[1:-1]
+            full = tried >= 4
+            p, error = bars(solved[full], tried[full])
+            middle = (np.array(edges[:-1]) + np.array(edges[1:]))[full] / 2
+            ax.errorbar(middle, p, error, color=colour, **BEND, **style)
+    ax.plot([], [], "ko", markersize=3.5, label="readout has the right sign at first")
+    ax.plot([], [], "ko:", markersize=3.5, markerfacecolor="white", label="wrong sign")
+    ax.set(xlabel=r"$x = T\,|\ln \lambda|$: e-folds by which the bit has faded", ylabel="share of runs that learn")
+    ax.legend(loc="upper right")
+    ax.set_title("The law: success of default starts of any length against\nhow far the bit has faded")
+
+
+def listed(ax: Any, runs: xarray.Dataset, names: dict[str, str], lengths: dict[int, str]) -> None:
+    there = [case for case in names if case in set(map(str, runs.case.values))]
+    rows = np.arange(len(there))[::-1]
+    for (length, mark), shift in zip(lengths.items(), (0.13, -0.13), strict=False):
+        accuracy = runs.accuracy.sel(case=there, length=length)
+        ran = np.isfinite(accuracy.values)
+        tried = ran.sum(1)
+        p, error = bars((accuracy.values > SOLVED).sum(1), np.maximum(tried, 1))
+        for row, case in enumerate(there):
+            if tried[row]:
+                filled = {} if length == min(lengths) else {"markerfacecolor": "white"}
+                ax.errorbar(
+                    p[row], rows[row] + (shift if len(lengths) > 1 else 0), xerr=error[:, row : row + 1],
+                    color=COLOURS[case.partition(",")[0]], marker=mark, linestyle="", **BEND, **filled,
+                )  # fmt: skip
+        ax.plot([], [], mark, color="black", markersize=3.5, label=f"T = {length}", **filled)
+    ax.set_yticks(rows, [names[case] for case in there])
+    ax.set(xlim=(-0.03, 1.03), xlabel="share of runs that learn")
+    ax.grid(axis="x")
+
+
+def gates(start: xarray.Dataset, runs: xarray.Dataset, length: int) -> str:
+    """What the label-blind part of the gradient does to gates, in numbers from the data."""
+    up = {str(n): int((start.push_blind.sel(push=n) > 0).sum()) for n in start.push.values}
+    of = start.sizes["draw"]
+    one = runs.sel(case="LSTM, rate .3", length=length)
+    moved = [f"{g} {float(one[f'first_{g}'].median()):.2f} to {float(one[f'last_{g}'].median()):.2f}" for g in "ifo"]
+    pushed = ", ".join(f"{n} up in {k / of:.0%}" for n, k in up.items())
+    return (
+        f"Descent on the part of the loss that does not see the labels, at default starts: {pushed} (n = {of}). "
+        f"At this rate the LSTM's gates went from {', '.join(moved)} (medians)."
+    )
+
+
+def page(start: xarray.Dataset, runs: xarray.Dataset, verdicts: xarray.Dataset) -> Figure:
+    """The whole page."""
+    figure = Figure(figsize=(7.6, 11.6))
+    at, longest, seeds = int(verdicts.attrs["at"]), int(runs.length[-1]), runs.attrs["seeds"]
+    grid = figure.add_gridspec(2, 2, left=0.085, right=0.985, top=0.925, bottom=0.565, hspace=0.5, wspace=0.2)
+    top = [figure.add_subplot(grid[i, j]) for i in (0, 1) for j in (0, 1)]
+    question(top[0], runs)
+    survival(top[1], start)
+    same(top[2], runs, at)
+    law(top[3], runs)
+    for ax in top:
+        ax.grid(alpha=0.4)
+        if ax is not top[1]:
+            ax.set_ylim(-0.04, 1.06)
+    left, right = figure.add_axes((0.31, 0.29, 0.27, 0.195)), figure.add_axes((0.81, 0.405, 0.175, 0.08))
+    listed(left, runs, STARTS, {at: "o", longest: "s"})
+    listed(right, runs, FAST, {longest: "s"})
+    left.legend(loc="lower right", bbox_to_anchor=(1.03, 0.28))
+    figure.text(0.02, 0.497, "The remedies and the suspects: one change at a time", fontsize=8)
+    figure.text(0.6, 0.497, f"Tuning instead: Adam at a rate of .3, T = {longest}", fontsize=8)
+    figure.text(0.6, 0.365, textwrap.fill(gates(start, runs, longest), 62), fontsize=6.8, va="top", linespacing=1.4)
+    for ax in [*top, left, right]:
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.set_title(ax.get_title(), loc="left")
+        ax.set_title("", loc="center")
+    answer = textwrap.fill(verdicts.attrs["answer"], 98)
+    figure.suptitle(answer, x=0.02, y=0.992, ha="left", va="top", fontsize=9.5, fontweight="bold")
+    columns = (verdicts[name].values for name in ("hypothesis", "verdict", "claim", "evidence"))
+    lines = [
+        textwrap.fill(f"{name} {verdict}: {claim}. {told[0].upper()}{told[1:]}.", 166, subsequent_indent="      ")
+        for name, verdict, claim, told in zip(*columns, strict=True)
+    ]
+    figure.text(0.02, 0.252, "\n".join(lines), fontsize=6.5, va="top", linespacing=1.3)
+    note = (
+        f"Latching: a sign, then Gaussian noise of SD 0.1; {runs.attrs['count']:,} episodes, balanced and shuffled; "
+        f"Adam .001 unless said, batch 16, 5 epochs. A run has learned if it answers more than {SOLVED:g} of the "
+        f"validation episodes right. Each point is n = {seeds} runs (the law: 4 or more a bin), bars are Wilson "
+        f"intervals of 95 %, bands 10 to 90 % of {start.sizes['draw']} starts. H1 and H5 to H10 are supported if the "
+        f"change accounts for more than half of the gap between LSTM and vanilla RNN at T = {at} with its whole "
+        f"interval, refuted if for less."
+    )
+    figure.text(0.02, 0.006, textwrap.fill(note, 165), fontsize=6.2, color="0.35", va="bottom")
+    return figure
+
+
+def draw(store: str | Path = "results/why_lstm_latches_worse", folder: str | Path = "results") -> dict[str, list[Path]]:
+    """Draw the page into ``folder``: the files, by what they show."""
+    sets = [
+        xarray.open_zarr(Path(store) / f"{n}.zarr", consolidated=False).load() for n in ("start", "runs", "verdicts")
+    ]
+    files = [Path(folder) / f"why_lstm_latches_worse{end}" for end in (".png", ".pdf")]
+    plots.save(plots.styled(page)(*sets), *files)
+    return {"why one LSTM unit keeps a bit worse than a vanilla RNN": files}
+
+
+if __name__ == "__main__":
+    for what, files in draw(*sys.argv[1:]).items():
+        print(f"  {', '.join(map(str, files))}\n    {what}")
