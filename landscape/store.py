@@ -438,8 +438,10 @@ def open_surface(path: Any) -> "xarray.Dataset":
 def save(dataset: "xarray.Dataset", path: Any, settings: dict[str, Any]) -> None:
     """Store a finished result at ``path`` in one step, with its settings and where it was made in its attributes."""
     attrs = {**dataset.attrs, **provenance.here(), "format": RESULT, "settings": json.dumps(settings), "complete": True}
+    # zarr v3 specifies text of variable length alone
+    text = {name: values.astype(object) for name, values in dataset.variables.items() if values.dtype.kind == "U"}
     with appearing(Path(path)) as partial:
-        dataset.assign_attrs(attrs).to_zarr(partial, mode="w", consolidated=False, zarr_format=3)
+        dataset.assign(text).assign_attrs(attrs).to_zarr(partial, mode="w", consolidated=False, zarr_format=3)
         _consolidate(partial)
 
 

@@ -274,6 +274,14 @@ def test_a_result_made_in_two_places_says_both(tmp_path, monkeypatch):
     assert store.attributes(path)["device"] == "one, then two"
 
 
+def test_text_in_a_result_is_stored_as_zarr_specifies_it(tmp_path):
+    ds = xarray.Dataset({"loss": ("cell", [0.25, 0.5]), "word": ("cell", ["a", "bc"])}, {"cell": ["SRNN", "GRU"]})
+    store.save(ds, tmp_path / "r.zarr", {})  # else a warning that is an error here
+    found = store.find(tmp_path / "r.zarr", {})
+    assert float(found.loss.sel(cell="GRU")) == 0.5
+    assert list(found.word.values) == ["a", "bc"]
+
+
 def test_a_saved_result_is_found_by_its_settings_alone(tmp_path):
     path, ds = tmp_path / "r.zarr", xarray.Dataset({"rate": ("seed", np.arange(3.0))}, attrs={"title": "t"})
     assert store.find(path, {"seeds": 3}) is None
