@@ -1,6 +1,23 @@
 """How many random weights must one try until a unit keeps a bit, with no training at all?
 
-landscape run guessing
+    landscape run guessing
+
+A unit keeps the bit if some threshold on h tells +1 from -1 in all of 64 sequences with noise .1: the share of drawn
+weights that do is the volume of the solutions, which exists whether training reaches it or not.
+
+Expected, percent of 8,192 draws at lengths 2, 20, 100 and 200 (standard error .5 at most):
+
+    weights         SRNN                  LSTM (hard gates)     GRU (hard gates)
+    as Keras starts 100   30    0    0    100    0    0    0     98    0    0    0
+    N(0, 1)          61  7.9  5.9  5.9     63   .7   .3   .2     79  2.2   .4   .4
+    N(0, 2^2)        56   14   13   13     44  4.0  2.4  1.8     67   14  7.1  6.2
+    N(0, 4^2)        47   18   17   17     31  6.3  4.5  3.8     53   26   20   19
+    U[-100, 100]     26   20   19   18     11  4.1  3.6  3.1     19   14   13   12
+
+Every cell has solutions, and Keras starts at none of them: its units hold nothing for 50 steps (LSTM 20, GRU 10).
+Bengio's latch of 500 steps (noise variance .2, 16 sequences) takes 4.1 guesses with trained inputs and 42 for a unit
+with input and bias weights; published 6 and 22 (Schmidhuber & Hochreiter 1996; 2001), the training set being unknown:
+more sequences, more guesses. 40 seconds of processor time.
 """
 
 import jax
