@@ -51,7 +51,7 @@ class Plane:
 
 def _axis(name: str, values: Any) -> np.ndarray:
     if name in ("length", "loss"):
-        raise ValueError(f"a coordinate cannot be called {name!r}, which a surface has already; choose another name")
+        raise ValueError(f"a coordinate cannot be called {name!r}, which a surface has; choose another name")
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or len(values) < 2 or not np.all(np.isfinite(values)) or not np.all(np.diff(values) > 0):
         raise ValueError(f"axis {name!r} needs at least two finite values in increasing order, given {values}")
@@ -59,7 +59,7 @@ def _axis(name: str, values: Any) -> np.ndarray:
 
 
 def named_leaves(model: Any) -> dict[str, int]:
-    """Index of every leaf of a model by name: a field name, dotted where ``readout.w`` and ``cell.w`` are two things."""
+    """Index of every leaf of a model by name: the field of the cell, or ``readout.w`` of what reads it out."""
     paths = [path for path, _ in jax.tree.flatten_with_path(model)[0]]
     names: dict[str, int] = {}
     for index, path in enumerate(paths):
