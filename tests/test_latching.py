@@ -202,6 +202,7 @@ def test_the_rates_of_a_sweep_differ_and_are_told_by_rate():
     assert told(made, "rate").startswith(f"4: success at rate 0.001: {shares[0]:.2f} [")
 
 
+@pytest.mark.slow
 def test_the_relay_and_the_sizes_are_one_experiment_where_their_settings_are_the_same():
     small = {"repeats": 2, "count": 100, "epochs": 1, "rate": 0.01}
     one, other = units.train(SRNN(), relay(), 2, length=4, **small), bit_relay.train(SRNN(), (4,), units=2, **small)
