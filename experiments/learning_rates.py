@@ -1,6 +1,29 @@
 """Which cell is best at keeping a bit? The answer depends on the learning rate (second answer to stats.SE 340898).
 
-landscape run learning_rates
+    landscape run learning_rates
+    python figures/learning_rates.py
+
+That answer found the GRU almost as good as the simple cell and the LSTM dead, at a rate it did not give.
+
+Expected, share of 6 runs with accuracy > .99 (mean accuracy), Wilson intervals of up to +-.35:
+
+                        rate .001     .003          .01           .03           .1
+    1 unit   T=20  SRNN 1 (1)         1 (1)         1 (1)         .83 (.92)     .83 (.92)
+    keeps          LSTM .67 (.83)     .67 (.83)     .33 (.66)     .33 (.67)     .33 (.67)
+    a bit          GRU  .17 (.58)     .17 (.57)     .17 (.58)     .33 (.66)     1 (1)
+             T=100 SRNN .33 (.67)     .33 (.67)     .33 (.67)     .17 (.58)     0 (.50)
+                   LSTM 0 (.50)       0 (.50)       0 (.50)       0 (.50)       0 (.50)
+                   GRU  0 (.51)       0 (.51)       0 (.50)       .67 (.83)     .83 (.92)
+    8 units  T=20  SRNN 1 (1)         1 (1)         1 (1)         1 (1)         0 (.53)
+    relay          LSTM 1 (1)         1 (1)         1 (1)         .83 (.92)     .17 (.58)
+    a bit          GRU  0 (.49)       .17 (.57)     .17 (.58)     .67 (.89)     1 (1)
+             T=100 SRNN .33 (.74)     0 (.57)       0 (.51)       0 (.50)       0 (.54)
+                   LSTM 0 (.52)       0 (.51)       0 (.50)       0 (.50)       0 (.50)
+                   GRU  0 (.52)       0 (.51)       0 (.50)       .17 (.64)     .17 (.72)
+
+At .001 the order is SRNN, LSTM, GRU on both tasks; at .1 the GRU is first on both, and the LSTM at T=100 never learns.
+A ranking of cells without a sweep of the rate is a statement about the rate. Random weights keep the bit in 5, .4 and
+1.6 % of the draws and relay it in none or almost none. 7 minutes of processor time: about 4 on two cores of its own.
 """
 
 import jax

@@ -34,8 +34,9 @@ def volumes(ds: xarray.Dataset) -> Figure:
     figure.legend(handles, labels, loc="outside upper right", ncols=3)
     figure.suptitle("Volume of the solutions of keeping a bit", x=0.02, ha="left", fontsize=9, fontweight="bold")
     note = (
-        f"One unit with hard gates; {settings['tried']:,} draws of all its weights each. A cell keeps the bit if a "
-        f"threshold on h tells the classes apart in all of {settings['count']} sequences with noise {settings['noise']}."
+        f"One unit with hard gates; {settings['tried']:,} draws of all its weights each. A cell keeps the bit "
+        f"if a threshold on h tells the classes apart in all of {settings['count']} sequences with "
+        f"noise {settings['noise']}."
     )
     figure.supxlabel(note, x=0.02, ha="left", fontsize=6.5)
     return figure
