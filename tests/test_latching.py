@@ -292,6 +292,54 @@ def test_scale_and_lines_of_curves_can_be_chosen():
     assert {t.get_text() for t in figure.legends[0].get_texts()} == {"SRNN", "LSTM"}
 
 
+def stored(path, group, **coordinates):
+    """A store in the form of a sweep, of known accuracies."""
+    cells = {"cell": np.array(["SRNN", "HardLSTM", "HardGRU"], object)}
+    coordinates = {k: np.array(v, object) if isinstance(v[0], str) else v for k, v in coordinates.items()} | cells
+    shape = tuple(len(v) for v in coordinates.values())
+    rng = np.random.default_rng(1)
+    accuracy = rng.choice([0.5, 1.0], (*shape, 6))
+    variables = {name: (tuple(coordinates), rng.random(shape)) for name in ("guessed", "volume", "low", "high")}
+    ds = xarray.Dataset({"accuracy": ((*coordinates, "seed"), accuracy)} | variables, coordinates)
+    ds.attrs["settings"] = '{"tried": 100, "count": 9, "noise": 0.1}'
+    ds.to_zarr(path, group=group, zarr_format=3, consolidated=False)
+    return ds
+
+
+@pytest.mark.parametrize(
+    ("name", "coordinates", "panels"),
+    [
+        ("bit_relay", {"length": [5, 10]}, ["relay a bit, 8 units"]),
+        ("units", {"task": ["latch", "relay"], "units": [1, 100]}, ["keep a bit", "relay a bit"]),
+        (
+            "learning_rates",
+            {"task": ["latch", "relay"], "length": [20], "rate": [1e-3, 1e-1]},
+            ["keep a bit, 1 unit, length 20", "relay a bit, 8 units, length 20"],
+        ),
+        (
+            "guessing",
+            {"draw": ["N(0, 1)", "Keras start"], "length": [2, 5]},
+            ["weights: N(0, 1)", "weights: Keras start"],
+        ),
+    ],
+)
+def test_figures_of_experiments_hold_their_store_panel_by_panel(name, coordinates, panels, tmp_path, monkeypatch):
+    ds = stored(tmp_path / "s.zarr", None if name == "guessing" else "results", **coordinates)
+    kept = []
+    monkeypatch.setattr(plots, "save", lambda figure, *files: kept.append(figure))
+    shown = load(f"figures/{name}.py").draw(tmp_path / "s.zarr", tmp_path)
+    assert {file.suffix for files in shown.values() for file in files} == {".png", ".pdf"}
+    top = [ax for ax in kept[0].axes if ax.get_title()]
+    assert [ax.get_title().replace("\n", " ") for ax in top] == panels
+    dim = next(iter(coordinates))
+    values = ds.volume if name == "guessing" else successes(ds.accuracy).share
+    for i, ax in enumerate(top):
+        one = (values.isel({dim: i}) if len(top) > 1 else values).squeeze()
+        lines = [line for line in ax.get_lines() if not line.get_label().startswith("_")]
+        assert [line.get_label() for line in lines] == ["SRNN", "LSTM", "GRU"]
+        np.testing.assert_array_equal([line.get_ydata() for line in lines], one.transpose("cell", ...))
+
+
 def test_the_figure_of_latching_is_drawn_from_its_store(trained, tmp_path):
     shown = load("figures/latching.py").draw(trained[0], tmp_path)
     files = [file for group in shown.values() for file in group]
