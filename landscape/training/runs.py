@@ -84,12 +84,14 @@ def curves(
     ready = time.perf_counter()
     drawn = functools.lru_cache(devices.threads())(lambda length: draw(jnp.int32(length)))
 
-    def job(at: tuple[int, int]) -> Any:
-        length, runs = at[0], part(at[1])
-        start = begun(*runs)
-        return jax.device_get((start[1], train(jnp.int32(length), runs[1], start, drawn(length))))
-
     slabs = range(0, total, size)
+    # One by one, before the threads: batched LAPACK waits on the CPU pool that it runs in, and two of them for ever.
+    starts = {since: jax.block_until_ready(begun(*part(since))) for since in slabs}
+
+    def job(at: tuple[int, int]) -> Any:
+        length, start = at[0], starts[at[1]]
+        return jax.device_get((start[1], train(jnp.int32(length), part(at[1])[1], start, drawn(length))))
+
     jobs = [(length, since) for length in reversed(lengths) for since in slabs]  # the longest first, to end together
     with concurrent.futures.ThreadPoolExecutor(devices.threads()) as pool:
         done = dict(zip(jobs, pool.map(job, jobs), strict=True))
