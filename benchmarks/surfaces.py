@@ -92,7 +92,7 @@ def pinned() -> dict[str, Any]:
 
 
 def floor() -> dict[str, Any]:
-    """Operations of an SRNN cell-step with two tangents and its loss, over the rates at which this machine does them."""
+    """Operations of an SRNN cell-step with two tangents and its loss, over the rates at which this machine does so."""
     import jax
     import jax.numpy as jnp
 
@@ -158,7 +158,7 @@ def pascanu() -> dict[str, Any]:
 
     import landscape as ls
 
-    plane = ls.plane(ls.Pascanu(), w=np.linspace(3, 7, 1024), b=np.linspace(-4, -1.5, 1024))
+    plane = ls.plane(ls.cells.Pascanu(), w=np.linspace(3, 7, 1024), b=np.linspace(-4, -1.5, 1024))
     start = time.perf_counter()
     ls.surface(plane, ls.tasks.pascanu(), range(10, 101, 10), order=2)
     return {"seconds": time.perf_counter() - start}
@@ -170,7 +170,7 @@ def large() -> dict[str, Any]:
 
     import landscape as ls
 
-    plane = ls.plane(ls.Pascanu(), w=np.linspace(3, 7, 4096), b=np.linspace(-4, -1.5, 4096))
+    plane = ls.plane(ls.cells.Pascanu(), w=np.linspace(3, 7, 4096), b=np.linspace(-4, -1.5, 4096))
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         ls.surface(plane, ls.tasks.pascanu(), [50], out=f"{folder}/large.zarr")
@@ -272,11 +272,11 @@ def report(results: dict[str, dict]) -> None:
         peers(results) if {"ours", "reverse", "pinned", "floor"} <= whole else []
     )
     jobs = {"pascanu": "Pascanu's map, 1024², T = 100, order 2, 10 lengths", "large": "4096², T = 50, order 1, to disk"}
-    for part in whole & set(jobs):
+    for part in [part for part in jobs if part in whole]:
         seconds, peak = results[part]["seconds"], results[part]["peak"] / 1e9
         rows.append(f"  {jobs[part]}: {seconds:.1f} s with compiling, peak memory {peak:.2f} GB")
     rows += [f"  {name}: {r['seconds']:.2f} s" for name, r in results.get("starts", {}).items() if name != "peak"]
-    rows += [f"  {part}: not measured ({results[part]['failed']})" for part in set(results) - whole]
+    rows += [f"  {part}: not measured ({results[part]['failed']})" for part in results if part not in whole]
     print("\n".join(rows))
 
 

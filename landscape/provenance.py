@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import inspect
 import platform
@@ -113,8 +114,12 @@ def _coordinates_of(name: str, coordinates: list[str]) -> Iterator[str]:
         rest = rest[len(hit) + 1 :]
 
 
+@functools.cache
 def commit() -> str:
-    """The git commit of the checkout this package runs from, with ``+`` if files differ from it; else ``unknown``."""
+    """The git commit of the checkout this package runs from, with ``+`` if files differ from it; else ``unknown``.
+
+    Asked once a process: the code that runs is the code that was imported.
+    """
     here = Path(__file__).parent
 
     def git(*words: str) -> str:
@@ -128,10 +133,16 @@ def commit() -> str:
         return "unknown"
 
 
+@functools.cache
+def versions() -> dict[str, str]:
+    """Versions of this package, what it computes with, and Python."""
+    packages = ("rnn-landscape", "jax", "jaxlib", "numpy")
+    found = {f"version_{name.replace('-', '_')}": metadata.version(name) for name in packages}
+    return {**found, "version_python": platform.python_version()}
+
+
 def here() -> dict[str, str]:
     """Versions, commit and device, for the attributes of a result."""
-    packages = ("rnn-landscape", "jax", "jaxlib", "numpy")
-    versions = {f"version_{name.replace('-', '_')}": metadata.version(name) for name in packages}
     device = jax.devices()[0]
     kind = f"{jax.local_device_count()} x {device.device_kind} ({device.platform})"
-    return {**versions, "version_python": platform.python_version(), "git_commit": commit(), "device": kind}
+    return {**versions(), "git_commit": commit(), "device": kind}
