@@ -94,8 +94,8 @@ def same(ax: Any, runs: xarray.Dataset, at: int) -> None:
     ax.set_title("The test: what if all three cells are given the same\nmultiplier to start with?")
 
 
-def law(ax: Any, runs: xarray.Dataset, edges: tuple[float, ...] = (0, 2, 4, 5, 6, 7, 8, 10, 14, 20)) -> None:
-    for name, colour in COLOURS.items():
+def law(ax: Any, runs: xarray.Dataset, edges: tuple[float, ...] = (0, 2, 4, 6, 8, 10, 14, 20)) -> None:
+    for shift, (name, colour) in zip((-0.15, 0.0, 0.15), COLOURS.items(), strict=True):
         one = runs.sel(case=f"{name}, default")
         x = (one.length * one.decay).transpose("length", "seed").values
         good = one.accuracy.values > SOLVED
@@ -107,7 +107,7 @@ def law(ax: Any, runs: xarray.Dataset, edges: tuple[float, ...] = (0, 2, 4, 5, 6
             full = tried >= 4
             p, error = bars(solved[full], tried[full])
             middle = (np.array(edges[:-1]) + np.array(edges[1:]))[full] / 2
-            ax.errorbar(middle, p, error, color=colour, **BEND, **style)
+            ax.errorbar(middle + shift, p, error, color=colour, **BEND, **style)
     ax.plot([], [], "ko", markersize=3.5, label="readout has the right sign at first")
     ax.plot([], [], "ko:", markersize=3.5, markerfacecolor="white", label="wrong sign")
     ax.set(xlabel=r"$x = T\,|\ln \lambda|$: e-folds by which the bit has faded", ylabel="share of runs that learn")
@@ -162,14 +162,14 @@ def page(start: xarray.Dataset, runs: xarray.Dataset, verdicts: xarray.Dataset) 
     for ax in top:
         ax.grid(alpha=0.4)
         if ax is not top[1]:
-            ax.set_ylim(-0.04, 1.06)
+            ax.set(ylim=(-0.04, 1.32 if ax is top[3] else 1.06), yticks=np.linspace(0, 1, 6))
     left, right = figure.add_axes((0.31, 0.29, 0.27, 0.195)), figure.add_axes((0.81, 0.405, 0.175, 0.08))
     listed(left, runs, STARTS, {at: "o", longest: "s"})
     listed(right, runs, FAST, {longest: "s"})
     left.legend(loc="lower right", bbox_to_anchor=(1.03, 0.28))
     figure.text(0.02, 0.497, "The remedies and the suspects: one change at a time", fontsize=8)
     figure.text(0.6, 0.497, f"Tuning instead: Adam at a rate of .3, T = {longest}", fontsize=8)
-    figure.text(0.6, 0.365, textwrap.fill(gates(start, runs, longest), 62), fontsize=6.8, va="top", linespacing=1.4)
+    figure.text(0.6, 0.365, textwrap.fill(gates(start, runs, longest), 58), fontsize=6.8, va="top", linespacing=1.4)
     for ax in [*top, left, right]:
         ax.spines[["top", "right"]].set_visible(False)
         ax.set_title(ax.get_title(), loc="left")
@@ -178,10 +178,10 @@ def page(start: xarray.Dataset, runs: xarray.Dataset, verdicts: xarray.Dataset) 
     figure.suptitle(answer, x=0.02, y=0.992, ha="left", va="top", fontsize=9.5, fontweight="bold")
     columns = (verdicts[name].values for name in ("hypothesis", "verdict", "claim", "evidence"))
     lines = [
-        textwrap.fill(f"{name} {verdict}: {claim}. {told[0].upper()}{told[1:]}.", 166, subsequent_indent="      ")
+        textwrap.fill(f"{name} {verdict}: {claim}. {told[0].upper()}{told[1:]}.", 164, subsequent_indent="      ")
         for name, verdict, claim, told in zip(*columns, strict=True)
     ]
-    figure.text(0.02, 0.252, "\n".join(lines), fontsize=6.5, va="top", linespacing=1.3)
+    figure.text(0.02, 0.254, "\n".join(lines), fontsize=6.4, va="top", linespacing=1.3)
     note = (
         f"Latching: a sign, then Gaussian noise of SD 0.1; {runs.attrs['count']:,} episodes, balanced and shuffled; "
         f"Adam .001 unless said, batch 16, 5 epochs. A run has learned if it answers more than {SOLVED:g} of the "

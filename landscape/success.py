@@ -2,7 +2,7 @@
 
 import itertools
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,31 @@ def wilson(successes: Any, trials: Any, confidence: float = 0.95) -> tuple[np.nd
     middle = (k + z**2 / 2) / (n + z**2)
     half = z * np.sqrt(k * (n - k) / n + z**2 / 4) / (n + z**2)
     return np.where(k == 0, 0.0, middle - half), np.where(k == n, 1.0, middle + half)
+
+
+class Share(NamedTuple):
+    """A share, or what is computed from shares, with the ends of its interval of 95 %."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+def share(solved: int, tried: int) -> Share:
+    """``solved / tried`` with its `wilson` interval; NaN in [0, 1] if none was tried."""
+    if not tried:
+        return Share(float("nan"), 0.0, 1.0)
+    return Share(solved / tried, *(float(end) for end in wilson(solved, tried)))
+
+
+def difference(a: Share, b: Share) -> Share:
+    """``a - b`` of independent shares, with the interval made of their two (Newcombe 1998, method 10)."""
+    middle = a.value - b.value
+    low = middle - np.hypot(a.value - a.low, b.high - b.value)
+    return Share(middle, float(low), float(middle + np.hypot(a.high - a.value, b.value - b.low)))
 
 
 def successes(accuracy: "xarray.DataArray", above: float = 0.99, over: str = "seed") -> "xarray.Dataset":

@@ -10,7 +10,7 @@ import xarray
 
 from landscape import names, training
 from landscape.cells import LSTM, SRNN
-from landscape.success import wilson
+from landscape.success import difference, share, wilson
 from landscape.tasks import Episode, gaussian
 
 ROOT = Path(__file__).parents[1]
@@ -111,10 +111,10 @@ def test_few_runs_leave_the_question_undecided():
 
 def test_differences_of_shares_have_newcombes_interval():
     # Newcombe (1998), table II, method 10, case (a): 56/70 - 48/80
-    found = why.more(why.share(56, 70), why.share(48, 80))
+    found = difference(share(56, 70), share(48, 80))
     np.testing.assert_allclose(found, (0.2, 0.0524, 0.3339), atol=1e-4)
-    assert why.share(0, 0)[1:] == (0.0, 1.0)
-    np.testing.assert_allclose(why.share(3, 10)[1:], wilson(3, 10))
+    assert share(0, 0)[1:] == (0.0, 1.0)
+    np.testing.assert_allclose(share(3, 10)[1:], wilson(3, 10))
 
 
 def test_a_change_closes_nothing_if_it_changes_nothing_and_all_if_it_equals():

@@ -1,0 +1,105 @@
+"""Does clipping, and clipping with a regulariser, teach longer memories than plain SGD (Pascanu et al. 2013, fig. 7)?
+
+landscape run clipping_and_omega
+landscape run clipping_and_omega --task adding --lengths 10 20
+landscape run clipping_and_omega --quick=true
+"""
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import xarray
+
+from landscape import losses, names, provenance
+from landscape.cells import SRNN
+from landscape.models import RNN, Dense
+from landscape.success import wilson
+from landscape.training import curves, omega_squared, reverse
+
+
+def start(key: jax.Array, units: int, inputs: int, outputs: int | None, sd: float) -> RNN:
+    """A layer of tanh units, all weights from N(0, sd²), all biases 0: the paper's "basic tanh"."""
+    shapes = {"w": (units, units), "u": (inputs, units)}
+    keys = jax.random.split(key, 3)
+    made = {n: sd * jax.random.normal(k, shape) for k, (n, shape) in zip(keys, shapes.items(), strict=False)}
+    bias = jnp.zeros(() if outputs is None else (outputs,))
+    out = sd * jax.random.normal(keys[2], (units,) if outputs is None else (units, outputs))
+    return RNN(cell=dataclasses.replace(SRNN(), **made, b=jnp.zeros(units)), readout=Dense(w=out, b=bias))
+
+
+def train(
+    task: Any, lengths: tuple[int, ...], clip: tuple[float, ...], weight: float, units: int, rate: float, **options: Any
+) -> xarray.Dataset:
+    """`landscape.training.curves` over the norm that gradients are clipped to, with Omega at ``weight`` if not 0."""
+    inputs = task.sample(jax.random.key(0), 10, 0).x.shape[-1]
+    outputs = task.classes if task.classes > 1 else None
+    objective = losses.classes if outputs else losses.within(0.2)  # squared error below .04
+    route = functools.partial(reverse, penalty=omega_squared(weight) if weight else None)
+
+    def setup(key: jax.Array, clip: Any) -> tuple[RNN, Any]:
+        made = start(key, units, inputs, outputs, options["sd"])
+        return made, optax.chain(optax.clip_by_global_norm(clip), optax.sgd(rate))
+
+    rest = {name: value for name, value in options.items() if name != "sd"}
+    return curves(setup, task, lengths, settings={"clip": clip}, objective=objective, route=route, batch=20, **rest)
+
+
+def run(
+    task: str = "temporal_order",
+    lengths: tuple[int, ...] = (10, 20, 30, 40, 60),
+    seeds: int = 10,
+    units: int = 20,
+    rate: float = 0.2,
+    clip: float = 1.0,
+    weight: float = 2.0,
+    sd: float = 0.15,
+    epochs: int = 12,
+    count: int = 5000,
+    quick: bool = False,
+    out: str | None = "results/clipping_and_omega",
+) -> xarray.Dataset:
+    """``accuracy`` on the last fifth of the episodes, which training does not see, dims (rule, length, seed).
+
+    ``largest`` is the largest norm of a gradient before clipping. ``quick``: two short lengths, 4 seeds, 5 epochs.
+    """
+    if quick:
+        lengths, seeds, epochs = (10, 20), 4, 5
+    made = names.task(task, {})
+    options = {"units": units, "rate": rate, "sd": sd, "seeds": seeds, "epochs": epochs, "count": count}
+    plain = train(made, lengths, (1e30, clip), 0.0, **options)
+    guided = train(made, lengths, (clip,), weight, **options)
+    both = [plain.isel(clip=0), plain.isel(clip=1), guided.isel(clip=0)]
+    parts = [ds.drop_vars("clip")[["accuracy", "nonfinite", "gradient_norm"]] for ds in both]
+    rules = np.array(["SGD", "SGD, clipped", "SGD, clipped, Omega"], object)
+    ds = xarray.concat(parts, "rule").assign_coords(rule=rules)
+    ds = ds.assign(largest=ds.gradient_norm.max("epoch")).drop_vars("gradient_norm").drop_dims("epoch", errors="ignore")
+    ds = ds.assign_attrs(task=made.name, clip=clip, weight=weight, rate=rate, units=units, count=count, epochs=epochs)
+    ds = ds.assign_attrs(provenance.here())
+    if out:
+        ds.to_zarr(Path(out) / f"{task}.zarr", mode="w", zarr_format=3, consolidated=False)
+    return ds
+
+
+def sentence(ds: xarray.Dataset) -> str:
+    """Success, at most 1 % wrong, with Wilson's interval."""
+    lines = []
+    for rule in ds.rule.values:
+        told = []
+        for length in ds.length.values:
+            one = ds.sel(rule=rule, length=length)
+            solved = int((one.accuracy >= 0.99).sum())
+            low, high = (float(end) for end in wilson(solved, one.sizes["seed"]))
+            told.append(f"T = {int(length)} {solved / one.sizes['seed']:.2f} ({low:.2f} to {high:.2f})")
+        largest = float(ds.largest.sel(rule=rule).max())
+        lines.append(f"{ds.attrs['task']}, {rule}: {', '.join(told)}; largest gradient {largest:.3g}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(sentence(run()))
