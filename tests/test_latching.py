@@ -1,5 +1,7 @@
 """The latching experiments train as published, error included, and their figures hold the runs."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -209,6 +211,21 @@ def test_the_relay_and_the_sizes_are_one_experiment_where_their_settings_are_the
     assert one.accuracy.dims == ("seed",)
     np.testing.assert_allclose(one.loss, other.loss.isel(length=0), rtol=1e-5)
     assert float(one.guessed) >= 0
+
+
+def test_runs_of_many_lengths_that_start_from_an_svd_come_to_an_end():
+    """Two batched SVDs at once wait for each other in the CPU pool of jaxlib 0.10, so starts are drawn one by one."""
+    code = """
+from landscape import tasks, training
+from landscape.cells import GRU
+from landscape.initialisers import keras2
+
+def setup(key):
+    return training.begin(GRU(), key, keras2, units=8), training.keras_adam()
+
+training.curves(setup, tasks.latch(), range(1, 25), seeds=32, count=20, epochs=1)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=240)  # 10 seconds if it ends at all
 
 
 def test_random_units_keep_a_bit_as_often_as_in_plain_numpy():
