@@ -1,8 +1,17 @@
 """Does clipping, and clipping with a regulariser, teach longer memories than plain SGD (Pascanu et al. 2013, fig. 7)?
 
-landscape run clipping_and_omega
-landscape run clipping_and_omega --task adding --lengths 10 20
-landscape run clipping_and_omega --quick=true
+    landscape run clipping_and_omega
+    landscape run clipping_and_omega --task adding --lengths 5 10 --rate .1
+    landscape run clipping_and_omega --quick=true
+
+Temporal order with 20 tanh units, not 50, a rate of .2 instead of .01, and 2,400 updates of 20 episodes instead
+of up to 5,000,000; clip at a norm of 1, Omega of the authors' code with their weight 2. A run succeeds if
+at most 1 % of 1,000 episodes it has not seen are wrong; n = 10.
+
+Expected: all three succeed at T = 10. Plain SGD fails from 20 on; clipped, it succeeds in 1.00 (.72 to 1.00) of runs at
+20, .70 (.40 to .89) at 30, none at 40; with Omega in 1.00 at 30, .90 (.60 to .98) at 40, none at 60: the order of the
+paper. The largest gradient is 600 to 1,400 without Omega, 190 with it. 165 CPU-seconds; under two minutes on two cores.
+Adding and multiplication need a smaller rate and more updates than these to be learned to 1 %.
 """
 
 import dataclasses
