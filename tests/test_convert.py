@@ -132,7 +132,6 @@ def test_a_model_converts_with_and_without_its_readout():
         (Dense(), [(3, 2), (3,)]),
         (Dense(), [(3, 2)]),
     ],
-    ids=str,
 )
 def test_arrays_of_other_shapes_are_refused(like, shapes):
     with pytest.raises(ValueError, match="are not the weights of the Keras layer like"):
