@@ -1,6 +1,20 @@
 """Which cell of 8 units relays a bit: is the sign at the middle step the sign at the first one (stats.SE 340898)?
 
-landscape run bit_relay
+    landscape run bit_relay
+    python figures/bit_relay.py
+
+The exclusive or of two bits far apart: to hold one of them alone does not lower the loss. Keras 2.1.5 starts, hard
+gates, Adam at .001, batches of 16, 10 epochs; both classes in validation.
+
+Expected, share of 10 runs with accuracy > .99 and its Wilson interval (mean accuracy +- SD):
+
+    length  5 and 10     20                  50                      100
+    SRNN    1 .72-1 (1)  1 .72-1 (1)         .70 .40-.89 (.96+-.08)  .10 .02-.40 (.78+-.23)
+    LSTM    1 .72-1 (1)  1 .72-1 (1)         0 0-.28 (.51+-.01)      0 0-.28 (.51+-.01)
+    GRU     1 .72-1 (1)  0 0-.28 (.49+-.01)  0 0-.28 (.51+-.01)      0 0-.28 (.51+-.01)
+
+Of 2,048 guesses of all weights from U[-100, 100] none relays a bit. The order of the cells is that of this learning
+rate, see ``learning_rates.py``. Four minutes of processor time: about two on two free cores.
 """
 
 import jax

@@ -68,7 +68,7 @@ def training(
     Each Dataset has ``accuracy`` over (``lines``, ``along``, "seed"), as `landscape.training.curves` makes it, and
     may have ``guessed`` and ``published``, see `success`. ``scale`` is that of the axis ``along``.
     """
-    figure = Figure(figsize=(max(3.6, min(2.0 + 2.2 * len(panels), 9.2)), 4.4), layout="constrained")
+    figure = Figure(figsize=(min(5.2 + 1.2 * (len(panels) - 1), 9.2), 4.4), layout="constrained")
     grid = figure.subplots(2, len(panels), sharex="col", sharey="row", squeeze=False)
     for i, (name, ds) in enumerate(panels.items()):
         top, below = grid[:, i]
