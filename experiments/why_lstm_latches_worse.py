@@ -5,7 +5,16 @@
 
 Ten hypotheses, H1 to H10, each confronted with runs that would come out otherwise if it were true. The verdicts are
 computed from the runs. Latching, balanced and shuffled: 10,000 episodes, noise .1, Adam .001, batch 16, 5 epochs; a run
-is solved if it answers more than .95 of the validation episodes right.
+is solved if it answers more than .95 of the validation episodes right. n = 128, intervals of 95 %.
+
+Expected: at T = 50 the SRNN learns in .55 (.47 to .64) of runs, the LSTM in .11 (.07 to .18), the GRU in .00. At the
+start a step keeps 1.00, .74 (.49 to .98), .51 (.25 to .75) of a small memory. H1 supported: with all three set to 1,
+.61, .78, .73 learn; set to .73, none. H2 supported: from 1 at T = 100, .84 learn if the readout has the right sign, .16
+if not. H3 supported: the label-blind gradient pushes b_i, b_f, b_o and |w| down and the GRU's b_z up in all of 400
+starts; at a rate of .3 and T = 100 the LSTM learns in .00, the GRU in .62, an LSTM wired like one in .66. H4 to H10
+refuted, among them H10: without output gate .22 learn, which is .25 (.06 to .45) of the gap. Gates that forget in 99
+steps: .97 (LSTM) and .98 (GRU). Aligned runs learn up to T |ln lambda| = 5.2 (SRNN), 8.8 (LSTM), 10.4 (GRU).
+510 CPU-seconds; quick: 16 seeds, one CPU-minute and a half.
 """
 
 import dataclasses

@@ -178,7 +178,7 @@ def page(start: xarray.Dataset, runs: xarray.Dataset, verdicts: xarray.Dataset) 
     figure.suptitle(answer, x=0.02, y=0.992, ha="left", va="top", fontsize=9.5, fontweight="bold")
     columns = (verdicts[name].values for name in ("hypothesis", "verdict", "claim", "evidence"))
     lines = [
-        textwrap.fill(f"{name} {verdict}: {claim}. {told[0].upper()}{told[1:]}.", 164, subsequent_indent="      ")
+        textwrap.fill(f"{name} {verdict}: {claim}. {told[0].upper()}{told[1:]}.", 160, subsequent_indent="      ")
         for name, verdict, claim, told in zip(*columns, strict=True)
     ]
     figure.text(0.02, 0.254, "\n".join(lines), fontsize=6.4, va="top", linespacing=1.3)
