@@ -16,8 +16,8 @@ from landscape.success import successes
 LINES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"))
 AXES = {
     "length": "sequence length (steps)",
-    "rate": "learning rate of Adam (dimensionless)",
-    "units": "units in the layer (1)",
+    "rate": "learning rate (dimensionless)",
+    "units": "units in the layer",
 }
 
 
