@@ -1,7 +1,7 @@
 """When does gradient descent teach one tanh unit to keep a bit (Bengio, Simard & Frasconi 1994, fig. 2)?
 
     landscape run bengio_1994
-    landscape run bengio_1994 --quick=true
+    landscape run bengio_1994 --quick
 
 The unit of `landscape.cells.BengioLatch` on `landscape.tasks.bengio`, from a weight w_0 and evidence of U[-.1, .1]. The
 paper does not give its rate, updates and test: here .1, 1,000 (map) or 2,000 updates of 10 new episodes a class, and

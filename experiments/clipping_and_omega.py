@@ -2,7 +2,7 @@
 
     landscape run clipping_and_omega
     landscape run clipping_and_omega --task adding --lengths 5 10 --rate .1
-    landscape run clipping_and_omega --quick=true
+    landscape run clipping_and_omega --quick
 
 Temporal order with 20 tanh units, not 50, a rate of .2 instead of .01, and 2,400 updates of 20 episodes instead
 of up to 5,000,000; clip at a norm of 1, Omega of the authors' code with their weight 2. A run succeeds if

@@ -1,7 +1,7 @@
 """Why does one LSTM unit keep a bit worse than one unit of a vanilla RNN (stats.SE 340898)?
 
     landscape run why_lstm_latches_worse
-    landscape run why_lstm_latches_worse --quick=true
+    landscape run why_lstm_latches_worse --quick
 
 Ten hypotheses, H1 to H10, each confronted with runs that would come out otherwise if it were true. The verdicts are
 computed from the runs. Latching, balanced and shuffled: 10,000 episodes, noise .1, Adam .001, batch 16, 5 epochs; a run
