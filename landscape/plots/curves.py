@@ -29,8 +29,9 @@ def success(ax: Any, ds: xarray.Dataset, along: str, lines: str = "cell", above:
     """
     found = successes(ds.accuracy, above)
     for (colour, mark), name in zip(itertools.cycle(LINES), ds[lines].values, strict=False):
-        curve, given = found.sel({lines: name}), ds.sel({lines: name})
-        if not np.isfinite(given.accuracy).any():
+        given = _finished(ds.sel({lines: name}), along)
+        curve = found.sel({lines: name, along: given[along]})
+        if not given.sizes[along]:
             continue
         x = curve[along].values
         ax.plot(x, curve.share, color=colour, marker=mark, markersize=3, label=str(name))
@@ -43,11 +44,16 @@ def success(ax: Any, ds: xarray.Dataset, along: str, lines: str = "cell", above:
     ax.set(ylim=(-0.03, 1.03))
 
 
+def _finished(ds: xarray.Dataset, along: str) -> xarray.Dataset:
+    """The part of a curve that has been computed: a sweep may be drawn before it is complete."""
+    return ds.isel({along: np.flatnonzero(np.isfinite(ds.accuracy).any("seed"))})
+
+
 def means(ax: Any, ds: xarray.Dataset, along: str, lines: str = "cell") -> None:
     """Mean accuracy of the runs, with bars of one SD of the runs as the source has them."""
     found = successes(ds.accuracy)
     for (colour, mark), name in zip(itertools.cycle(LINES), ds[lines].values, strict=False):
-        curve = found.sel({lines: name})
+        curve = found.sel({lines: name, along: _finished(ds.sel({lines: name}), along)[along]})
         bars = {"elinewidth": 0.6, "capsize": 1.5, "capthick": 0.6}
         ax.errorbar(curve[along], curve["mean"], curve.sd, color=colour, marker=mark, markersize=3, **bars)
 
