@@ -17,7 +17,11 @@ def draw(store: str | Path = "results/units.zarr", folder: str | Path = "results
     ds = ds.assign_coords(cell=[str(cell).removeprefix("Hard") for cell in ds.cell.values])
     names = {"latch": "keep a bit", "relay": "relay a bit"}
     panels = {names[str(task)]: ds.sel(task=task) for task in ds.task.values}
-    shown = {"more units help every cell": [Path(folder) / f"units{end}" for end in (".png", ".pdf")]}
+    shown = {
+        "more units help every cell to keep a bit; relaying it is a matter of the rate too": [
+            Path(folder) / f"units{end}" for end in (".png", ".pdf")
+        ]
+    }
     note = (
         "Length 20, Keras 2.1.5 starts and hard gates, 2,000 sequences with noise 0.1, Adam at 0.003, batches of 16, "
         "10 epochs."
