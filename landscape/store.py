@@ -164,7 +164,7 @@ def create(
     """
     if path is None:
         shape = tuple(len(v) for v in coordinates.values())
-        arrays = {name: np.full(shape, np.nan, dtype) for name, dtype in variables.items()}
+        arrays = {name: np.empty(shape, dtype) for name, dtype in variables.items()}
         counts = math.prod(_counts(shape[1:], block))
         done, nonfinite = np.zeros(counts, np.int8), np.zeros((counts, len(arrays)), int)
         return Sink(None, coordinates, arrays, done, nonfinite, block, settings, np.zeros(counts, bool))

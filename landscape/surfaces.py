@@ -105,16 +105,28 @@ def _unscaled(jet: Jet, exponents: jax.Array) -> list[jax.Array]:
 
 @functools.cache
 def _program(task: Task, order: int, every: bool, mesh: Any) -> Callable:
-    """``(affine, points (tile, coordinate, point), episodes, lengths) -> [(tile, length, point)]``, tiles over mesh."""
+    """``(affine, points (tile, coordinate, point), episodes, lengths) -> [(length, tile * point)]``, over the mesh."""
 
     def block(affine: Affine, points: jax.Array, episodes: Episode, lengths: jax.Array) -> list[jax.Array]:
-        return jax.lax.map(lambda p: tile(affine, task, order, every, p, episodes, lengths), points)
+        size = points.shape[-1]
+        one = functools.partial(tile, affine, task, order, every)
+
+        def put(i: Any, out: list[jax.Array]) -> list[jax.Array]:
+            results = one(points[i], episodes, lengths)
+            where = (jnp.zeros_like(i), i * size)
+            return [jax.lax.dynamic_update_slice(o, r, where) for o, r in zip(out, results, strict=True)]
+
+        shapes = jax.eval_shape(one, points[0], episodes, lengths)
+        return jax.lax.fori_loop(
+            0, len(points), put, [jnp.zeros((len(lengths), len(points) * size), s.dtype) for s in shapes]
+        )
 
     if mesh is None:
         return jax.jit(block)
-    here, everywhere = jax.sharding.PartitionSpec(*mesh.axis_names), jax.sharding.PartitionSpec()
-    specs = (everywhere, here, everywhere, everywhere)
-    return jax.jit(jax.shard_map(block, mesh=mesh, in_specs=specs, out_specs=here, check_vma=False))
+    axis, everywhere = mesh.axis_names[0], jax.sharding.PartitionSpec()
+    specs = (everywhere, jax.sharding.PartitionSpec(axis), everywhere, everywhere)
+    out = jax.sharding.PartitionSpec(None, axis)
+    return jax.jit(jax.shard_map(block, mesh=mesh, in_specs=specs, out_specs=out, check_vma=False))
 
 
 def _lengths(lengths: Iterable[int]) -> np.ndarray:
@@ -214,7 +226,7 @@ class Evaluator:
         tiles = np.moveaxis(full.reshape(-1, self.tile, coordinates), 2, 1)
         with jax.enable_x64(self.dtype == "float64"):
             out = jax.device_get(self._run(self._affine, tiles, self._drawn, self.lengths))
-        return [np.moveaxis(o, 0, 1).reshape(len(self.lengths), -1)[:, :count] for o in out]
+        return [o[:, :count] for o in out]
 
     def independent_loss(self, point: Sequence[float]) -> float:
         """Mean loss at the longest length through another route: `landscape.models.run`, without tiles or tangents."""
@@ -296,12 +308,14 @@ def surface(
     block = devices.block_shape(plane.shape, width, evaluator.steps)
     coordinates = {"length": evaluator.lengths, **plane.axes}
     with store.create(out, coordinates, variables, block, evaluator.settings) as sink:
-        compute(evaluator.resize(math.prod(sink.block)), sink, progress)
-        return store.finish(sink, **({} if sink.complete else origin(evaluator)))
+        evaluator.resize(math.prod(sink.block))
+        checked = {} if sink.complete else origin(evaluator)  # first, so that it compiles what the threads share
+        compute(evaluator, sink, progress)
+        return store.finish(sink, **checked)
 
 
 def compute(evaluator: Evaluator, sink: "store.Sink", progress: Callable | None) -> None:
-    """Fill every block of a sink that is not done, one thread a core; the first block alone, since it compiles."""
+    """Fill every block of a sink that is not done, one thread a core; the first alone, for it may refuse to go on."""
     axes = list(evaluator.plane.axes.values())
     lock, progress = threading.Lock(), progress or (lambda state: None)
 
@@ -329,9 +343,9 @@ def compute(evaluator: Evaluator, sink: "store.Sink", progress: Callable | None)
 def origin(evaluator: Evaluator) -> dict[str, Any]:
     """The loss of the model the plane was made from, at the longest length, by the surface's route and by `run`."""
     center = evaluator.plane.center
+    loss = float(evaluator(np.asarray([center]))["loss"][-1, 0])
     if not np.all(np.isfinite(center)):
         return {"origin": "tied parameters of different values: no one point is the origin"}
-    loss = float(evaluator(np.asarray([center]))["loss"][-1, 0])
     return {
         "origin": dict(zip(evaluator.plane.axes, center, strict=True)),
         "origin_loss": loss,
