@@ -21,7 +21,7 @@ Expected, share of 6 runs with accuracy > .99 (mean accuracy), Wilson intervals 
                    LSTM 0 (.52)       0 (.51)       0 (.50)       0 (.50)       0 (.50)
                    GRU  0 (.52)       0 (.51)       0 (.50)       .17 (.64)     .17 (.72)
 
-At .001 SRNN >= LSTM >= GRU on both tasks and lengths; at .1 the GRU is first on both, and the LSTM at T=100 never learns.
+At .001 SRNN >= LSTM >= GRU on both tasks; at .1 the GRU is first on both, and the LSTM at T=100 never learns.
 A ranking of cells without a sweep of the rate is a statement about the rate. Random weights keep the bit in 5, .4 and
 1.6 % of the draws and relay it in none or almost none. 7 minutes of processor time: about 4 on two cores of its own.
 """

@@ -308,14 +308,14 @@ def surface(
     block = devices.block_shape(plane.shape, width, evaluator.steps)
     coordinates = {"length": evaluator.lengths, **plane.axes}
     with store.create(out, coordinates, variables, block, evaluator.settings) as sink:
-        evaluator.resize(math.prod(sink.block))
-        checked = {} if sink.complete else origin(evaluator)  # first, so that it compiles what the threads share
-        compute(evaluator, sink, progress)
-        return store.finish(sink, **checked)
+        return store.finish(sink, **compute(evaluator.resize(math.prod(sink.block)), sink, progress))
 
 
-def compute(evaluator: Evaluator, sink: "store.Sink", progress: Callable | None) -> None:
-    """Fill every block of a sink that is not done, one thread a core; the first alone, for it may refuse to go on."""
+def compute(evaluator: Evaluator, sink: "store.Sink", progress: Callable | None) -> dict[str, Any]:
+    """Fill every block of a sink that is not done, one thread a core, and check the `origin` beside them.
+
+    The first block is computed alone: it compiles what the threads share, and ``progress`` may refuse to go on.
+    """
     axes = list(evaluator.plane.axes.values())
     lock, progress = threading.Lock(), progress or (lambda state: None)
 
@@ -332,10 +332,12 @@ def compute(evaluator: Evaluator, sink: "store.Sink", progress: Callable | None)
     for index in todo[:1]:
         block(index)
     with concurrent.futures.ThreadPoolExecutor(devices.threads()) as pool:
+        checked = pool.submit(origin if not sink.complete else lambda evaluator: {}, evaluator)
         running = [pool.submit(block, index) for index in todo[1:]]
         try:
             for future in concurrent.futures.as_completed(running):
                 future.result()
+            return checked.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
