@@ -161,6 +161,13 @@ def _episodes(task: Task, key: jax.Array, count: int, lengths: np.ndarray, dtype
     return jax.tree.map(lambda leaf: np.asarray(leaf, dtype), stacked)
 
 
+@functools.cache
+def _check(tree: Any, leaves: tuple, inputs: tuple, wide: bool) -> None:
+    """`landscape.cells.check`, once for each kind of cell: tracing a step takes longer than a small surface."""
+    with jax.enable_x64(wide):
+        check(jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves]), inputs)
+
+
 class Evaluator:
     """Loss and derivatives of a task at any points of a plane: static choices here, points in the call.
 
@@ -202,8 +209,9 @@ class Evaluator:
         """Raise before anything is compiled if the cell cannot step on the task's inputs."""
         cell = getattr(self._affine.origin, "cell", None)
         if isinstance(cell, Cell):
-            with jax.enable_x64(self.dtype == "float64"):
-                check(cell, self._drawn.x.shape[2 if self.task.nested else 3 :])
+            leaves, tree = jax.tree.flatten(cell)
+            inputs = self._drawn.x.shape[2 if self.task.nested else 3 :]
+            _check(tree, tuple((leaf.shape, leaf.dtype) for leaf in leaves), inputs, self.dtype == "float64")
 
     def resize(self, points: int) -> "Evaluator":
         """Compute at least ``points`` points by one call of the program: whole tiles, as many on every device."""
