@@ -104,14 +104,20 @@ def _submitted(client: Any, jobs: dict[int, Job]) -> Iterator[tuple[int, Row | E
 
     key = f"chunk-{uuid.uuid4().hex[:8]}"
     futures = {client.submit(job, key=f"{key}-{index}", retries=RETRIES): index for index, job in jobs.items()}
+    lost = {}  # answers that died with their worker; the chunk itself is stored, and will not be computed again
     try:
         for future, row in as_completed(futures, with_results=True, raise_errors=False):
-            if future.status in ("cancelled", "lost"):
+            if future.status == "cancelled":
                 raise ConnectionError("the scheduler has gone; nothing finished is lost, run the same command again")
             index = futures.pop(future)
-            yield index, row[1] if future.status == "error" else Row(*row)
+            if future.status == "lost":
+                lost[index] = jobs[index]
+            else:
+                yield index, row[1] if future.status == "error" else Row(*row)
     finally:
         client.cancel(list(futures))
+    if lost:
+        yield from _submitted(client, lost)
 
 
 @contextlib.contextmanager
