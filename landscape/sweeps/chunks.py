@@ -310,7 +310,7 @@ def to_csv(dataset: "xarray.Dataset", path: Path | str) -> None:
     Numbers are written with all their digits; inf and nan as such.
     """
     table = dataset.to_dataframe().reset_index()
-    coordinates = [name for name in dataset.coords if name not in dataset.dims and name != "sweep_state"]
+    coordinates = sorted(set(map(str, dataset.coords)) - set(map(str, dataset.dims)) - {"sweep_state"})
     columns = [*dataset.dims, *coordinates, *dataset.data_vars]
     table.loc[table["sweep_state"] == DONE, columns].to_csv(path, index=False, na_rep="nan")
 
