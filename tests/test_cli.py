@@ -1,7 +1,6 @@
 """The command line: what right words do, and what wrong ones are answered: one sentence, exit code 2, no traceback."""
 
 import errno
-import functools
 import os
 import re
 import signal
@@ -488,11 +487,19 @@ def test_a_disk_that_fills_up_keeps_what_is_done(capsys, folder, monkeypatch, fi
 LONG = ("surface", "SRNN", "latch", "w=-3:3:128", "b=-2:2:128", "--lengths", "1000,4000")
 
 
+# A job in the background ignores interrupts; this one is to hear them.
+HEARD = """
+import signal, sys
+from landscape.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main())
+"""
+
+
 def start(path, **environment):
-    command = [sys.executable, "-m", "landscape", *LONG, "--out", path]
+    command = [sys.executable, "-c", HEARD, *LONG, "--out", path]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    heard = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)  # a background job ignores it
-    return subprocess.Popen(command, env={**os.environ, **environment}, preexec_fn=heard, **pipes)
+    return subprocess.Popen(command, env={**os.environ, **environment}, **pipes)
 
 
 def await_blocks(path, process):
