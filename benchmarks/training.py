@@ -9,6 +9,9 @@ the fastest it has, and builds a new model for each repeat. Same initialisers (G
 reset after. Both sides may use every core. Keras and PyTorch live in side environments that this script makes
 (.venv-keras, .venv-torch) and are no dependencies. Seconds are those of the whole process, compiling included.
 
+The learning curves are compared too: at each length and epoch the difference of the two mean validation accuracies
+(losses) in its standard errors. Its root mean square is about 1 if both sides train alike.
+
 Expected on two cores: 20 times Keras for SRNN, 10 times for LSTM and GRU, and the figure of 25 lengths in under 90 s.
 """
 
@@ -51,8 +54,11 @@ def ours(cells, lengths, repeats):
         cell = landscape.cells.GRUResetAfter() if name == "GRU" else getattr(landscape.cells, name)()
         setup = lambda key: (training.begin(cell, key), training.keras_adam())  # noqa: E731
         table = training.curves(setup, latch(), lengths, seeds=repeats, epochs=EPOCHS, batch=BATCH, count=COUNT)
-        accuracy = {str(length): table.accuracy.sel(length=length).values.tolist() for length in lengths}
-        return {"accuracy": accuracy, "compiling": table.attrs["seconds_compiling"]}
+        epochs = {
+            str(length): [table[name].sel(length=length).values.tolist() for name in ("val_accuracy", "val_loss")]
+            for length in lengths
+        }
+        return {"epochs": epochs, "compiling": table.attrs["seconds_compiling"]}
 
     with ThreadPoolExecutor(len(cells)) as pool:  # one compiles while another runs
         return dict(zip(cells, pool.map(one, cells), strict=True))
@@ -65,19 +71,20 @@ def keras(cells, lengths, repeats):
     layers = {"SRNN": keras.layers.SimpleRNN, "LSTM": keras.layers.LSTM, "GRU": keras.layers.GRU}
     result = {}
     for name in cells:
-        accuracy, seconds = {}, {}
+        epochs, seconds = {}, {}
         for length in lengths:
             x, y = latching(length)
             train, rest, began = (x[:KEPT], y[:KEPT]), (x[KEPT:], y[KEPT:]), time.perf_counter()
-            accuracy[str(length)] = []
+            epochs[str(length)] = runs = [[], []]
             for seed in range(repeats):
                 keras.utils.set_random_seed(seed)
                 model = keras.Sequential([keras.Input((length, 1)), layers[name](1), keras.layers.Dense(2, "softmax")])
                 model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
                 seen = model.fit(*train, batch_size=BATCH, epochs=EPOCHS, validation_data=rest, verbose=0)
-                accuracy[str(length)].append(seen.history["val_accuracy"][-1])
+                for run, kind in zip(runs, ("val_accuracy", "val_loss"), strict=True):
+                    run.append(seen.history[kind])
             seconds[str(length)] = time.perf_counter() - began
-        result[name] = {"accuracy": accuracy, "seconds": seconds}
+        result[name] = {"epochs": epochs, "seconds": seconds}
     return result
 
 
@@ -88,10 +95,10 @@ def torch(cells, lengths, repeats):
     torch.set_num_threads(1)  # with more it waits for its threads at every step
     layers, result = {"SRNN": torch.nn.RNN, "LSTM": torch.nn.LSTM, "GRU": torch.nn.GRU}, {}
     for name in cells:
-        accuracy, seconds = {}, {}
+        seconds = {}
         for length in lengths:
             x, y = (torch.from_numpy(each) for each in latching(length))
-            began, accuracy[str(length)] = time.perf_counter(), []
+            began = time.perf_counter()
             for seed in range(repeats):
                 torch.manual_seed(seed)
                 cell, head = layers[name](1, 1, batch_first=True), torch.nn.Linear(1, 2)
@@ -103,10 +110,9 @@ def torch(cells, lengths, repeats):
                         torch.nn.functional.cross_entropy(answer, y[index]).backward()
                         optimiser.step()
                     with torch.no_grad():
-                        right = head(cell(x[KEPT:])[0][:, -1]).argmax(1) == y[KEPT:]
-                accuracy[str(length)].append(right.float().mean().item())
+                        (head(cell(x[KEPT:])[0][:, -1]).argmax(1) == y[KEPT:]).float().mean().item()
             seconds[str(length)] = time.perf_counter() - began
-        result[name] = {"accuracy": accuracy, "seconds": seconds}
+        result[name] = {"seconds": seconds}
     return result
 
 
@@ -145,10 +151,30 @@ def process(python, side, cells, lengths, repeats):
     return json.loads(done.stdout.splitlines()[-1]), time.perf_counter() - began
 
 
-def solved(accuracy):
+def solved(epochs):
     """Share of runs that ended above .95 correct, and how many there were."""
-    flat = [value for runs in accuracy.values() for value in runs]
-    return sum(value > 0.95 for value in flat) / len(flat), len(flat)
+    flat = [run[-1] > 0.95 for accuracies, _ in epochs.values() for run in accuracies]
+    return sum(flat) / len(flat), len(flat)
+
+
+def apart(mine, theirs):
+    """How far two sets of learning curves (run, epoch) lie apart: differences of means over their standard errors."""
+    import numpy as np
+
+    a, b = np.array(mine), np.array(theirs)
+    noise = np.sqrt(a.var(0, ddof=1) / len(a) + b.var(0, ddof=1) / len(b))
+    return (a.mean(0) - b.mean(0)) / noise
+
+
+def agreement(mine, theirs):
+    """In words, how well the curves of validation agree, over every length and epoch."""
+    import numpy as np
+
+    said = []
+    for kind, name in enumerate(("accuracy", "loss")):
+        z = np.concatenate([apart(mine[length][kind], theirs[length][kind]) for length in mine])
+        said.append(f"{name} {np.sqrt(np.mean(z**2)):.2f} (at most {np.abs(z).max():.1f})")
+    return f"differences in standard errors, root mean square over {len(z)} lengths x epochs: {', '.join(said)}"
 
 
 def for_figure(seconds, repeats):
@@ -183,13 +209,15 @@ def main():
     for cell in cells:
         mine, seconds = process(sys.executable, "ours", [cell], lengths, given.repeats)
         theirs, keras_seconds = process(side, "keras", [cell], lengths, given.repeats)
-        (a, n), (b, m) = solved(mine[cell]["accuracy"]), solved(theirs[cell]["accuracy"])
+        (a, n), (b, m) = solved(mine[cell]["epochs"]), solved(theirs[cell]["epochs"])
         noise = math.sqrt(a * (1 - a) / n + b * (1 - b) / m)
         print(
             f"{cell:5s} ours {seconds:.1f} s ({mine[cell]['compiling']:.1f} compiling)   Keras {keras_seconds:.1f} s   "
             f"ratio {keras_seconds / seconds:5.1f}   solved {a:.2f} and {b:.2f}, standard error {noise:.2f}",
             flush=True,
         )
+        if given.repeats > 1:
+            print(f"      learning curves: {agreement(mine[cell]['epochs'], theirs[cell]['epochs'])}", flush=True)
         whole[cell] = for_figure(theirs[cell]["seconds"], given.repeats)
         if given.torch_repeats:
             python = environment("torch", "torch==2.13.0", "numpy") if sys.version_info[:2] == (3, 11) else None
