@@ -8,7 +8,7 @@ import math
 import os
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -174,6 +174,7 @@ def run(*words: str) -> None:
       landscape list                                   the experiments of this folder, among other things
       landscape run cliff_formation --help             what it asks, what it expects, its settings
       landscape run cliff_formation --points=41 --lengths 10 50
+      landscape run why_lstm_latches_worse --quick     the same as --quick=true
       landscape run ideas/mine.py --seed=3
     """
     if not words or words[0] in ("-h", "--help"):
@@ -188,7 +189,8 @@ def run(*words: str) -> None:
             raise names.unknown("setting", option, known, f" of {name}")
     bound = functools.wraps(module.run)(lambda **settings: settings)
     about = "\n\n".join(text for text in (inspect.getdoc(module), inspect.getdoc(module.run)) if text)
-    settings = parse(bound, f"landscape run {name}", about, rest)
+    switches = {key: value.default for key, value in known.items() if isinstance(value.default, bool)}
+    settings = parse(bound, f"landscape run {name}", about, [flag for word in rest for flag in _flags(word, switches)])
 
     import xarray
 
@@ -206,6 +208,17 @@ def run(*words: str) -> None:
         say(f"stored in {settings['out']}")
     if hasattr(module, "sentence"):
         say(module.sentence(result))
+
+
+def _flags(word: str, switches: Mapping[str, bool]) -> list[str]:
+    """A word such as ``--quick=true`` as the flag ``--quick``, or as no flag at all where that is the default."""
+    name, _, value = word.partition("=")
+    key = name.removeprefix("--").replace("-", "_")
+    if key not in switches or value.lower() not in ("true", "false"):
+        return [word]
+    if (value.lower() == "true") == switches[key]:
+        return []
+    return [f"--no-{key.replace('_', '-')}" if switches[key] else name]
 
 
 def sweep(

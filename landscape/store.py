@@ -41,7 +41,7 @@ class Progress:
     blocks: int
     fresh: int
     seconds: float
-    first: float  # seconds that the first fresh block took, compilation included
+    begun: float  # seconds before the first block, spent compiling
     points: int
     bytes: int  # of the whole result, uncompressed
     written: int  # on disk so far, compressed; 0 in memory
@@ -49,12 +49,10 @@ class Progress:
 
     @property
     def left(self) -> float:
-        """Seconds left at the pace of the fresh blocks after the first; NaN before there is a pace, 0 at the end."""
+        """Seconds left at the pace of the fresh blocks; NaN before there is a pace, 0 at the end."""
         if self.done == self.blocks:
             return 0.0
-        return (
-            (self.seconds - self.first) / (self.fresh - 1) * (self.blocks - self.done) if self.fresh > 1 else math.nan
-        )
+        return (self.seconds - self.begun) / self.fresh * (self.blocks - self.done) if self.fresh else math.nan
 
 
 @dataclasses.dataclass
@@ -74,7 +72,7 @@ class Sink:
     finished: np.ndarray  # a copy of ``done`` in memory
     complete: bool = False  # before this run
     fresh: int = 0
-    first: float = math.nan
+    begun: float = 0.0
     written: int = 0
     started: float = dataclasses.field(default_factory=time.perf_counter)
     counting: Any = dataclasses.field(default_factory=threading.Lock)
@@ -103,6 +101,10 @@ class Sink:
             slice(int(i) * b, min(n, (int(i) + 1) * b)) for i, b, n in zip(where, self.block, self.shape, strict=True)
         )
 
+    def begin(self) -> None:
+        """What came before, such as compiling, says nothing about the pace."""
+        self.begun = time.perf_counter() - self.started
+
     def todo(self) -> list[int]:
         """Blocks that are not done."""
         return np.flatnonzero(~self.finished).tolist()
@@ -119,8 +121,6 @@ class Sink:
             self.finished[index] = True
             self.fresh += 1
             self.written += written
-            if self.fresh == 1:
-                self.first = time.perf_counter() - self.started
 
     def files(self, index: int) -> list[Path]:
         """The chunk files of a block, one for each variable."""
@@ -134,7 +134,7 @@ class Sink:
                 blocks=len(self.finished),
                 fresh=self.fresh,
                 seconds=time.perf_counter() - self.started,
-                first=self.first,
+                begun=self.begun,
                 points=math.prod(self.shape),
                 bytes=sum(math.prod(array.shape) * array.dtype.itemsize for array in self.arrays.values()),
                 written=self.written,

@@ -105,9 +105,14 @@ def _unscaled(jet: Jet, exponents: jax.Array) -> list[jax.Array]:
 
 @functools.cache
 def _program(task: Task, order: int, every: bool, mesh: Any) -> Callable:
-    """``(affine, points (tile, coordinate, point), episodes, lengths) -> [(length, tile * point)]``, over the mesh."""
+    """``(affine, points (tile, coordinate, point), used, episodes, lengths) -> [(length, tile * point)]`` on the mesh.
 
-    def block(affine: Affine, points: jax.Array, episodes: Episode, lengths: jax.Array) -> list[jax.Array]:
+    Only the first ``used`` tiles of each device are computed: 0 compiles and computes nothing.
+    """
+
+    def block(
+        affine: Affine, points: jax.Array, used: jax.Array, episodes: Episode, lengths: jax.Array
+    ) -> list[jax.Array]:
         size = points.shape[-1]
         one = functools.partial(tile, affine, task, order, every)
 
@@ -117,14 +122,12 @@ def _program(task: Task, order: int, every: bool, mesh: Any) -> Callable:
             return [jax.lax.dynamic_update_slice(o, r, where) for o, r in zip(out, results, strict=True)]
 
         shapes = jax.eval_shape(one, points[0], episodes, lengths)
-        return jax.lax.fori_loop(
-            0, len(points), put, [jnp.zeros((len(lengths), len(points) * size), s.dtype) for s in shapes]
-        )
+        return jax.lax.fori_loop(0, used, put, [jnp.zeros((len(lengths), len(points) * size), s.dtype) for s in shapes])
 
     if mesh is None:
         return jax.jit(block)
     axis, everywhere = mesh.axis_names[0], jax.sharding.PartitionSpec()
-    specs = (everywhere, jax.sharding.PartitionSpec(axis), everywhere, everywhere)
+    specs = (everywhere, jax.sharding.PartitionSpec(axis), everywhere, everywhere, everywhere)
     out = jax.sharding.PartitionSpec(None, axis)
     return jax.jit(jax.shard_map(block, mesh=mesh, in_specs=specs, out_specs=out, check_vma=False))
 
@@ -228,12 +231,13 @@ class Evaluator:
         }
 
     def _call(self, points: np.ndarray) -> list[np.ndarray]:
-        """One call of the program; a short block is filled up with its last point."""
+        """One call of the program; a short block is filled up, and no point at all only compiles."""
         count, coordinates = points.shape
-        full = np.pad(points, [(0, self.size - count), (0, 0)], mode="edge")
+        full = np.resize(points, (self.size, coordinates))
         tiles = np.moveaxis(full.reshape(-1, self.tile, coordinates), 2, 1)
+        used = np.int32(min(len(tiles) // devices.count(), -(-count // self.tile)))
         with jax.enable_x64(self.dtype == "float64"):
-            out = jax.device_get(self._run(self._affine, tiles, self._drawn, self.lengths))
+            out = jax.device_get(self._run(self._affine, tiles, used, self._drawn, self.lengths))
         return [o[:, :count] for o in out]
 
     def independent_loss(self, point: Sequence[float]) -> float:
@@ -319,29 +323,40 @@ def surface(
         return store.finish(sink, **compute(evaluator.resize(math.prod(sink.block)), sink, progress))
 
 
+def _fill(evaluator: Evaluator, sink: "store.Sink", index: int) -> None:
+    """Compute one block of the grid and write it."""
+    axes, region = evaluator.plane.axes.values(), sink.region(index)
+    mesh = np.meshgrid(*(axis[part] for axis, part in zip(axes, region, strict=True)), indexing="ij")
+    results = evaluator._call(np.stack([m.ravel() for m in mesh], axis=-1).astype(evaluator.dtype))
+    shaped = [r.reshape(-1, *mesh[0].shape) for r in results]
+    sink.write(index, dict(zip(evaluator.names, shaped, strict=True)))
+
+
 def compute(evaluator: Evaluator, sink: "store.Sink", progress: Callable | None) -> dict[str, Any]:
     """Fill every block of a sink that is not done, one thread a core, and check the `origin` beside them.
 
-    The first block is computed alone: it compiles what the threads share, and ``progress`` may refuse to go on.
+    What the threads share is compiled before there is more than one. An error stops them all.
     """
-    axes = list(evaluator.plane.axes.values())
-    lock, progress = threading.Lock(), progress or (lambda state: None)
+    lock, stopped, progress = threading.Lock(), threading.Event(), progress or (lambda state: None)
 
     def block(index: int) -> None:
-        region = sink.region(index)
-        mesh = np.meshgrid(*(axis[part] for axis, part in zip(axes, region, strict=True)), indexing="ij")
-        shape = mesh[0].shape
-        results = evaluator._call(np.stack([m.ravel() for m in mesh], axis=-1).astype(evaluator.dtype))
-        sink.write(index, {name: r.reshape(-1, *shape) for name, r in zip(evaluator.names, results, strict=True)})
-        with lock:
-            progress(sink.progress())
+        if stopped.is_set():
+            return
+        try:
+            _fill(evaluator, sink, index)
+            with lock:
+                progress(sink.progress())
+        except BaseException:
+            stopped.set()
+            raise
 
     todo = sink.todo()
-    for index in todo[:1]:
-        block(index)
+    if todo:
+        evaluator._call(np.empty((0, len(evaluator.plane.axes)), evaluator.dtype))
+    sink.begin()
     with concurrent.futures.ThreadPoolExecutor(devices.threads()) as pool:
         checked = pool.submit(origin if not sink.complete else lambda evaluator: {}, evaluator)
-        running = [pool.submit(block, index) for index in todo[1:]]
+        running = [pool.submit(block, index) for index in todo]
         try:
             for future in concurrent.futures.as_completed(running):
                 future.result()

@@ -176,8 +176,8 @@ def test_show_says_what_a_store_holds(finished, capsys):
     assert f"{float(ds.loss.min()):.6g} to {float(ds.loss.max()):.6g}" in said
 
 
-def test_show_reads_a_store_that_is_not_complete(folder, capsys):
-    half(folder / "s.zarr")
+def test_show_reads_a_store_that_is_not_complete(folder, capsys, monkeypatch):
+    half(folder / "s.zarr", monkeypatch)
     assert cli.main(["show", "s.zarr"]) == 0
     said = capsys.readouterr().out
     assert "not complete, 1 of 2 blocks are done" in said
@@ -208,6 +208,22 @@ def test_list_names_every_cell_task_and_experiment(folder, capsys):
     said = capsys.readouterr().out
     for words in ("SRNN", "h' = act(w h + u x + b)", "w=1, u=1, b=0", "latch", "noise=0.1", "counting", "How many?"):
         assert words in said
+
+
+@pytest.mark.parametrize(
+    ("word", "flags"),
+    [
+        ("--quick=true", ["--quick"]),
+        ("--quick=False", []),
+        ("--keep-all=false", ["--no-keep-all"]),
+        ("--keep-all=true", []),
+        ("--quick", ["--quick"]),
+        ("--quick=maybe", ["--quick=maybe"]),
+        ("--seeds=4", ["--seeds=4"]),
+    ],
+)
+def test_a_switch_can_be_set_like_any_setting(word, flags):
+    assert cli._flags(word, {"quick": False, "keep_all": True}) == flags
 
 
 def test_run_turns_keywords_into_settings_and_stores_the_result(folder, capsys):
@@ -400,7 +416,7 @@ def test_a_long_job_waits_for_yes_and_keeps_its_blocks(capsys, folder, monkeypat
 # Bad places
 
 
-def half(path):
+def half(path, monkeypatch):
     """A surface of which one block of two is done."""
 
     class Stop(Exception):
@@ -410,6 +426,7 @@ def half(path):
         raise Stop
 
     made = plane(SRNN(), w=np.linspace(-3, 3, 40), b=np.linspace(-2, 2, 41))
+    monkeypatch.setenv("NPROC", "1")  # with more cores more blocks are under way
     with pytest.raises(Stop):
         surface(made, latch(), (1, 2, 5), episodes=2, out=path, progress=stop)
 
@@ -422,8 +439,8 @@ def test_a_store_of_other_settings_is_never_touched(finished, capsys):
     assert before == {f: f.read_bytes() for f in finished[0].rglob("*") if f.is_file()}
 
 
-def test_an_incomplete_store_is_not_drawn(capsys, folder):
-    half(folder / "s.zarr")
+def test_an_incomplete_store_is_not_drawn(capsys, folder, monkeypatch):
+    half(folder / "s.zarr", monkeypatch)
     assert "1 of 2 blocks are done; run the command that began it" in refused(capsys, "plot", "s.zarr")
 
 
@@ -474,6 +491,7 @@ def test_a_disk_that_fills_up_keeps_what_is_done(capsys, folder, monkeypatch, fi
         write(self, index, results)
 
     monkeypatch.setattr(store.Sink, "write", full)
+    monkeypatch.setenv("NPROC", "1")
     said = refused(capsys, *SMALL, "--out", "s.zarr")
     assert re.search("No space left on device; 1 of 2 blocks are safe in s.zarr, and the same command resumes", said)
     monkeypatch.setattr(store.Sink, "write", write)

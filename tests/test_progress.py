@@ -50,8 +50,8 @@ def test_sizes_in_words(count, words):
 
 
 def test_a_line_says_done_and_left():
-    assert progress.line(state(3)) == "3 of 10 blocks, 30%, 20 s, about 35 s left"
-    assert progress.line(state(1)) == "1 of 10 blocks, 10%, 20 s"
+    assert progress.line(state(3)) == "3 of 10 blocks, 30%, 20 s, about 23 s left"
+    assert progress.line(state(1)) == "1 of 10 blocks, 10%, 20 s, about 1 min 30 s left"
     assert progress.line(state(10)) == "10 of 10 blocks, 100%, 20 s"
 
 
@@ -65,7 +65,7 @@ def test_without_a_terminal_the_bar_is_few_plain_lines(monkeypatch):
     monkeypatch.setattr(progress, "QUIET", 0.0)
     with progress.bar() as show:
         show(state(3))
-    assert sys.stderr.getvalue() == "3 of 10 blocks, 30%, 20 s, about 35 s left\n"
+    assert sys.stderr.getvalue() == "3 of 10 blocks, 30%, 20 s, about 23 s left\n"
 
 
 def test_a_terminal_sees_a_bar(monkeypatch):
@@ -85,7 +85,7 @@ def test_the_estimate_is_said_once_every_thread_has_had_a_block_and_only_once():
     watch = progress.watch(shown.append, said.append, crew=2, yes=False)
     for done in range(1, 6):
         watch(state(done, written=100 * done))
-    assert said == ["about 55 s and 1.0 kB in all, judged by the first 3 blocks"]
+    assert said == ["about 43 s and 1.0 kB in all, judged by the first 3 blocks"]
     assert len(shown) == 5
 
 

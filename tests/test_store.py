@@ -128,10 +128,11 @@ def test_what_is_not_finite_stays_and_is_counted(tmp_path):
     assert np.isposinf(ds.loss.values[0, ::3, 0]).all()
 
 
-def test_a_stopped_surface_is_completed_by_its_missing_blocks_alone(tmp_path, memory):
+def test_a_stopped_surface_is_completed_by_its_missing_blocks_alone(tmp_path, memory, monkeypatch):
     def stop(state):
         raise Stop
 
+    monkeypatch.setenv("NPROC", "1")  # with more cores more blocks are under way
     path = tmp_path / "s.zarr"
     with pytest.raises(Stop):
         surface(square(), latch(), LENGTHS, **SETTINGS, out=path, progress=stop)
@@ -303,10 +304,10 @@ def test_derivatives_are_labelled_by_whole_names_of_coordinates():
     assert said == ["w", "w_f", "w and w_f", "w_f and b"]
 
 
-def test_the_time_left_is_the_pace_after_the_first_block():
-    state = store.Progress(3, 9, 3, 14.0, 10.0, 1, 1, 0, None)
+def test_the_time_left_is_the_pace_since_compiling():
+    state = store.Progress(4, 10, 2, 14.0, 10.0, 1, 1, 0, None)
     assert state.left == (14 - 10) / 2 * 6
-    assert np.isnan(store.Progress(1, 9, 1, 10.0, 10.0, 1, 1, 0, None).left)
+    assert np.isnan(store.Progress(1, 9, 0, 10.0, 10.0, 1, 1, 0, None).left)
     assert store.Progress(9, 9, 9, 10.0, 1.0, 1, 1, 0, None).left == 0
 
 
