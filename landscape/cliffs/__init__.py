@@ -5,9 +5,11 @@ and soon one far thinner than any grid: the largest *sampled* gradient then fall
 explodes. So cells are judged by the jump of the loss across them, and cuts are refined where the loss jumps.
 """
 
+from landscape.cliffs.adaptive import dense, refine
 from landscape.cliffs.cuts import cut
 from landscape.cliffs.laws import Growth, growth
 from landscape.cliffs.measures import curvature, jumps
 from landscape.cliffs.ridges import ridge
+from landscape.cliffs.snaps import snap, trace
 
-__all__ = ["Growth", "curvature", "cut", "growth", "jumps", "ridge"]
+__all__ = ["Growth", "curvature", "cut", "dense", "growth", "jumps", "refine", "ridge", "snap", "trace"]

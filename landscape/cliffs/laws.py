@@ -1,5 +1,6 @@
 """Laws of growth: how a cliff steepens with length tells of which kind it is."""
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -7,35 +8,63 @@ import numpy as np
 if TYPE_CHECKING:
     import xarray
 
+SHIFTS = np.linspace(-0.9, 0.9, 181)  # of the power law, in units of the least length
+LEAST_POWER = 1.0  # a slope that grows no faster than the length itself is no cliff
+
 
 class Growth(NamedTuple):
-    """How a cliff steepens: ``kind`` is "basin" (exponential) or "fold" (a power of T), by the smaller AIC.
+    """How a cliff steepens: ``kind`` is "basin" (exponential), "fold" (a power of T) or "none", by the smaller AIC.
 
-    ``multiplier`` is the exp of d ln(slope)/dT, in theory that of the unstable state (`dynamics.cliff_line`), ``power``
-    is d ln(slope)/d ln(T), in theory 3. ``evidence`` is the AIC of the other kind minus that of this one.
+    ``multiplier`` is the exp of d ln(slope)/dT, in theory that of the unstable state (`landscape.dynamics.cliff_line`);
+    ``power`` is p of slope ~ (T - ``shift``)**p, in theory 3. ``evidence`` is the AIC of the other law minus that of
+    this one: from 10 on it is as good as certain. ``expected`` is the theory's value of what belongs to the kind, the
+    multiplier or the power; NaN where none is known.
     """
 
     kind: str
     multiplier: float
     power: float
+    shift: float
     evidence: float
+    expected: float
+
+    def __str__(self) -> str:
+        if self.kind == "none":
+            return "no cliff: the slope does not outgrow the length"
+        theory = "no closed form" if math.isnan(self.expected) else f"theory {self.expected:.4g}"
+        if self.kind == "basin":
+            return f"basin cliff, {self.multiplier:.4f} times steeper every step ({theory})"
+        return f"fold cliff, steepens as length to the power {self.power:.2f} ({theory})"
 
 
-def growth(cliff: "xarray.Dataset") -> Growth:
-    """Which kind of cliff steepens like this: exponential and power law fitted to the ``slope`` of `cut` by length.
+def growth(cliff: "xarray.Dataset", multiplier: float = math.nan) -> Growth:
+    """Which kind of cliff steepens like this: two laws fitted to the ``slope`` of `cut` over its ``length``.
 
-    Give lengths beyond the first transient, and at least four. A power comes out too small at T < 1000, where the fold
-    has not yet been passed closely: it acts at T plus some tens of steps.
+    Exponential, ``ln slope = a + T ln m``, and shifted power, ``ln slope = a + p ln(T - c)`` with |c| up to .9 of the
+    least length: a fold is passed at T plus some tens of steps, so the plain power comes out too small. The kind is
+    "none" where the slope grew by no more than the lengths did. Lengths whose cut is not ``resolved`` are left out;
+    give at least four others, beyond the first transient.
+
+    ``multiplier`` is what theory says (`landscape.dynamics.cliff_line`): that of the unstable state, 1 at a fold.
+    Raises ValueError for fewer than four lengths.
     """
+    if "resolved" in cliff:
+        cliff = cliff.isel(length=cliff["resolved"].values)
     if cliff.sizes["length"] < 4:
-        raise ValueError(f"a growth law needs at least 4 lengths, given {cliff.sizes['length']}")
+        raise ValueError(f"a growth law needs at least 4 lengths, given {cliff.sizes['length']} that are resolved")
     T, target = cliff["length"].values.astype(float), np.log(cliff["slope"].values)
-
-    def fit(x: np.ndarray) -> tuple[float, float]:
-        line = np.polynomial.Polynomial.fit(x, target, 1)
-        residual = np.sum((line(x) - target) ** 2)
-        return float(line.convert().coef[1]), len(x) * float(np.log(max(residual, 1e-300) / len(x)))
-
-    (rate, exponential), (power, algebraic) = fit(T), fit(np.log(T))
+    (rate, exponential) = _fit(T, target, 2)
+    fits = [(*_fit(np.log(T - shift), target, 3), shift) for shift in SHIFTS * T.min()]
+    power, algebraic, shift = min(fits, key=lambda found: found[1])
     kind = "basin" if exponential < algebraic else "fold"
-    return Growth(kind, float(np.exp(rate)), power, abs(exponential - algebraic))
+    if not target[-1] - target[0] > LEAST_POWER * math.log(T[-1] / T[0]):
+        kind = "none"
+    expected = {"basin": abs(multiplier), "fold": 3.0 if multiplier == 1 else math.nan, "none": math.nan}[kind]
+    return Growth(kind, math.exp(rate), power, float(shift), abs(exponential - algebraic), expected)
+
+
+def _fit(x: np.ndarray, target: np.ndarray, parameters: int) -> tuple[float, float]:
+    """The slope of the straight line through ``target`` over ``x``, and its AIC with so many ``parameters``."""
+    line = np.polynomial.Polynomial.fit(x, target, 1)
+    residual = np.mean((line(x) - target) ** 2)
+    return float(line.convert().coef[1]), len(x) * float(np.log(max(residual, 1e-300))) + 2 * parameters

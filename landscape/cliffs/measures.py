@@ -70,12 +70,13 @@ def jumps(surface: "xarray.Dataset", ratio: float = 2.0, least: float = 0.01) ->
     )
 
 
-def curvature(surface: "xarray.Dataset") -> "xarray.Dataset":
+def curvature(surface: "xarray.Dataset", rate: float | None = None) -> "xarray.Dataset":
     """What the Hessian says about a step: eigenvalues, the critical learning rate, and how far a gradient holds.
 
     Returns variables like the loss: ``largest`` and ``smallest`` eigenvalue; ``critical_rate`` 2/largest, above which
     gradient descent diverges from a minimum (inf where nothing curves up); ``radius`` |g|² / |H g|, the distance over
-    which the gradient becomes another one. NaN where a derivative is not finite. Raises ValueError below order 2.
+    which the gradient becomes another one. For a learning ``rate`` also ``clip``, radius / rate: clipped to that norm,
+    no step is longer than the radius. NaN where a derivative is not finite. Raises ValueError below order 2.
     """
     import xarray
 
@@ -89,8 +90,10 @@ def curvature(surface: "xarray.Dataset") -> "xarray.Dataset":
     finite = np.isfinite(matrices).all((-2, -1))
     eigenvalues = np.linalg.eigvalsh(np.where(finite[..., None, None], matrices, 0.0))
     smallest, largest = (np.where(finite, eigenvalues[..., k], np.nan) for k in (0, -1))
-    rate = np.divide(2.0, largest, out=np.where(np.isnan(largest), np.nan, np.inf), where=largest > 0)
+    critical = np.divide(2.0, largest, out=np.where(np.isnan(largest), np.nan, np.inf), where=largest > 0)
     dims = ("length", *coordinates(surface))
-    found = {"largest": largest, "smallest": smallest, "critical_rate": rate, "radius": radius}
+    found = {"largest": largest, "smallest": smallest, "critical_rate": critical, "radius": radius}
+    if rate is not None:
+        found["clip"] = radius / rate
     coords = {name: surface[name].values for name in dims}
     return xarray.Dataset({name: (dims, values) for name, values in found.items()}, coords=coords)

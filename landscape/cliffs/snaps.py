@@ -1,0 +1,97 @@
+"""Ridges to the accuracy of the dtype: vertices moved by fresh evaluations to where the gradient is largest."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from landscape.cliffs.cuts import Sample, at_lengths, climb, heights
+from landscape.cliffs.lines import bisect
+from landscape.cliffs.ridges import ridge
+from landscape.planes import Plane
+from landscape.surfaces import Evaluator, surface
+from landscape.tasks import Task
+
+if TYPE_CHECKING:
+    import xarray
+
+NEAR = 1.5  # cells on either side of a vertex in which the cliff is looked for
+
+
+def snap(
+    plane: Plane, task: Task, lines: "xarray.Dataset", *, points: int = 33, dtype: str = "float64", **settings: Any
+) -> "xarray.Dataset":
+    """The lines of `ridge` with every vertex moved to the ridge itself, and measured there by fresh evaluations.
+
+    Where the grid hides the cliff it is looked for within 1.5 cells of ``plane``'s grid on either side, along the
+    direction of the vertex, by following the jump of the loss (`landscape.cliffs.cut`). Then the zero of ``n' H n``
+    along the gradient there is found by bisection. So hidden cliffs are placed too, with their true slope and width.
+    Vertices without such a zero are left out. ``resolved`` is False where the dtype cannot tell places on the cliff
+    apart; the position is then right to the dtype, the slope a lower bound.
+
+    Returns the same variables as `ridge`. ``settings`` (episodes, seed) must be those of the surface.
+    """
+    found = lines.copy(deep=True)
+    if not found.sizes["point"]:
+        return found
+    names = list(plane.axes)
+    length, rows = np.unique(found["length"].values, return_inverse=True)
+    place = np.stack([found[name].values for name in names], axis=1)
+    toward = np.stack([np.cos(found["direction"].values), np.sin(found["direction"].values)], axis=1)
+    steps = [np.interp(at, axis, np.gradient(axis)) for at, axis in zip(place.T, plane.axes.values(), strict=True)]
+    reach = NEAR * toward / np.linalg.norm(toward / np.stack(steps, axis=1), axis=1)[:, None]
+    first = at_lengths(Evaluator(plane, task, length, order=1, dtype=dtype, **settings), rows)
+    second = at_lengths(Evaluator(plane, task, length, order=2, dtype=dtype, **settings), rows)
+    known = found["resolved"].values
+    rough = climb(first, place - reach, place + reach, points, dtype)
+    start = np.where(known[:, None], place, rough.place)
+    fine = known | rough.resolved
+    with np.errstate(all="ignore"):
+        scale = np.where(known, np.linalg.norm(reach, axis=1) / NEAR / 2, rough.jump / np.abs(rough.slope))
+        place, uphill, kept = _polished(second, names, start, scale, fine)
+        slope = np.where(fine, np.linalg.norm(uphill, axis=1), np.abs(rough.slope))
+        toward = np.where(fine[:, None], uphill / slope[:, None], toward * np.sign(rough.slope)[:, None])
+    across = heights(lambda at: first(at)["loss"], place, toward, slope, scale * slope)
+    height = np.where(fine, across, rough.jump)
+    values = dict(zip(names, place.T, strict=True)) | {"slope": slope, "height": height, "width": height / slope}
+    values |= {"direction": np.arctan2(toward[:, 1], toward[:, 0]), "resolved": fine}
+    moved = found.assign({name: ("point", array, found[name].attrs) for name, array in values.items()})
+    return moved.isel(point=kept)
+
+
+def _polished(
+    sample: Sample, names: list[str], place: np.ndarray, width: np.ndarray, fine: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The zero of ``n' H n`` nearest to each ``place`` along its gradient, the gradient there, and which to keep.
+
+    Looked for within two widths; places that are not ``fine`` stay where they are.
+    """
+    toward = _gradient(sample(place[:, None]), names)[:, 0]
+    toward = toward / np.linalg.norm(toward, axis=1)[:, None]
+
+    def curvature(distance: np.ndarray) -> np.ndarray:
+        """n' H n at distances (row, place) along the gradient."""
+        found = sample(place[:, None] + distance[..., None] * toward[:, None])
+        n = _gradient(found, names)
+        second = [[found[f"d_{a}_{b}" if f"d_{a}_{b}" in found else f"d_{b}_{a}"] for b in names] for a in names]
+        return np.einsum("rpi,ijrp,rpj->rp", n, np.array(second), n) / np.sum(n**2, -1)
+
+    steps = np.linspace(-2, 2, 33)
+    bent = curvature(width[:, None] * steps)
+    falls = (bent[:, :-1] > 0) & (bent[:, 1:] <= 0)
+    nearest = np.where(falls, np.abs(steps[1:] + steps[:-1]), np.inf).argmin(1)
+    kept, fine = ~fine | falls.any(1), fine & falls.any(1)
+    low, high = (np.where(fine, width * steps[nearest + k], 0.0)[:, None] for k in (0, 1))
+    distance = np.where(fine, bisect(curvature, low, high)[:, 0], 0.0)
+    moved = np.where(fine[:, None], place + distance[:, None] * toward, place)
+    return moved, _gradient(sample(moved[:, None]), names)[:, 0], kept
+
+
+def _gradient(found: dict[str, np.ndarray], names: list[str]) -> np.ndarray:
+    return np.stack([found[f"d_{name}"] for name in names], axis=-1)
+
+
+def trace(plane: Plane, task: Task, lengths: Iterable[int], least: float = 0.05, **settings: Any) -> "xarray.Dataset":
+    """The ridges over a plane to the accuracy of float64: `surface` of order 2, `ridge`, `snap`."""
+    drawn = surface(plane, task, lengths, order=2, dtype="float64", **settings)
+    return snap(plane, task, ridge(drawn, least), **settings)
