@@ -4,7 +4,7 @@ import functools
 import json
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -200,14 +200,24 @@ def words(figure: Any, title: str, lines: Iterable[str], overlays: Iterable[str]
     handles: list[Any] = [Line2D([], [], **stroke(i, "black"), label=name) for i, name in enumerate(overlays)]
     if lost := int(bad(values).sum()):
         handles.append(Patch(color=NONFINITE, label=f"inf or NaN: {lost:,} of {np.size(values):,} points"))
+    headed(figure, title, lines, handles)
+
+
+def headed(figure: Any, title: str, lines: Iterable[str], handles: Sequence[Any] = (), columns: int = 3) -> None:
+    """Title, below it a legend of ``handles``, and below all ``lines`` in small print; of a constrained layout."""
     width, height = figure.get_size_inches()
     text = textwrap.fill(title, int(11.5 * width))
     below = 0.03 + 0.19 * (1 + text.count("\n"))  # inches taken by the title
     figure.suptitle(
-        text + ("\n" if handles else ""), x=0.09 / width, ha="left", fontsize=9, fontweight="bold", linespacing=1.5
+        text + "\n" * -(-len(handles) // columns),
+        x=0.09 / width,
+        ha="left",
+        fontsize=9,
+        fontweight="bold",
+        linespacing=1.5,
     )
     if handles:
         place = (0.0, 1 - below / height)
-        figure.legend(handles=handles, loc="upper left", bbox_to_anchor=place, ncols=3, borderpad=0.2)
+        figure.legend(handles=handles, loc="upper left", bbox_to_anchor=place, ncols=columns, borderpad=0.2)
     said = "\n".join(textwrap.fill(line, int(19 * width)) for line in lines if line)
     figure.supxlabel(said, x=0.09 / width, ha="left", fontsize=6.5, color="0.35")
