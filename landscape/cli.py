@@ -260,7 +260,10 @@ def sweep(
     with contextlib.ExitStack() as stack:
         engine: sweeps.Engine = sweeps.serial
         if workers or scheduler:
-            engine = sweeps.dask(stack.enter_context(sweeps.cluster(workers, scheduler)))
+            client = stack.enter_context(sweeps.cluster(workers, scheduler))
+            engine = sweeps.dask(client)
+            if not client.scheduler_info()["workers"]:
+                say(f"{scheduler} has no worker yet; chunks begin when one joins, and Ctrl-C loses nothing")
         try:
             state = sweeps.fill(
                 plan, path, shard=(int(part), int(parts)), engine=engine, report=say, progress=sweeps.ticker(say)

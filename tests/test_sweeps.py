@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import optax
@@ -508,6 +509,17 @@ def test_the_command_line_exits_with_1_if_a_chunk_failed_and_with_2_if_nothing_c
     ]:
         assert cli.main(words) == 2
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("workers", "says"), [({}, True), ({"tcp://127.0.0.1:1": {}}, False)])
+def test_a_scheduler_without_workers_says_that_it_waits(experiment, tmp_path, capsys, monkeypatch, workers, says):
+    file = experiment.parent / "cli.toml"
+    file.write_text(SWEEP % "b")
+    client = contextlib.nullcontext(SimpleNamespace(scheduler_info=lambda: {"workers": workers}))
+    monkeypatch.setattr(sweeps, "cluster", lambda workers, scheduler: client)
+    monkeypatch.setattr(sweeps, "dask", lambda client: sweeps.serial)
+    assert cli.main(["sweep", str(file), "--scheduler", "tcp://x:1", "--out", str(tmp_path / "s.zarr")]) == 0
+    assert ("tcp://x:1 has no worker yet" in capsys.readouterr().out) == says
 
 
 def test_a_ticker_is_silent_in_between(experiment, tmp_path):
