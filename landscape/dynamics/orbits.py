@@ -1,0 +1,167 @@
+"""Fixed points and 2-cycles of any one-unit cell, by its `step` alone, and their multipliers."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from landscape.cells import Cell
+
+
+class Orbits(NamedTuple):
+    """Periodic points: ``state`` is the cell's state with a leading axis (point,), NaN in the slots not needed.
+
+    ``multiplier`` (point,) tells what one turn of the orbit does to a small displacement (see `multiplier`).
+    """
+
+    state: Any
+    multiplier: jax.Array
+
+    @property
+    def stable(self) -> jax.Array:
+        """Whether |multiplier| < 1; False in empty slots."""
+        return jnp.abs(self.multiplier) < 1
+
+
+def jacobian(cell: Cell, state: Any, x: Any = 0.0) -> jax.Array:
+    """``d step(state, x) / d state``, (n, n) for a state of n numbers in the order of its fields."""
+    flat, unravel = ravel_pytree(state)
+    return jax.jacfwd(lambda v: ravel_pytree(cell.step(unravel(v), x))[0])(flat)
+
+
+def multiplier(matrix: jax.Array) -> jax.Array:
+    """The eigenvalue of largest modulus of a Jacobian (n, n); of a complex pair its modulus."""
+    if len(matrix) == 1:
+        return matrix[0, 0]
+    if len(matrix) > 2:
+        return _leading(jnp.linalg.eigvals(matrix))
+    half, det = jnp.trace(matrix) / 2, matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]
+    square = half**2 - det
+    real = half + jnp.where(half < 0, -1, 1).astype(half.dtype) * jnp.sqrt(jnp.maximum(square, 0))
+    return jnp.where(square >= 0, real, jnp.sqrt(jnp.maximum(det, 0)))
+
+
+def _leading(eigenvalues: jax.Array) -> jax.Array:
+    largest = eigenvalues[jnp.argmax(jnp.abs(eigenvalues))]
+    return jnp.where(largest.imag == 0, largest.real, jnp.abs(largest))
+
+
+@jax.jit
+def origin_multiplier(cell: Cell, x: Any = 0.0) -> jax.Array:
+    """How much of a small memory survives one step from the zero state: the multiplier there.
+
+    Zero is a fixed point where the candidate has no bias, and then, with gates at their biases: SRNN ``w``,
+    LSTM ``f + i o w_g``, GRU ``z + (1 - z) r w_h`` (reset before).
+    """
+    return multiplier(jacobian(cell, cell.initial(), x))
+
+
+def _settled(cell: Cell, x: Any) -> Callable[[jax.Array], Any]:
+    """``h -> state``: the state that a step leaves as it is in all but ``h``.
+
+    Where ``c' = f c + i g`` is linear in c, its rest value at a held h is ``i g / (1 - f)``.
+    """
+    start = cell.initial()
+    fields = [name for name in getattr(start, "_fields", ()) if jax.tree.leaves(getattr(start, name))]
+    if jnp.ndim(start.h) != 0:
+        raise ValueError(
+            f"orbits are found for one unit, h of shape (); this {type(cell).__name__} has {start.h.shape}"
+        )
+    if fields == ["h"]:
+        return lambda h: start._replace(h=h)
+    peepholes = [name for name in ("p_i", "p_f", "p_o") if getattr(cell, name, None) is not None]
+    if fields != ["h", "c"] or peepholes:
+        raise ValueError(
+            f"orbits are found where a state is h, or h and a c that enters its own step linearly; this "
+            f"{type(cell).__name__} has {', '.join(peepholes) or 'the state ' + ', '.join(fields)}; iterate it instead"
+        )
+
+    def settle(h: jax.Array) -> Any:
+        rest = lambda c: cell.step(start._replace(h=h, c=c), x).c  # noqa: E731
+        new, kept = jax.jvp(rest, (jnp.zeros_like(h),), (jnp.ones_like(h),))
+        return start._replace(h=h, c=new / (1 - kept))
+
+    return settle
+
+
+def _grid(dtype: Any) -> jax.Array:
+    """Where roots are looked for: dense in atanh(h) inside (-1, 1), where cells saturate, and on to ±1000."""
+    inside, outside = np.tanh(np.linspace(-9, 9, 1201)), 1 + np.geomspace(1e-7, 999, 400)
+    return jnp.asarray(np.concatenate([-outside[::-1], inside, outside]), dtype)
+
+
+def bisect(g: Callable, sign: Any, low: jax.Array, high: jax.Array) -> jax.Array:
+    """The root of an elementwise ``g`` that has ``sign`` at ``low`` and the other sign at ``high``, to rounding."""
+
+    def halve(_: Any, ends: tuple) -> tuple:
+        low, high = ends
+        middle = low / 2 + high / 2
+        same = jnp.sign(g(middle)) == sign
+        return jnp.where(same, middle, low), jnp.where(same, high, middle)
+
+    low, high = jax.lax.fori_loop(0, 64, halve, (low, high))
+    ends = jnp.stack([low, high])
+    return jnp.take_along_axis(ends, jnp.argmin(jnp.abs(jax.vmap(g)(ends)), 0)[None], 0)[0]
+
+
+def _crossings(g: Callable, nodes: jax.Array, most: int) -> jax.Array:
+    """Where ``g`` changes sign along ``nodes``; NaN after the last such place.
+
+    A stretch on which rounding makes g zero keeps the sign before it, so that touching zero is not a crossing.
+    """
+    signs = jax.lax.associative_scan(lambda old, new: jnp.where(new == 0, old, new), jnp.sign(jax.vmap(g)(nodes)))
+    change = signs[1:] * signs[:-1] < 0
+    (at,) = jnp.nonzero(change, size=most, fill_value=0)
+    root = bisect(jax.vmap(g), signs[at], nodes[at], nodes[at + 1])
+    return jnp.where(jnp.arange(most) < change.sum(), root, jnp.nan)
+
+
+def _roots(g: Callable, grid: jax.Array, most: int) -> jax.Array:
+    """All roots of ``g`` in increasing order; its turning points become nodes, so that no pair hides between two."""
+    slope = lambda h: jax.jvp(g, (h,), (jnp.ones_like(h),))[1]  # noqa: E731
+    nodes = jnp.sort(jnp.concatenate([grid, _crossings(slope, grid, 32)]))
+    return _crossings(g, nodes, most)
+
+
+@functools.partial(jax.jit, static_argnames="most")
+def fixed_points(cell: Cell, x: Any = 0.0, most: int = 8) -> Orbits:
+    """All fixed points of one unit under constant input ``x``, in increasing order of h, at most ``most`` of them.
+
+    Where the state is h alone these are the roots of step(h) - h; where c enters linearly, as in an LSTM without
+    peepholes, c is eliminated first: ``o(h) tanh(i g / (1 - f)) = h``. Roots are bracketed on a grid that includes the
+    turning points of that function, and bisected to rounding; |h| up to 1000 is searched. Vmap it over cells.
+
+    Raises ValueError for a cell whose state cannot be reduced to h.
+    """
+    settle = _settled(cell, x)
+    h = _roots(lambda h: cell.step(settle(h), x).h - h, _grid(cell.initial().h.dtype), most)
+    states = jax.vmap(settle)(h)
+    return Orbits(states, jax.vmap(lambda s: multiplier(jacobian(cell, s, x)))(states))
+
+
+@functools.partial(jax.jit, static_argnames="most")
+def two_cycles(cell: Cell, x: Any = 0.0, most: int = 8) -> Orbits:
+    """All states that return after two steps but not after one, in increasing order of h; both points of every cycle.
+
+    With F the step these are the roots of ``(F(F(h)) - h) / (F(h) - h)``, from which the fixed points are divided out.
+    ``multiplier`` is F'(h) F'(F(h)). Raises ValueError unless the state is h alone.
+    """
+    if len(jax.tree.leaves(cell.initial())) != 1:
+        raise ValueError(
+            f"two-cycles are found where the state is h alone; {type(cell).__name__} carries more, iterate it"
+        )
+    settle = _settled(cell, x)
+    step = lambda h: cell.step(settle(h), x).h  # noqa: E731
+    slope = lambda h: jax.jvp(step, (h,), (jnp.ones_like(h),))[1]  # noqa: E731
+
+    def quotient(h: jax.Array) -> jax.Array:
+        move = step(h) - h
+        chord = (step(step(h)) - step(h)) / jnp.where(move == 0, 1, move)
+        return 1 + jnp.where(move == 0, slope(h), chord)
+
+    h = _roots(quotient, _grid(cell.initial().h.dtype), most)
+    return Orbits(jax.vmap(settle)(h), jax.vmap(lambda h: slope(h) * slope(step(h)))(h))
