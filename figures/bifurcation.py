@@ -61,7 +61,7 @@ def page(ds: xarray.Dataset) -> Figure:
         ax.spines[["top", "right"]].set_visible(False)
         ax.legend(loc="upper left")
     note = f"Pascanu's map; fixed points in closed form, orbits and derivatives (from x₀ = {start:g}) in float64."
-    title = "The gradient explodes at a basin boundary, not at a bifurcation"
+    title = f"At w = {ds.w:g} the gradient explodes at a basin boundary, at no fold"
     words(figure, title, [ds.finding, note], (), ())
     return figure
 

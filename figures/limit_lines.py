@@ -62,8 +62,8 @@ def page(ds: xarray.Dataset) -> Figure:
         w, b = float(ds.place_w.sel(place=place)), float(ds.place_b.sel(place=place))
         axes[0, 0].annotate(place, (w, b + w / 2), aside, textcoords="offset points", color="white", fontsize=7)
     note = (
-        f"{ds.attrs['cell']} on {ds.attrs['task']}; {ds.sizes['w']} × {ds.sizes['b']} points of (w, b), one episode, "
-        "float64. Bold: the cliff as T → ∞. All axes are dimensionless."
+        f"{ds.attrs['cell']} on {ds.attrs['task']}; {ds.sizes['w']} × {ds.sizes['b']} points of (w, b), float64. Bold: "
+        "the cliff as T → ∞. All axes are dimensionless."
     )
     words(figure, "As sequences grow, the loss takes the shape of its closed-form limit", [ds.finding, note], LINES, ())
     return figure

@@ -46,7 +46,7 @@ def page(ds: xarray.Dataset) -> Figure:
     contours(ax, ds, np.log10(np.ma.masked_invalid(ds.kramers)), 2, colors=KRAMERS, linewidths=0.9, linestyles="--")
     inside = (ds.bound >= ds.sigma[0]) & (ds.bound <= ds.sigma[-1])
     ax.plot(ds.w[inside], ds.bound[inside], color=NONFINITE, linewidth=1.6, gid="bound")
-    ax.set(yscale="log", xlabel=label(ds, "w"), ylabel="noise of the state σ = |u| sd (dimensionless)")
+    ax.set(yscale="log", xlabel=label(ds, "w"), ylabel="noise of the state σ = |u| sd, or |u| e (dimensionless)")
     ax.set(xlim=ds.w.values[[0, -1]], ylim=ds.sigma.values[[0, -1]])
     ticks = [s for s in (0.05, 0.1, 0.2, 0.4, 0.8) if ds.sigma[0] <= s * 1.001 and s <= ds.sigma[-1] * 1.001]
     ax.set_yticks(ticks, [f"{s:g}" for s in ticks])
@@ -61,7 +61,7 @@ def page(ds: xarray.Dataset) -> Figure:
     ax.legend(handles=handles, loc="lower right")
     note = (
         f"a' = w tanh(a) + u x, u = {ds.u:g}, b = 0; eigenvalues on {ds.sizes['w']} × {ds.sizes['sigma']} points, "
-        "no sampling."
+        "no sampling. Noise of modulus e below the bound never loses the bit."
     )
     words(figure, "Above w = 1 memory outlasts any sequence as the noise falls", [ds.finding, note], (), ())
     return figure

@@ -196,7 +196,8 @@ def test_kramers_time_is_half_of_one_over_the_rate_and_missing_where_nothing_is_
 
 
 def test_times_that_float64_cannot_tell_are_infinite():
-    ds = experiment("memory_time").run(w=(1.0, 2.0), sigma=(0.15, 0.3), points=SMALL["memory_time"]["points"])
+    ds = experiment("memory_time").run(w=(1.0, 2.0), sigma=(0.15, 0.3), points=SMALL["memory_time"]["points"], u=2.0)
+    assert float(ds.bound[-1]) == pytest.approx(0.53283997535, abs=6e-12)  # B(2, 2) of the table
     assert np.isinf(ds.time.values[0, -1])
     assert np.isfinite(ds.time.values[:, 0]).all()
     assert np.isfinite(ds.time.values[-1]).all()
