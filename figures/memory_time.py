@@ -3,7 +3,7 @@
 python figures/memory_time.py [STORE] [FOLDER]
 
 Caption: Time -1/ln|lambda_2| for which a tanh unit keeps a bit under Gaussian noise of the state, exact (colours, solid
-lines), by Kramers' estimate (dashed), and the modulus of bounded noise below which it keeps it for ever (white line).
+lines), by Kramers' estimate (dashed), and the modulus of bounded noise below which it keeps it for ever (red line).
 """
 
 import sys
