@@ -502,7 +502,7 @@ def test_a_disk_that_fills_up_keeps_what_is_done(capsys, folder, monkeypatch, fi
 # Interruptions: processes of their own, on a job of 16 blocks
 
 
-LONG = ("surface", "SRNN", "latch", "w=-3:3:128", "b=-2:2:128", "--lengths", "1000,4000")
+LONG = ("surface", "SRNN", "latch", "w=-3:3:128", "b=-2:2:128", "--lengths", "500,2000")
 
 
 # A job in the background ignores interrupts; this one is to hear them.
@@ -554,7 +554,7 @@ def test_a_killed_command_resumes_to_the_same_bits(folder, whole, times):
         process = start(path)
         if k % 2:  # else at any moment: while it compiles, makes the store, or computes
             await_blocks(path, process)
-        time.sleep(rng.uniform(0, 0.5 if k % 2 else 4))
+        time.sleep(rng.uniform(0, 0.3 if k % 2 else 4))
         process.kill()
         process.communicate()
         done = store.blocks_done(path)[0] if path.exists() else 0
