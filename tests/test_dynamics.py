@@ -219,7 +219,7 @@ def test_the_flip_flop_that_a_simple_unit_learned():
 
 
 def test_what_cannot_be_reduced_to_h_is_refused():
-    with pytest.raises(ValueError, match="p_i, p_f, p_o; iterate"):
+    with pytest.raises(ValueError, match="p_i, p_f, p_o; use search"):
         dynamics.fixed_points(LSTMPeephole())
     with pytest.raises(ValueError, match="LSTM carries more"):
         dynamics.two_cycles(LSTM())

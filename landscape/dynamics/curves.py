@@ -11,10 +11,22 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from landscape.cells import logistic
+from landscape.cells import Cell, Pascanu, logistic
+from landscape.dynamics.orbits import fixed_points
+
+
+def _scalar(f: Any) -> Callable:
+    if isinstance(f, Cell):
+        raise ValueError(
+            f"closed forms are those of a' = w f(a) + b, f a function such as jnp.tanh; {type(f).__name__} has none: "
+            "trace its curves numerically with bifurcations(plane(cell, ...))"
+        )
+    return f
 
 
 def slope(f: Callable, a: Any) -> jax.Array:
+    """``f'(a)``. Raises ValueError for a cell, like everything here that asks for f."""
+    f = _scalar(f)
     a = jnp.asarray(a, jnp.result_type(float))
     return jax.jvp(f, (a,), (jnp.ones_like(a),))[1]
 
@@ -25,6 +37,7 @@ def fixed_point_line(f: Callable, a: Any, w: Any) -> jax.Array:
     At a = x_0 it is the basin cliff, at the preimage of a target the valley of zero loss (Pascanu et al. 2013, fig. 6:
     x_0 = .5, target logistic(a) = .7).
     """
+    f = _scalar(f)
     return a - w * f(jnp.asarray(a, jnp.result_type(float)))
 
 
@@ -44,6 +57,30 @@ def fold_curve(f: Callable, a: Any) -> tuple[jax.Array, jax.Array]:
     return w, fixed_point_line(f, a, w)
 
 
+class Tangents(NamedTuple):
+    """The lines of fixed points through a point of the plane (w, b), each (line,), NaN in the slots not needed.
+
+    The line of state ``a`` is ``b = a - w f(a)`` (`fixed_point_line`) and touches the fold curve at ``(w, b)``;
+    ``multiplier`` is that of a at the point asked for: below 1 before the line touches (in the sense of growing w).
+    """
+
+    a: jax.Array
+    multiplier: jax.Array
+    w: jax.Array
+    b: jax.Array
+
+
+def tangents(f: Callable, w: Any, b: Any, most: int = 8) -> Tangents:
+    """The tangents of the fold curve through a point (w, b): one for each fixed point of ``a' = w f(a) + b``.
+
+    The picture that gives every curve here: inside the cusp three tangents pass through a point, outside one, and on
+    the fold curve two of three are the same. ``most`` as in `fixed_points`.
+    """
+    w, b = (jnp.asarray(value, jnp.result_type(float)) for value in (w, b))
+    orbits = fixed_points(Pascanu(w=w, b=b, f=_scalar(f)), most=most)
+    return Tangents(orbits.state.h, orbits.multiplier, *fold_curve(f, orbits.state.h))
+
+
 def flip_curve(f: Callable, a: Any) -> tuple[jax.Array, jax.Array]:
     """The (w, b) at which ``a`` is a fixed point with multiplier -1 (period doubling): ``w = -1/f'(a)``."""
     w = -1 / slope(f, a)
@@ -55,7 +92,7 @@ def bend(f: Callable, w: Any) -> jax.Array:
 
     tanh: ``acosh(sqrt|w|)``; logistic: ``2 acosh(sqrt|w| / 2)``. Raises ValueError for any other f.
     """
-    if f not in (jnp.tanh, logistic):
+    if _scalar(f) not in (jnp.tanh, logistic):
         raise ValueError(f"f must be jnp.tanh or logistic, given {f}; for others draw fold_curve(f, a) along a")
     root = jnp.sqrt(jnp.abs(jnp.asarray(w, jnp.result_type(float))))
     return jnp.arccosh(root) if f is jnp.tanh else 2 * jnp.arccosh(root / 2)

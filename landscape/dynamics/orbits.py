@@ -1,6 +1,7 @@
 """Fixed points and 2-cycles of any one-unit cell, by its `step` alone, and their multipliers."""
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -60,6 +61,16 @@ def origin_multiplier(cell: Cell, x: Any = 0.0) -> jax.Array:
     return multiplier(jacobian(cell, cell.initial(), x))
 
 
+def nearest_to_one(matrix: jax.Array) -> jax.Array:
+    """``min |1 - eigenvalue|`` of a Jacobian of one or two numbers: how far it is from a fold."""
+    away = jnp.eye(len(matrix), dtype=matrix.dtype) - matrix
+    largest = jnp.abs(multiplier(away))
+    if len(matrix) == 1:
+        return largest
+    det = jnp.abs(away[0, 0] * away[1, 1] - away[0, 1] * away[1, 0])
+    return jnp.where(largest > 0, det / jnp.where(largest > 0, largest, 1), 0)
+
+
 def _settled(cell: Cell, x: Any) -> Callable[[jax.Array], Any]:
     """``h -> state``: the state that a step leaves as it is in all but ``h``.
 
@@ -77,7 +88,8 @@ def _settled(cell: Cell, x: Any) -> Callable[[jax.Array], Any]:
     if fields != ["h", "c"] or peepholes:
         raise ValueError(
             f"orbits are found where a state is h, or h and a c that enters its own step linearly; this "
-            f"{type(cell).__name__} has {', '.join(peepholes) or 'the state ' + ', '.join(fields)}; iterate it instead"
+            f"{type(cell).__name__} has {', '.join(peepholes) or 'the state ' + ', '.join(fields)}; "
+            "use search(cell, starts)"
         )
 
     def settle(h: jax.Array) -> Any:
@@ -127,20 +139,36 @@ def _roots(g: Callable, grid: jax.Array, most: int) -> jax.Array:
     return _crossings(g, nodes, most)
 
 
+def _resting(g: Callable, h: jax.Array) -> jax.Array:
+    """Whether ``g`` passes through zero at ``h``, to rounding, and does not jump across it."""
+    value, slope = jax.jvp(g, (h,), (jnp.ones_like(h),))
+    return jnp.abs(value) <= math.sqrt(jnp.finfo(h.dtype).eps) * (1 + jnp.abs(h)) * (1 + jnp.abs(slope))
+
+
+def _only(orbits: Orbits, there: jax.Array) -> Orbits:
+    """The orbits that are there, in increasing order of h, before empty slots."""
+    there &= functools.reduce(jnp.logical_and, [jnp.isfinite(leaf) for leaf in jax.tree.leaves(orbits.state)])
+    order = jnp.argsort(jnp.where(there, orbits.state.h, jnp.nan))
+    return jax.tree.map(lambda leaf: jnp.where(there, leaf, jnp.nan)[order], orbits)
+
+
 @functools.partial(jax.jit, static_argnames="most")
 def fixed_points(cell: Cell, x: Any = 0.0, most: int = 8) -> Orbits:
     """All fixed points of one unit under constant input ``x``, in increasing order of h, at most ``most`` of them.
 
     Where the state is h alone these are the roots of step(h) - h; where c enters linearly, as in an LSTM without
     peepholes, c is eliminated first: ``o(h) tanh(i g / (1 - f)) = h``. Roots are bracketed on a grid that includes the
-    turning points of that function, and bisected to rounding; |h| up to 1000 is searched. Vmap it over cells.
+    turning points of that function, and bisected to rounding; |h| up to 1000 is searched. What is no rest is left out:
+    a jump, or an h that only stands still because its c, never forgotten, grows for ever. Vmap it over cells.
 
-    Raises ValueError for a cell whose state cannot be reduced to h.
+    Raises ValueError for a cell whose state cannot be reduced to h; `search` takes any.
     """
     settle = _settled(cell, x)
-    h = _roots(lambda h: cell.step(settle(h), x).h - h, _grid(cell.initial().h.dtype), most)
+    g = lambda h: cell.step(settle(h), x).h - h  # noqa: E731
+    h = _roots(g, _grid(cell.initial().h.dtype), most)
     states = jax.vmap(settle)(h)
-    return Orbits(states, jax.vmap(lambda s: multiplier(jacobian(cell, s, x)))(states))
+    orbits = Orbits(states, jax.vmap(lambda s: multiplier(jacobian(cell, s, x)))(states))
+    return _only(orbits, jax.vmap(functools.partial(_resting, g))(h))
 
 
 @functools.partial(jax.jit, static_argnames="most")
@@ -148,11 +176,12 @@ def two_cycles(cell: Cell, x: Any = 0.0, most: int = 8) -> Orbits:
     """All states that return after two steps but not after one, in increasing order of h; both points of every cycle.
 
     With F the step these are the roots of ``(F(F(h)) - h) / (F(h) - h)``, from which the fixed points are divided out.
-    ``multiplier`` is F'(h) F'(F(h)). Raises ValueError unless the state is h alone.
+    ``multiplier`` is F'(h) F'(F(h)). Raises ValueError unless the state is h alone; `search` takes any.
     """
     if len(jax.tree.leaves(cell.initial())) != 1:
         raise ValueError(
-            f"two-cycles are found where the state is h alone; {type(cell).__name__} carries more, iterate it"
+            f"two-cycles are found where the state is h alone; {type(cell).__name__} carries more; "
+            "use search(cell, starts, period=2)"
         )
     settle = _settled(cell, x)
     step = lambda h: cell.step(settle(h), x).h  # noqa: E731
