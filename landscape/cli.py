@@ -152,6 +152,75 @@ def plot(
     say(f"{kind} of {ds.attrs['title']}: {file}")
 
 
+def explore(
+    what: Annotated[
+        Positional[tuple[str, ...]],
+        arg(
+            metavar="STORE | CELL TASK NAME=FROM:TO:COUNT NAME=FROM:TO:COUNT",
+            help="a surface over two parameters: stored, or to compute",
+            help_behavior_hint="(default: Pascanu's wall)",
+        ),
+    ] = (),
+    /,
+    lengths: Annotated[
+        str, arg(metavar="LENGTHS", help="as for `surface`, to compute", help_behavior_hint="(default: 20 up to 100)")
+    ] = "",
+    set: Annotated[Many, arg(metavar="NAME=VALUE", help="hold a parameter of the cell at a value")] = (),
+    task_option: Annotated[Many, arg(metavar="NAME=VALUE", help="set an option of the task, such as noise")] = (),
+    out: Annotated[str, arg(metavar="FILE", help="the page to write")] = "explorer.html",
+    no_open: Annotated[bool, arg(help="only write the page, open no browser")] = False,
+) -> None:
+    """Write one HTML page to explore a surface, and open it: a slider for the length, and the unit you point at.
+
+    The page needs no network. It draws folds, cliffs and ridges over the surface and computes, for the cells of this
+    package, the map, its fixed points, the orbit, and loss and gradient by length, wherever you point.
+
+    examples:
+      landscape explore
+      landscape explore cliffs.zarr --out cliffs.html --no-open
+      landscape explore SRNN latch w=-3:3:101 b=-1.5:1.5:101 --lengths 1:20,30,50
+      landscape explore LSTM latch w_g=-6:6:81 b_i=-4:4:81 --set b_f=2
+    """
+    computed = {"--lengths": lengths, "--set": set, "--task-option": task_option}
+    if len(what) == 1 and (given := [name for name, value in computed.items() if value]):
+        raise ValueError(f"{given[0]} is for a surface to compute; {what[0]} is a store that has its own")
+    words = what or ("Pascanu", "pascanu", "w=3.5:6.5:101", "b=-4:-1.5:101")
+    axes = {name: names.axis(name, text) for name, text in names.pairs(words[2:], "NAME=FROM:TO:COUNT").items()}
+    if len(words) > 1 and len(axes) != 2:
+        raise ValueError(
+            "give a store, or a cell, a task and two ranges, such as SRNN latch w=-3:3:101 b=-2:2:101; "
+            f"given {' '.join(words)}"
+        )
+    parts = names.lengths(lengths or "1:8,10,12,14,17,20,25,30,35,40,50,70,100")
+    held, options = names.numbers(set, "--set NAME=VALUE"), names.numbers(task_option, "--task-option NAME=VALUE")
+
+    import numpy as np
+
+    from landscape import explorer, planes, store, surfaces
+
+    task = None
+    if len(words) == 1:
+        ds = store.open_surface(words[0])
+    else:
+        model, task = names.cell(words[0], held), names.task(words[1], options)
+        plane = planes.plane(model, {}, **{name: np.linspace(*axis) for name, axis in axes.items()})
+        ds = surfaces.surface(plane, task, [length for part in parts for length in part], order=2)
+    with store.damage(words[0]) if len(words) == 1 else contextlib.nullcontext():
+        file = explorer.page(ds, out, task)
+    say(f"{ds.attrs['title']}: {file}")
+    if not no_open:
+        browse(file)
+
+
+def browse(file: Path) -> None:
+    """Open a page in the user's browser; on a machine without a screen say what to do instead."""
+    import webbrowser
+
+    screen = sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if not (screen and webbrowser.open(file.resolve().as_uri())):
+        say("No browser here: copy the file to a machine that has one, and open it there.")
+
+
 def show(path: Path_, /) -> None:
     """Say in words what a store holds: settings, ranges, inf and NaN, the origin by two routes, where it was made.
 
@@ -325,6 +394,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "surface": surface,
     "plot": plot,
     "show": show,
+    "explore": explore,
     "run": run,
     "sweep": sweep,
     "status": status,

@@ -1,0 +1,182 @@
+"""The explorer: one HTML page with a surface, its lines, and, at the place pointed at, the unit itself, computed live.
+
+The page needs no network and no library: it is ``page.html`` with the style, the scripts and the data put in.
+"""
+
+import base64
+import html
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from landscape import names, tasks
+from landscape.explorer.lines import lines
+from landscape.losses import squared_error
+
+if TYPE_CHECKING:
+    import xarray
+
+HERE = Path(__file__).parent
+MOST_BYTES = 2_000_000  # of surfaces in a page, before base64
+MOST_LENGTHS = 24
+MOST_EPISODES = 64
+_draw = jax.jit(tasks.episodes, static_argnums=(0, 2, 3))
+
+
+def page(surface: "xarray.Dataset", path: str | Path, task: tasks.Task | None = None) -> Path:
+    """Write the page that explores a surface over two coordinates; returns its path.
+
+    The surface is drawn by length, with the curves and lines that hold for its cell and task (`lines`), and the ridge
+    of the gradient where the surface has its Hessian. For the cells that ``units.js`` knows and tasks of one input and
+    a squared error, the page computes the map, fixed points, orbit, loss and gradient at any place, in float64, on the
+    surface's own episodes; for others it shows the surface and says so. ``task`` is needed only for a task of your
+    own. At most 24 lengths and 2 MB of values are put in; the page says what was left out.
+
+    Raises ValueError unless ``surface`` is one of `landscape.surfaces.surface` over two coordinates.
+    """
+    data = contents(surface, task)
+    text = (HERE / "page.html").read_text("utf-8")
+    data_text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
+    parts = {
+        "TITLE": html.escape(data["title"]),
+        "STYLE": (HERE / "page.css").read_text("utf-8"),
+        "DATA": data_text,
+        "SCRIPT": "\n".join((HERE / name).read_text("utf-8") for name in ("units.js", "charts.js", "page.js")),
+    }
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], text), "utf-8")
+    return path
+
+
+def contents(surface: "xarray.Dataset", task: tasks.Task | None = None) -> dict[str, Any]:
+    """What a page knows: surfaces, scales of colours, lines, and what it takes to step the unit; plain JSON values."""
+    from landscape.plots.parts import choose, heading, label, small, thin
+
+    settings = _settings(surface)
+    x, y = settings["axes"]
+    lengths = choose(surface, None, MOST_LENGTHS)
+    shown = [name for name in ("loss", "log10_gradient") if name in surface]
+    most = int((MOST_BYTES / (4 * len(lengths) * len(shown))) ** 0.5)
+    fields, note = {}, ""
+    for name in shown:
+        values, note = thin(surface[name].sel(length=lengths).transpose("length", x, y).load(), most)
+        fields[name] = {"values": packed(values.values), **_colours(name, values.values)}
+    if len(lengths) < surface.sizes["length"]:
+        note = f"lengths shown: {len(lengths)} of {surface.sizes['length']}{'; ' if note else ''}{note}"
+    made = [
+        f"{key.removeprefix('version_')} {surface.attrs[key]}" for key in surface.attrs if key.startswith("version_")
+    ]
+    return {
+        "title": f"Loss of {heading(surface)}",
+        "settings": small(surface, surface["loss"]),
+        "note": note,
+        "made": ", ".join([*made, f"commit {surface.attrs.get('git_commit', 'unknown')[:12]}"]),
+        "axes": [
+            {"name": name, "label": label(surface, name, math=False), "values": values[name].values.tolist()}
+            for name in (x, y)
+        ],
+        "lengths": lengths,
+        "fields": fields,
+        "lines": lines(surface, settings, lengths),
+        "live": live(settings, lengths, task),
+    }
+
+
+def _settings(surface: "xarray.Dataset") -> dict[str, Any]:
+    """The settings of a surface over two coordinates; ValueError for anything else."""
+    if "loss" not in surface or "length" not in surface.dims:
+        raise ValueError(f"the explorer shows a surface by length; this holds {', '.join(map(str, surface.data_vars))}")
+    if "settings" not in surface.attrs:
+        raise ValueError("the surface does not say how it was made; give one that landscape.surface returned")
+    settings = json.loads(surface.attrs["settings"])
+    if len(axes := settings["axes"]) != 2 or surface["loss"].ndim != 3:
+        raise ValueError(
+            f"the explorer shows a surface over two coordinates, and this one has {len(axes)}: {', '.join(axes)}; "
+            "compute one over two of them"
+        )
+    return settings
+
+
+def packed(values: Any) -> str:
+    """An array as little-endian float32 in base64, which keeps inf and NaN."""
+    return base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode("ascii")
+
+
+def _colours(name: str, values: np.ndarray) -> dict[str, Any]:
+    """The scale of a variable's colours, as in the figures of `landscape.plots`: its ends, its table of 256 colours."""
+    from matplotlib import colormaps
+    from matplotlib.colors import LogNorm
+
+    from landscape.plots.parts import GRADIENT, LOSS, bounds, scale, spread
+
+    norm = (scale if name == "loss" else spread)(values)
+    table = colormaps[LOSS if name == "loss" else GRADIENT](np.arange(256), bytes=True)[:, :3]
+    low, high = bounds(norm)
+    return {"low": low, "high": high, "log": isinstance(norm, LogNorm), "table": table.ravel().tolist()}
+
+
+def live(settings: dict[str, Any], lengths: list[int], task: tasks.Task | None = None) -> dict[str, Any]:
+    """What it takes to step the unit: its parameters as ``origin + p d_p + q d_q``, episodes, targets, and the loss.
+
+    ``reason`` is why the page cannot, in words; whether it knows the cell's step is for the page to say.
+    """
+    if reason := _closed(settings, task):
+        return {"reason": reason}
+    kind, options = _parsed(settings["task"])
+    task = task or names.task(kind, options)
+    count, whole = min(settings["episodes"], MOST_EPISODES), settings["episodes"]
+    drawn = [
+        _draw(task, jax.random.key(settings["seed"]), count, int(n)) for n in (lengths[-1:] if task.nested else lengths)
+    ]
+    if drawn[0].x.ndim != 2:
+        return {"reason": f"{settings['task']} has several inputs a step"}
+    targets = [[options["target"]] * count if "target" in options else e.target.astype(float).tolist() for e in drawn]
+    moved = {target: k for k, axis in enumerate(settings["axes"].values()) for target in axis["moves"].split(" = ")}
+    held = {name: value for name, value in settings["held"].items() if value is not None}
+    parameters = {name: [value, 0, 0] for name, value in held.items()}
+    parameters |= {name: [0, int(k == 0), int(k == 1)] for name, k in moved.items()}
+    return {
+        "cell": settings["cell"],
+        "parameters": parameters,
+        "start": task.start,
+        "squash": kind == "pascanu",  # its loss is that of logistic(h)
+        "nested": task.nested,
+        "times": [e.x.shape[1] for e in drawn],
+        "inputs": [packed(e.x.T) for e in drawn],  # (time, episode)
+        "targets": targets,
+        "missing": whole - count,
+    }
+
+
+def _closed(settings: dict[str, Any], task: tasks.Task | None) -> str:
+    """Why the unit cannot be stepped in a page, if so."""
+    ours = names.tasks()
+    kind, _ = _parsed(settings["task"])
+    wide = [name for name, value in settings["held"].items() if np.size(value) != 1]
+    read = [name for name in settings["held"] if name.startswith("readout.")]
+    if "cell_source" in settings:
+        return f"the cell {settings['cell']} is not one of this package"
+    if "directions" in settings:
+        return "its coordinates are displacements, not parameters"
+    if wide or read:
+        return "it is a layer with a readout" if read else "it is a layer, not one unit"
+    if task is None and ("task_source" in settings or kind not in ours):
+        return f"the task {settings['task']} is not one of this package"
+    if (
+        kind != "pascanu"
+        and kind != "reach"
+        and (task or names.task(*_parsed(settings["task"]))).loss is not squared_error
+    ):
+        return f"the loss of {settings['task']} is not a squared error of one number"
+    return ""
+
+
+def _parsed(task: str) -> tuple[str, dict[str, float]]:
+    """Name and options of a task from its name with options, ``latch(noise=0.1)``."""
+    kind, _, rest = task.partition("(")
+    return kind, names.numbers(re.findall(r"\w+=[^,)]+", rest), "NAME=VALUE")

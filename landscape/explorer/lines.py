@@ -1,0 +1,108 @@
+"""Lines over a surface: where theory puts folds, cliffs and valleys, and where the gradient itself has its ridge."""
+
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from landscape import dynamics
+from landscape.cells import logistic
+from landscape.cliffs import ridge
+
+if TYPE_CHECKING:
+    import xarray
+
+MAPS = {"Pascanu": logistic, "Pascanu(f=tanh)": jnp.tanh}  # a' = w f(a) + b in the state itself
+UNITS = {"SRNN": jnp.tanh, "SRNN(act=sigmoid)": logistic}  # h' = f(w h + b): the same map in a = w h + b
+
+
+def lines(surface: "xarray.Dataset", settings: dict[str, Any], lengths: list[int]) -> list[dict[str, Any]]:
+    """What can be drawn over a surface: each has a ``name``, an ``about`` and polylines, of all lengths or by length.
+
+    Curves of `landscape.dynamics` for ``a' = w f(a) + b`` over its w and b, without input; the ridge of
+    `landscape.cliffs` for any surface with a Hessian.
+    """
+    found = []
+    moves = {axis["moves"]: name for name, axis in settings["axes"].items()}
+    f = (MAPS | UNITS).get(settings["cell"]) if "cell_source" not in settings else None
+    if f is not None and set(moves) == {"w", "b"}:
+        across = settings["axes"][moves["w"]]
+        w = np.linspace(across["from"], across["to"], 801)
+        first = next(iter(settings["axes"])) == moves["w"]
+        for name, about, curve in _curves(f, w, settings):
+            points = _polylines(*_within(curve if first else curve[::-1], list(settings["axes"].values())))
+            found.append({"name": name, "about": about, "points": points})
+    pair = list(settings["axes"])
+    if f"d_{pair[1]}_{pair[1]}" in surface:
+        about = "where the gradient is largest along its own direction; dots: thinner than the grid"
+        found.append(
+            {"name": "ridge", "about": about, "by_length": _ridges(surface.sel(length=lengths), pair, lengths)}
+        )
+    return [line for line in found if line.get("points") or any(line.get("by_length", []))]
+
+
+def _curves(f: Any, w: np.ndarray, settings: dict[str, Any]) -> list[tuple[str, str, tuple[Any, Any]]]:
+    """Name, equation, and (w, b) of every closed-form curve; NaN where there is none."""
+    inverse = jnp.arctanh if f is jnp.tanh else lambda s: jnp.log(s / (1 - s))
+    into = (lambda h: h) if settings["cell"] in MAPS else inverse  # state -> a
+    kind, _, options = settings["task"].partition("(")
+    slope = lambda a: f(a) * (1 - f(a)) if f is logistic else 1 - f(a) ** 2  # noqa: E731
+    a = np.linspace(-9, 9, 1201)
+    curves: list[tuple[str, str, tuple[Any, Any]]] = [
+        ("fold", "two fixed points meet and vanish: w = 1/f'(a), b = a − w f(a)", dynamics.fold_curve(f, a)),
+        ("period doubling", "a 2-cycle is born: w = −1/f'(a), b = a − w f(a)", dynamics.flip_curve(f, a)),
+    ]
+    if kind == "latch":
+        u = settings["held"].get("u", 1.0)
+        bound = np.where(w > 1, dynamics.latching_bound(w, u), np.nan) if f is jnp.tanh else np.full_like(w, np.nan)
+        x, y = np.concatenate([w, [np.nan], w]), np.concatenate([bound, [np.nan], -bound])
+        curves.append(("cliffs", "between them a unit keeps both bits for ever, without noise: |b| = B(w, u)", (x, y)))
+    if kind in ("pascanu", "reach"):
+        start = into(jnp.asarray(settings["start"]))
+        line = dynamics.cliff_line(f, w, float(start)) if np.isfinite(start) else None
+        about = f"limit of long sequences: b = a₀ − w f(a₀), a₀ = {float(start):.4g}; near the cusp the fold"
+        curves += [("cliff line", about, (w, line.b))] if line else []
+        goal = jnp.asarray(float(options.rpartition("target=")[2].rstrip(")")))
+        best = into(jnp.log(goal / (1 - goal)) if kind == "pascanu" else goal)
+        stable = np.abs(w * slope(best)) < 1
+        about = f"the target is a stable fixed point: b = a* − w f(a*), a* = {float(best):.4g}"
+        curves.append(("zero-loss valley", about, (w, np.where(stable, dynamics.fixed_point_line(f, best, w), np.nan))))
+    return curves
+
+
+def _within(curve: tuple[Any, Any], axes: list[dict[str, Any]]) -> list[np.ndarray]:
+    """The curve where it is less than half a window away; nowhere if none of it lies in the window."""
+    arrays = [np.asarray(values, float) for values in curve]
+    share = [(v - axis["from"]) / (axis["to"] - axis["from"]) for v, axis in zip(arrays, axes, strict=True)]
+    off = np.maximum(*(np.abs(np.nan_to_num(v, nan=np.inf) - 0.5) for v in share))
+    return [np.where((off < 1) & np.any(off < 0.5), v, np.nan) for v in arrays]
+
+
+def _polylines(x: Any, y: Any) -> list[list[list[float]]]:
+    """Stretches of finite points, ``[[x, ...], [y, ...]]`` each, to seven digits."""
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    fine = np.isfinite(x) & np.isfinite(y)
+    ends = np.flatnonzero(np.diff(np.concatenate([[False], fine, [False]]).astype(int)))
+    digits = lambda v: [float(f"{value:.7g}") for value in v]  # noqa: E731
+    return [[digits(x[i:j]), digits(y[i:j])] for i, j in zip(ends[::2], ends[1::2], strict=True)]
+
+
+def _ridges(surface: "xarray.Dataset", pair: list[str], lengths: list[int]) -> list[list[Any]]:
+    """At each length the lines of the ridge, as ``[[x, ...], [y, ...], [resolved, ...]]`` each."""
+    found = ridge(surface)
+    columns = {name: found[name].values for name in ("length", "line", "resolved", *pair)}
+    parts: list[list[Any]] = []
+    for length in lengths:
+        here = columns["length"] == length
+        numbers = np.unique(columns["line"][here])
+        rows = [here & (columns["line"] == number) for number in numbers]
+        parts.append(
+            [
+                [
+                    *([float(f"{v:.5g}") for v in columns[name][row]] for name in pair),
+                    columns["resolved"][row].astype(int).tolist(),
+                ]
+                for row in rows
+            ]
+        )
+    return parts

@@ -1,0 +1,348 @@
+"use strict";
+// The page: what is pointed at and which length is shown, and every picture as a function of that.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const element = id => document.getElementById(id);
+const floats = text => new Float32Array(Uint8Array.from(atob(text), c => c.charCodeAt(0)).buffer);
+const [xAxis, yAxis] = data.axes;
+const WORDS = { loss: "mean loss", log10_gradient: "log₁₀ |gradient|" };
+const STYLES = {
+  "fold": { dash: [7, 5] },
+  "period doubling": { dash: [9, 4, 2, 4] },
+  "cliff line": { width: 2 },
+  "cliffs": { width: 2 },
+  "zero-loss valley": { dash: [2, 4], width: 2.2 },
+  "ridge": { colour: "#ff7f32", width: 1.8 },
+};
+const style = name => ({ colour: "#fff", width: 1.6, casing: "rgba(0, 0, 0, .6)", ...STYLES[name] });
+const BAD = css("--bad");
+
+for (const field of Object.values(data.fields)) field.values = floats(field.values);
+if (data.live.inputs) data.live.inputs = data.live.inputs.map(floats);
+
+const view = { point: [0, 0], index: data.lengths.length - 1, field: "loss", pinned: false, hidden: new Set() };
+const unit = stepped();
+
+// The unit, or null where the page cannot step it; then `data.live.reason` says why.
+function stepped() {
+  const { live } = data;
+  if (live.reason) return null;
+  if (!CELLS[live.cell]) live.reason = `the step of ${live.cell} is not written in it`;
+  else {
+    const made = new Unit(live);
+    if (agrees(made)) return made;
+    live.reason = "its own step gives another loss than the surface";
+  }
+  return null;
+}
+
+// Whether the unit's loss is the surface's at three grid points and the shortest length.
+function agrees(made) {
+  return data.live.missing > 0 || [[0, 0], [0.5, 0.5], [1, 0.25]].every(([u, v]) => {
+    const i = Math.round(u * (xAxis.values.length - 1)), j = Math.round(v * (yAxis.values.length - 1));
+    const run = made.run([xAxis.values[i], yAxis.values[j]]), ours = run.loss[data.lengths[0] - 1], there = value("loss", 0, i, j);
+    return Math.abs(ours - there) <= 1e-3 * (1 + Math.abs(there)) || !Number.isFinite(there);
+  });
+}
+
+function value(field, k, i, j) {
+  return data.fields[field].values[(k * xAxis.values.length + i) * yAxis.values.length + j];
+}
+
+const nearest = (values, v) => values.reduce((best, x, i) => (Math.abs(x - v) < Math.abs(values[best] - v) ? i : best), 0);
+
+// Colours ------------------------------------------------------------------------------------------------------------
+
+// Where a value stands on its scale, 0 to 1.
+function level(field, v) {
+  const { low, high, log } = data.fields[field];
+  return log ? Math.log(v / low) / Math.log(high / low) : (v - low) / (high - low);
+}
+
+// Red, green, blue; inf and NaN have a colour of their own, but a gradient of 0 is just the least.
+function colour(field, v) {
+  if (!Number.isFinite(v) && !(field === "log10_gradient" && v === -Infinity)) return [1, 3, 5].map(i => parseInt(BAD.slice(i, i + 2), 16));
+  const index = Math.min(255, Math.max(0, Math.floor(256 * level(field, v))));
+  return data.fields[field].table.slice(3 * index, 3 * index + 3);
+}
+
+// The surface --------------------------------------------------------------------------------------------------------
+
+const surface = new Chart(element("surface"), { left: 58, right: 80, top: 8, bottom: 40 });
+
+// Each pixel has the colour of the nearest grid point: what was computed is seen, nothing between.
+let field = { key: "", image: null };
+function drawField() {
+  const { context, frame, canvas, x, y } = surface, ratio = canvas.width / canvas.clientWidth;
+  const [left, top, width, height] = frame.map(v => Math.round(v * ratio)), key = [width, height, view.field, view.index].join();
+  if (field.key !== key) field = { key, image: painted(context.createImageData(width, height), x, y) };
+  context.putImageData(field.image, left, top);
+}
+
+function painted(image, x, y) {
+  const along = (count, values, [low, high]) =>
+    Array.from({ length: count }, (_, i) => nearest(values, low + ((i + 0.5) / count) * (high - low)));
+  const columns = along(image.width, xAxis.values, x), rows = along(image.height, yAxis.values, y).reverse();
+  const pixel = v => colour(view.field, v).reduce((all, part, k) => all + part * 256 ** k, 255 * 256 ** 3);
+  const colours = xAxis.values.map((_, i) => yAxis.values.map((_, j) => pixel(value(view.field, view.index, i, j))));
+  const pixels = new Uint32Array(image.data.buffer); // little-endian: alpha, blue, green, red
+  rows.forEach((j, v) => columns.forEach((i, u) => (pixels[v * image.width + u] = colours[i][j])));
+  return image;
+}
+
+function drawLines() {
+  for (const line of data.lines.filter(line => !view.hidden.has(line.name))) {
+    const drawn = style(line.name);
+    for (const [xs, ys] of line.points || []) surface.line(xs, ys, drawn);
+    for (const [xs, ys, resolved] of line.by_length ? line.by_length[view.index] : []) {
+      surface.line(xs.map((x, i) => (resolved[i] ? x : NaN)), ys, drawn);
+      xs.forEach((x, i) => resolved[i] || surface.dot(x, ys[i], { colour: drawn.colour, radius: 0.6, casing: "" }));
+    }
+  }
+}
+
+function drawBar() {
+  const { context: c, frame: [left, top, width, height], canvas } = surface;
+  const x = left + width + 14, { low, high, log, table } = data.fields[view.field];
+  for (let i = 0; i < 256; i++) {
+    c.fillStyle = `rgb(${table.slice(3 * i, 3 * i + 3)})`;
+    c.fillRect(x, top + height * (1 - (i + 1) / 256), 14, height / 256 + 0.6);
+  }
+  c.fillStyle = css("--ink");
+  c.textAlign = "left";
+  c.textBaseline = "middle";
+  const marks = log ? ticks(Math.log10(low), Math.log10(high), 6).filter(Number.isInteger).map(e => 10 ** e) : ticks(low, high, 7);
+  for (const v of marks) {
+    const y = top + height * (1 - level(view.field, v));
+    c.fillText(log ? "10" + raised(Math.round(Math.log10(v))) : brief(v), x + 19, y);
+  }
+  c.save();
+  c.translate(canvas.clientWidth - 9, top + height / 2);
+  c.rotate(-Math.PI / 2);
+  c.textAlign = "center";
+  c.fillText(WORDS[view.field] + (log ? ", log scale" : ""), 0, 0);
+  c.restore();
+}
+
+function drawSurface() {
+  const edges = ({ values }) => [values[0] - (values[1] - values[0]) / 2, values.at(-1) + (values.at(-1) - values.at(-2)) / 2];
+  surface.begin(edges(xAxis), edges(yAxis));
+  drawField();
+  drawLines();
+  surface.axes(xAxis.label, yAxis.label);
+  drawBar();
+  const [x, y] = view.point;
+  surface.dot(x, y, { colour: "#fff", radius: view.pinned ? 4 : 6, filled: view.pinned, casing: "#000" });
+  if (!view.pinned) surface.dot(x, y, { colour: "#fff", radius: 0.8 });
+}
+
+// The unit -----------------------------------------------------------------------------------------------------------
+
+const mapChart = new Chart(element("map"), { left: 58, right: 8, top: 8, bottom: 38 });
+const stateChart = new Chart(element("state"));
+const historyChart = new Chart(element("history"));
+const CLASSES = ["one", "two"];
+
+// Orbits at the pointed place: the first episode of each of at most two targets.
+function orbits(past) {
+  const k = data.live.nested ? 0 : view.index, targets = data.live.targets[k], run = past.runs ? past.runs[k] : past;
+  const shown = [...new Set(targets)].slice(0, 2).map(target => targets.indexOf(target));
+  return shown.map((e, i) => ({ h: run.h[e], target: targets[e], name: CLASSES[i] }));
+}
+
+function drawMap(paths, fixed, length) {
+  const p = unit.parameters(view.point), next = h => unit.next(num(h), p)[0];
+  const near = fixed.map(([h]) => h).filter(h => Math.abs(h) < 50);
+  const range = padded([...paths.flatMap(({ h }) => h.slice(0, length + 1)), ...near].filter(h => Math.abs(h) <= 1000), 0.1);
+  mapChart.begin(range, range, true);
+  mapChart.axes("state h", "next state");
+  const hs = span(...range, 300);
+  mapChart.line(range, range, { colour: css("--faint"), width: 1 });
+  mapChart.line(hs, hs.map(next), { colour: css("--ink"), width: 1.8 });
+  for (const { h, name } of paths) {
+    const xs = [], ys = [];
+    for (let t = 0; t < Math.min(length, h.length - 1); t++) {
+      xs.push(h[t], h[t]);
+      ys.push(h[t], h[t + 1]);
+    }
+    mapChart.line([...xs, h[length]], [...ys, h[length]], { colour: css("--" + name), width: 1.2, alpha: 0.75 });
+    mapChart.dot(h[0], h[0], { colour: css("--" + name), radius: 2.2 });
+  }
+  for (const [h, m] of fixed) mapChart.dot(h, h, { colour: css("--ink"), radius: 4.2, filled: Math.abs(m) < 1 });
+}
+
+function drawState(paths, fixed, length) {
+  const longest = Math.max(...paths.map(({ h }) => h.length - 1));
+  const range = padded(paths.flatMap(({ h }) => h).filter(h => Math.abs(h) <= 1000), 0.12);
+  stateChart.begin([0, longest], range);
+  stateChart.axes("time (steps)", "state h");
+  for (const [h, m] of fixed) stateChart.line([0, longest], [h, h], { colour: css("--soft"), width: 1, dash: Math.abs(m) < 1 ? [] : [4, 4], alpha: 0.6 });
+  stateChart.line([length, length], range, { colour: css("--soft"), width: 1, dash: [2, 3] });
+  for (const { h, name } of paths) stateChart.line(h.map((_, t) => t), h, { colour: css("--" + name), width: 1.6 });
+}
+
+function drawHistory(past, length) {
+  const loss = past.loss.map(Math.log10), all = [...loss, ...past.log10].filter(Number.isFinite);
+  const [low, high] = padded(all, 0.08);
+  historyChart.begin([0, past.lengths.at(-1)], [Math.max(low, high - 40), high]);
+  historyChart.axes("length (steps)", "log scale", true);
+  historyChart.line([length, length], historyChart.y, { colour: css("--soft"), width: 1, dash: [2, 3] });
+  historyChart.line(past.lengths, past.log10, { colour: css("--two"), width: 1.8 });
+  historyChart.line(past.lengths, loss, { colour: css("--one"), width: 1.8 });
+}
+
+function writeUnit(past, paths, fixed, length) {
+  const at = past.lengths.indexOf(length), gradient = past.gradient[at];
+  const several = paths.length > 1 ? paths.map(({ target, name }) => `<span class="${name}">target ${brief(target)}</span>`).join(", ") : "";
+  element("map-title").innerHTML = unit.size === 1
+    ? `<b>Map</b> at input 0, cobweb to length ${length}` : `<b>Map: projection</b> to h, c at rest, input 0`;
+  element("state-title").innerHTML = `<b>State against time</b>${several ? ": " + several : ""}; lines: <span>stable ──, unstable ╌╌</span>`;
+  const missing = data.live.missing ? `, ${data.live.targets[0].length} of ${data.live.targets[0].length + data.live.missing} episodes` : "";
+  element("history-title").innerHTML = `<b class="one">Loss</b> and <b class="two">norm of its gradient</b> against length${missing}`;
+  const rows = fixed.map(([h, m]) => `<tr><td>${brief(h, 6)}</td><td>${brief(m, 5)}</td><td>${Math.abs(m) < 1 ? "● stable" : "○ unstable"}</td></tr>`);
+  const here = [["mean loss", brief(past.loss[at], 6)], ...data.axes.map(({ name }, i) => [`d loss / d ${name}`, brief(gradient[i], 6)]),
+    ["log₁₀ |gradient|", brief(past.log10[at], 6)], ...paths.map(({ h, name, target }) => [`<span class="${name}">h<sub>T</sub>${paths.length > 1 ? `, target ${brief(target)}` : ""}</span>`, brief(h[length], 6)])];
+  element("facts").innerHTML = `<table><caption>Here, length ${length}</caption>${here.map(([a, b]) => `<tr><td>${a}</td><td>${b}</td></tr>`).join("")}</table>
+    <table><caption>Fixed points, input 0</caption><tr><th>h</th><th>multiplier</th><th></th></tr>${rows.join("") || "<tr><td>none with |h| &lt; 1000</td><td></td><td></td></tr>"}</table>`;
+}
+
+function drawUnit() {
+  const length = data.lengths[view.index], past = unit.history(view.point), fixed = unit.fixedPoints(view.point), paths = orbits(past);
+  drawMap(paths, fixed, length);
+  drawState(paths, fixed, length);
+  drawHistory(past, length);
+  writeUnit(past, paths, fixed, length);
+}
+
+// All of it ----------------------------------------------------------------------------------------------------------
+
+function draw() {
+  const length = data.lengths[view.index];
+  element("length").value = view.index;
+  element("length-text").textContent = `length ${length}`;
+  const [i, j] = [nearest(xAxis.values, view.point[0]), nearest(yAxis.values, view.point[1])];
+  const seen = Object.keys(data.fields).map(field => `${WORDS[field]} ${brief(value(field, view.index, i, j))}`);
+  const size = xAxis.values.length * yAxis.values.length;
+  const bad = data.fields[view.field].values.subarray(view.index * size, (view.index + 1) * size).filter(v => !Number.isFinite(v) && v !== -Infinity).length;
+  element("grid-value").textContent = `nearest grid point: ${seen.join(", ")}`;
+  element("bad").hidden = !bad;
+  element("lines").hidden = !bad && !data.lines.length;
+  element("bad").lastChild.textContent = ` inf or NaN: ${bad} of ${size} points`;
+  element("pin").textContent = view.pinned ? "pinned: release" : "click to pin";
+  data.axes.forEach(({ name }, k) => {
+    const input = element("at-" + name);
+    if (document.activeElement !== input) input.value = +view.point[k].toPrecision(8);
+  });
+  for (const input of document.querySelectorAll("input[name=field]")) input.checked = input.value === view.field;
+  drawSurface();
+  if (unit) drawUnit();
+}
+
+let waiting = false, writing = 0;
+// Change the view; draw once a frame, and leave in the address what it takes to come back.
+function show(change) {
+  Object.assign(view, change);
+  clearTimeout(writing);
+  writing = setTimeout(() => history.replaceState(null, "", "#" + address()), 250);
+  if (waiting) return;
+  waiting = true;
+  requestAnimationFrame(() => {
+    waiting = false;
+    draw();
+  });
+}
+
+function address() {
+  const words = { length: data.lengths[view.index], show: view.field };
+  data.axes.forEach(({ name }, k) => (words[name] = +view.point[k].toPrecision(12)));
+  return new URLSearchParams(words).toString();
+}
+
+// What the address says; what it does not say stays.
+function addressed() {
+  const words = new URLSearchParams(location.hash.slice(1)), found = {};
+  const point = data.axes.map(({ name }, k) => (words.has(name) && Number.isFinite(+words.get(name)) ? +words.get(name) : view.point[k]));
+  if (data.axes.some(({ name }) => words.has(name))) Object.assign(found, { point, pinned: true });
+  if (words.has("length")) found.index = nearest(data.lengths, +words.get("length"));
+  if (words.get("show") in data.fields) found.field = words.get("show");
+  return found;
+}
+
+// At first a place on a cliff: of the steps of the grid with at least half the largest jump of the loss, at the longest
+// length, the one nearest to the middle.
+function steepest() {
+  const k = data.lengths.length - 1, [m, n] = [xAxis.values.length, yAxis.values.length];
+  const jumps = xAxis.values.flatMap((_, i) => yAxis.values.slice(1).map((_, j) => {
+    const jump = Math.abs(value("loss", k, i, j + 1) - value("loss", k, i, j));
+    return { i, j, jump: Number.isFinite(jump) ? jump : 0, away: Math.hypot(i / m - 0.5, j / n - 0.5) };
+  }));
+  const top = jumps.reduce((most, { jump }) => Math.max(most, jump), 0);
+  const { i, j } = jumps.filter(({ jump }) => jump >= top / 2).reduce((a, b) => (b.away < a.away ? b : a));
+  return [xAxis.values[i], (yAxis.values[j] + yAxis.values[j + 1]) / 2];
+}
+
+function build() {
+  element("title").textContent = data.title;
+  element("settings").textContent = [data.settings, data.note].filter(Boolean).join("; ");
+  element("made").textContent = data.made;
+  element("length").max = data.lengths.length - 1;
+  for (const name of Object.keys(data.fields)) {
+    element("fields").insertAdjacentHTML("beforeend", `<label><input type="radio" name="field" value="${name}">${WORDS[name]}</label>`);
+  }
+  element("fields").hidden = Object.keys(data.fields).length < 2;
+  for (const { name, about } of data.lines) {
+    const { colour, width, dash = [] } = style(name);
+    const sample = `<svg width="30" height="12"><path d="M2 6H28" stroke="${colour}" stroke-width="${width}" stroke-dasharray="${dash}"/></svg>`;
+    element("lines").insertAdjacentHTML("beforeend", `<label title="${about}"><input type="checkbox" checked value="${name}">${sample}${name}</label>`);
+  }
+  element("lines").insertAdjacentHTML("beforeend", `<span id="bad"><svg width="12" height="12"><rect width="12" height="12" fill="${BAD}"/></svg><span></span></span>`);
+  data.axes.forEach(({ name, values }, k) => {
+    const step = +((values.at(-1) - values[0]) / (values.length - 1)).toPrecision(3);
+    element("pin").insertAdjacentHTML("beforebegin", `<label>${name} <input id="at-${name}" type="number" step="${step / 10}"></label>`);
+    element("at-" + name).addEventListener("input", ({ target }) => {
+      if (target.value !== "") show({ point: view.point.map((v, l) => (l === k ? +target.value : v)), pinned: true });
+    });
+  });
+  element("unit").hidden = !unit;
+  element("unknown").hidden = Boolean(unit);
+  element("unknown").textContent = `This page shows the surface only: it cannot step the unit itself, because ${data.live.reason}.`;
+}
+
+function listen() {
+  const canvas = element("surface");
+  canvas.addEventListener("pointermove", event => view.pinned || show({ point: surface.at(event) }));
+  canvas.addEventListener("click", event => show({ point: surface.at(event), pinned: true }));
+  canvas.addEventListener("keydown", event => {
+    const [k, sign] = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowDown: [1, -1], ArrowUp: [1, 1] }[event.key] || [];
+    if (k === undefined) return;
+    event.preventDefault();
+    const { values } = data.axes[k], step = ((values.at(-1) - values[0]) / (values.length - 1)) * (event.shiftKey ? 0.1 : 1);
+    show({ point: view.point.map((v, l) => (l === k ? v + sign * step : v)), pinned: true });
+  });
+  addEventListener("keydown", event => event.key === "Escape" && show({ pinned: false }));
+  element("pin").addEventListener("click", () => show({ pinned: !view.pinned }));
+  element("length").addEventListener("input", ({ target }) => show({ index: +target.value }));
+  element("fields").addEventListener("change", ({ target }) => show({ field: target.value }));
+  element("lines").addEventListener("change", ({ target }) => {
+    view.hidden[target.checked ? "delete" : "add"](target.value);
+    show({});
+  });
+  element("play").addEventListener("click", play);
+  addEventListener("hashchange", () => show(addressed()));
+  addEventListener("resize", () => show({}));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => show({}));
+}
+
+let playing = 0;
+function play() {
+  clearInterval(playing);
+  if (playing) playing = 0;
+  else playing = setInterval(() => show({ index: (view.index + 1) % data.lengths.length }), 450);
+  element("play").textContent = playing ? "❚❚" : "▶";
+}
+
+view.point = steepest();
+build();
+listen();
+Object.assign(view, addressed());
+draw();
