@@ -62,27 +62,31 @@ def against(ax: Any, x: Any, accuracy: xarray.DataArray, **style: Any) -> None:
     ax.errorbar(np.asarray(x)[keep], p, error, **BEND, **style)
 
 
-def question(ax: Any, runs: xarray.Dataset) -> None:
+def question(ax: Any, runs: xarray.Dataset, aligned: bool | None = None) -> None:
+    """Success of default starts against length; of the aligned or the misaligned ones, if asked."""
     for name, colour in COLOURS.items():
-        one = runs.accuracy.sel(case=f"{name}, default")
-        against(ax, one.length.values, one, color=colour, marker="o", label=PLAIN[name])
+        one = runs.sel(case=f"{name}, default")
+        accuracy = one.accuracy if aligned is None else one.accuracy.where(one.aligned == aligned)
+        against(ax, one.length.values, accuracy, color=colour, marker="o", label=PLAIN[name])
     ax.set(xscale="log", xlabel="sequence length T (steps)", ylabel="share of runs that learn")
     ax.set_xticks(runs.length.values, [str(t) for t in runs.length.values], minor=False)
     ax.minorticks_off()
     ax.legend(loc="lower left")
-    ax.set_title("The question: how often does a unit learn to keep\none bit, started by default?")
 
 
 def survival(ax: Any, start: xarray.Dataset) -> None:
     for name, colour in COLOURS.items():
-        signal = start.signal.sel(cell=name)
-        low, middle, high = np.quantile(signal, [0.1, 0.5, 0.9], axis=0)
         mu = float(np.median(abs(start.multiplier.sel(cell=name))))
-        ax.plot(signal.length, middle, color=colour, label=f"{PLAIN[name]}: a step keeps {mu:.2f}")
-        ax.fill_between(signal.length, low, high, color=colour, alpha=0.15, linewidth=0)
+        banded(ax, start.signal.sel(cell=name), colour, f"{PLAIN[name]}: a step keeps {mu:.2f}")
     ax.set(yscale="log", ylim=(1e-16, 3), xlabel="steps since the bit", ylabel="|E[h | +] - E[h | -]|")
     ax.legend(loc="lower left")
-    ax.set_title("The start: what is left of the bit before training, and\nhow much of a small memory one step keeps")
+
+
+def banded(ax: Any, values: xarray.DataArray, colour: str, label: str) -> None:
+    """Median (draw, length) against length, and a band from 10 to 90 %."""
+    low, middle, high = np.quantile(values, [0.1, 0.5, 0.9], axis=0)
+    ax.plot(values.length, middle, color=colour, label=label)
+    ax.fill_between(values.length, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
 def same(ax: Any, runs: xarray.Dataset, at: int) -> None:
@@ -91,28 +95,30 @@ def same(ax: Any, runs: xarray.Dataset, at: int) -> None:
         mu = [float(c.partition("= ")[2]) for c in cases]
         against(ax, mu, runs.accuracy.sel(case=cases, length=at), color=colour, marker="o", label=PLAIN[name])
     ax.set(xlabel="multiplier that the start is given", ylabel=f"share that learn at T = {at}")
-    ax.set_title("The test: what if all three cells are given the same\nmultiplier to start with?")
 
 
-def law(ax: Any, runs: xarray.Dataset, edges: tuple[float, ...] = (0, 2, 4, 6, 8, 10, 14, 20)) -> None:
+EDGES = (0, 2, 4, 6, 8, 10, 14, 20)
+SIDES = {True: {"marker": "o"}, False: {"marker": "o", "markerfacecolor": "white", "linestyle": ":"}}
+
+
+def law(ax: Any, runs: xarray.Dataset, edges: tuple[float, ...] = EDGES, sides: tuple = (True, False)) -> None:
+    """Success of default starts of all lengths in bins of x; the last bin holds all beyond."""
     for shift, (name, colour) in zip((-0.15, 0.0, 0.15), COLOURS.items(), strict=True):
-        one = runs.sel(case=f"{name}, default")
-        x = (one.length * one.decay).transpose("length", "seed").values
-        good = one.accuracy.values > SOLVED
-        for side, style in ((1, {"marker": "o"}), (0, {"marker": "o", "markerfacecolor": "white", "linestyle": ":"})):
-            chosen = np.isfinite(one.accuracy.values) & (one.aligned.values == side)
-            where = np.digitize(x[chosen], edges)
-            tried = np.bincount(where, minlength=len(edges) + 1)[1:-1]
-            solved = np.bincount(where, good[chosen], len(edges) + 1)[1:-1]
-            full = tried >= 4
-            p, error = bars(solved[full], tried[full])
-            middle = (np.array(edges[:-1]) + np.array(edges[1:]))[full] / 2
-            ax.errorbar(middle + shift, p, error, color=colour, **BEND, **style)
-    ax.plot([], [], "ko", markersize=3.5, label="readout has the right sign at first")
-    ax.plot([], [], "ko:", markersize=3.5, markerfacecolor="white", label="wrong sign")
+        for side in sides:
+            middle, p, error = binned(runs, name, side, edges)
+            ax.errorbar(middle + shift, p, error, color=colour, **BEND, **SIDES[side])
     ax.set(xlabel=r"$x = T\,|\ln \lambda|$: e-folds by which the bit has faded", ylabel="share of runs that learn")
-    ax.legend(loc="upper right")
-    ax.set_title("The law: success of default starts of any length against\nhow far the bit has faded")
+
+
+def binned(runs: xarray.Dataset, name: str, aligned: bool, edges: tuple[float, ...], least: int = 4) -> tuple:
+    """Middles of the bins of x with ``least`` runs or more, the share of these that learn, and the ends of its bars."""
+    one = runs.sel(case=f"{name}, default")
+    chosen = np.isfinite(one.accuracy.values) & (one.aligned.values == aligned)
+    x = np.minimum((one.length * one.decay).transpose("length", "seed").values, np.nextafter(edges[-1], 0))[chosen]
+    tried = np.histogram(x, edges)[0]
+    solved = np.histogram(x[one.accuracy.values[chosen] > SOLVED], edges)[0]
+    full = tried >= least
+    return ((np.array(edges[:-1]) + np.array(edges[1:])) / 2)[full], *bars(solved[full], tried[full])
 
 
 def listed(ax: Any, runs: xarray.Dataset, names: dict[str, str], lengths: dict[int, str]) -> None:
@@ -149,6 +155,14 @@ def gates(start: xarray.Dataset, runs: xarray.Dataset, length: int) -> str:
     )
 
 
+TITLES = (
+    "The question: how often does a unit learn to keep\none bit, started by default?",
+    "The start: what is left of the bit before training, and\nhow much of a small memory one step keeps",
+    "The test: what if all three cells are given the same\nmultiplier to start with?",
+    "The law: success of default starts of any length against\nhow far the bit has faded",
+)
+
+
 def page(start: xarray.Dataset, runs: xarray.Dataset, verdicts: xarray.Dataset) -> Figure:
     """The whole page."""
     figure = Figure(figsize=(7.6, 11.6))
@@ -159,7 +173,11 @@ def page(start: xarray.Dataset, runs: xarray.Dataset, verdicts: xarray.Dataset) 
     survival(top[1], start)
     same(top[2], runs, at)
     law(top[3], runs)
-    for ax in top:
+    top[3].plot([], [], "ko", markersize=3.5, label="readout has the right sign at first")
+    top[3].plot([], [], "ko:", markersize=3.5, markerfacecolor="white", label="wrong sign")
+    top[3].legend(loc="upper right")
+    for ax, title in zip(top, TITLES, strict=True):
+        ax.set_title(title, loc="left")
         ax.grid(alpha=0.4)
         if ax is not top[1]:
             ax.set(ylim=(-0.04, 1.32 if ax is top[3] else 1.06), yticks=np.linspace(0, 1, 6))
@@ -172,8 +190,6 @@ def page(start: xarray.Dataset, runs: xarray.Dataset, verdicts: xarray.Dataset) 
     figure.text(0.6, 0.365, textwrap.fill(gates(start, runs, longest), 58), fontsize=6.8, va="top", linespacing=1.4)
     for ax in [*top, left, right]:
         ax.spines[["top", "right"]].set_visible(False)
-        ax.set_title(ax.get_title(), loc="left")
-        ax.set_title("", loc="center")
     answer = textwrap.fill(verdicts.attrs["answer"], 98)
     figure.suptitle(answer, x=0.02, y=0.992, ha="left", va="top", fontsize=9.5, fontweight="bold")
     columns = (verdicts[name].values for name in ("hypothesis", "verdict", "claim", "evidence"))
