@@ -201,7 +201,9 @@ def _cubic(field: np.ndarray, sharp: np.ndarray, line: np.ndarray) -> np.ndarray
         inner = f[1] * (t + 1) * (t - 1) * (t - 2) / 2 - f[2] * (t + 1) * t * (t - 2) / 2
         return inner - f[0] * t * (t - 1) * (t - 2) / 6 + f[3] * (t + 1) * t * (t - 1) / 6
 
-    share = np.where(fine, bisect(cubic, np.zeros(len(line)), np.ones(len(line))), (line - low)[each, axis])
+    with np.errstate(invalid="ignore"):  # beside values that are not finite, where nothing is moved
+        root = bisect(cubic, np.zeros(len(line)), np.ones(len(line)))
+    share = np.where(fine, root, (line - low)[each, axis])
     moved = line.copy()
     moved[each, axis] = low[each, axis] + share
     return moved
