@@ -35,7 +35,7 @@ from landscape.dynamics import noise_multiplier, origin_multiplier
 from landscape.initialisers import Initialiser, keras2, keras3, with_multiplier
 from landscape.models import RNN
 from landscape.models import run as answers
-from landscape.success import Share, difference, share
+from landscape.success import Share, difference, horizon, share
 from landscape.tasks import gaussian, latch
 from landscape.training import begin, curves, keras_adam
 
@@ -397,20 +397,6 @@ def law(runs: xarray.Dataset, cell: str) -> tuple[np.ndarray, np.ndarray, np.nda
     ran = np.isfinite(one.accuracy.values)
     x = one.length.values[:, None] * one.decay.values
     return x[ran], one.accuracy.values[ran] > SOLVED, one.aligned.values[ran] == 1
-
-
-def horizon(x: np.ndarray, solved: np.ndarray, draws: int = 400) -> Share:
-    """The x up to which runs are solved: the cut that is wrong about the fewest, with a bootstrapped interval."""
-
-    def cut(index: np.ndarray) -> float:
-        order = index[np.argsort(x[index])]
-        right = np.concatenate([[0], np.cumsum(2 * solved[order] - 1)])
-        at, ends = int(right.argmax()), np.concatenate([[0], x[order], [x.max()]])
-        return float((ends[at] + ends[at + 1]) / 2)
-
-    rng = np.random.default_rng(0)
-    again = [cut(rng.integers(len(x), size=len(x))) for _ in range(draws)]
-    return Share(cut(np.arange(len(x))), *(float(q) for q in np.quantile(again, [0.025, 0.975])))
 
 
 def run(

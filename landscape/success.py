@@ -53,6 +53,24 @@ def difference(a: Share, b: Share) -> Share:
     return Share(middle, float(low), float(middle + np.hypot(a.high - a.value, b.value - b.low)))
 
 
+def horizon(x: np.ndarray, solved: np.ndarray, draws: int = 400) -> Share:
+    """The x up to which runs are solved: the cut that is wrong about the fewest, with a bootstrapped interval of 95 %.
+
+    ``x`` and ``solved`` (run,), x not negative; a cut lies between runs, never among runs of the same x.
+    """
+
+    def cut(index: np.ndarray) -> float:
+        order = index[np.argsort(x[index])]
+        right = np.concatenate([[0], np.cumsum(2 * solved[order] - 1)])
+        apart = np.concatenate([[True], np.diff(x[order]) > 0, [True]])
+        at, ends = int(np.where(apart, right, -1).argmax()), np.concatenate([[0], x[order], [x.max()]])
+        return float((ends[at] + ends[at + 1]) / 2)
+
+    rng = np.random.default_rng(0)
+    again = [cut(rng.integers(len(x), size=len(x))) for _ in range(draws)]
+    return Share(cut(np.arange(len(x))), *(float(q) for q in np.quantile(again, [0.025, 0.975])))
+
+
 def successes(accuracy: "xarray.DataArray", above: float = 0.99, over: str = "seed") -> "xarray.Dataset":
     """What came of runs that differ in their ``seed``: how often they succeeded, and their mean.
 

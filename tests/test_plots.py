@@ -303,7 +303,7 @@ def test_vector_files_carry_their_fonts_and_the_callers_style_is_neither_used_no
 
 def test_plots_and_figures_import_no_jax():
     root = Path(plots.__file__).parents[2]
-    plain = ("landscape.plots", "landscape.success")
+    plain = ("landscape.plots", "landscape.success", "landscape.names")
     files = [*(root / "landscape" / "plots").glob("*.py"), *(root / "figures").glob("*.py")]
     assert len(files) > 5
     files.append(root / "landscape" / "success.py")

@@ -132,6 +132,13 @@ def test_the_horizon_is_where_runs_cease_to_learn():
     assert why.horizon(x, x < 3.01).value == pytest.approx(3.05)
 
 
+def test_runs_of_the_same_x_are_all_on_one_side_of_the_horizon():
+    x = np.repeat([1.0, 2.0, 3.0], 10)
+    solved = np.concatenate([np.arange(10) < each for each in (10, 6, 1)])
+    assert why.horizon(x, solved).value == 2.5
+    assert why.horizon(x, np.concatenate([np.arange(10) < each for each in (10, 4, 1)])).value == 1.5
+
+
 def test_default_starts_have_the_multipliers_of_keras_and_the_blind_part_pushes_as_claimed():
     start = why.before(draws=40, pairs=16, length=40)
     mu = start.multiplier

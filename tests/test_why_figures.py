@@ -19,6 +19,7 @@ from landscape.training import begin, fit, keras_adam
 
 ROOT = Path(__file__).parents[1]
 tug = names.module(str(ROOT / "experiments/tug_of_war.py"))
+why = names.module(str(ROOT / "experiments/why_lstm_latches_worse.py"))
 survival, law, interventions, war = (
     names.module(str(ROOT / f"figures/{name}.py"))
     for name in ("signal_survival", "law_of_success", "interventions", "tug_of_war")
@@ -288,8 +289,8 @@ def test_the_tug_of_war_is_drawn_from_its_store_alone_and_its_paths_are_runs_of_
 
 @pytest.mark.slow
 def test_success_of_trained_units_falls_with_x_and_with_nothing_else():
-    cells = [law.why.Program(n, c, {"default": law.why.Start()}, (5, 20, 50)) for n, c in law.why.CELLS.items()]
-    runs = xarray.concat([law.why.train(program, 64, 10_000) for program in cells], "case")
+    cells = [why.Program(n, c, {"default": why.Start()}, (5, 20, 50)) for n, c in why.CELLS.items()]
+    runs = xarray.concat([why.train(program, 64, 10_000) for program in cells], "case")
     for cell in CELLS:
         _, p, error = law.page.binned(runs, cell, True, (0, 3, 6, 9, 12, 15, 18))
         low, high = p - error[0], p + error[1]
