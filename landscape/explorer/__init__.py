@@ -40,7 +40,7 @@ def page(surface: "xarray.Dataset", path: str | Path, task: tasks.Task | None = 
     """
     data = contents(surface, task)
     text = (HERE / "page.html").read_text("utf-8")
-    data_text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
+    data_text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     parts = {
         "TITLE": html.escape(data["title"]),
         "STYLE": (HERE / "page.css").read_text("utf-8"),

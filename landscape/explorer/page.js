@@ -4,6 +4,7 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const element = id => document.getElementById(id);
 const floats = text => new Float32Array(Uint8Array.from(atob(text), c => c.charCodeAt(0)).buffer);
+const safe = text => text.replace(/[&<>"]/g, c => `&#${c.charCodeAt(0)};`);
 const [xAxis, yAxis] = data.axes;
 const WORDS = { loss: "mean loss", log10_gradient: "log₁₀ |gradient|" };
 const STYLES = {
@@ -200,7 +201,7 @@ function writeUnit(past, paths, fixed, length) {
   const missing = data.live.missing ? `, ${data.live.targets[0].length} of ${data.live.targets[0].length + data.live.missing} episodes` : "";
   element("history-title").innerHTML = `<b class="one">Loss</b> and <b class="two">norm of its gradient</b> against length${missing}`;
   const rows = fixed.map(([h, m]) => `<tr><td>${brief(h, 6)}</td><td>${brief(m, 5)}</td><td>${Math.abs(m) < 1 ? "● stable" : "○ unstable"}</td></tr>`);
-  const here = [["mean loss", brief(past.loss[at], 6)], ...data.axes.map(({ name }, i) => [`d loss / d ${name}`, brief(gradient[i], 6)]),
+  const here = [["mean loss", brief(past.loss[at], 6)], ...data.axes.map(({ name }, i) => [`d loss / d ${safe(name)}`, brief(gradient[i], 6)]),
     ["log₁₀ |gradient|", brief(past.log10[at], 6)], ...paths.map(({ h, name, target }) => [`<span class="${name}">h<sub>T</sub>${paths.length > 1 ? `, target ${brief(target)}` : ""}</span>`, brief(h[length], 6)])];
   element("facts").innerHTML = `<table><caption>Here, length ${length}</caption>${here.map(([a, b]) => `<tr><td>${a}</td><td>${b}</td></tr>`).join("")}</table>
     <table><caption>Fixed points, input 0</caption><tr><th>h</th><th>multiplier</th><th></th></tr>${rows.join("") || "<tr><td>none with |h| &lt; 1000</td><td></td><td></td></tr>"}</table>`;
@@ -298,7 +299,7 @@ function build() {
   element("lines").insertAdjacentHTML("beforeend", `<span id="bad"><svg width="12" height="12"><rect width="12" height="12" fill="${BAD}"/></svg><span></span></span>`);
   data.axes.forEach(({ name, values }, k) => {
     const step = +((values.at(-1) - values[0]) / (values.length - 1)).toPrecision(3);
-    element("pin").insertAdjacentHTML("beforebegin", `<label>${name} <input id="at-${name}" type="number" step="${step / 10}"></label>`);
+    element("pin").insertAdjacentHTML("beforebegin", `<label>${safe(name)} <input id="at-${safe(name)}" type="number" step="${step / 10}"></label>`);
     element("at-" + name).addEventListener("input", ({ target }) => {
       if (target.value !== "") show({ point: view.point.map((v, l) => (l === k ? +target.value : v)), pinned: true });
     });
