@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import xarray
 
 COARSEST = 32  # cells along a coordinate at which refinement begins
+ISLANDS = 4  # finest cells along a coordinate; the centre of larger cells is looked at
 CALL = 1024  # points in one call of the evaluator: always the same program
 NINE = np.array(list(itertools.product((0, 1, 2), repeat=2)))  # corners, middles of sides and centre, in half cells
 CORNERS = NINE[[0, 2, 6, 8]]
@@ -33,9 +34,10 @@ def refine(
 
     The plane's own values are the finest grid: 4097 by 4097 of them make 4096 by 4096 cells. Cells begin coarse, about
     32 along a coordinate, as powers of two of finest ones, and are split in four while the loss changes by more than
-    ``threshold`` over their corners, centre and whatever else is known on their sides, at any of ``lengths``. The
-    gradient is never asked: at the points of a grid it knows nothing of a cliff. The evaluations grow with the length
-    of the cliffs in finest cells, not with the area.
+    ``threshold`` over their corners, what else is known on their sides, and, down to the last two splits, their
+    centre, at any of ``lengths``. A straight cliff separates the corners of every cell that it crosses; the centres
+    find islands and tips. The gradient is never asked: at the points of a grid it knows nothing of a cliff. So the
+    evaluations grow with the length of the cliffs in finest cells, not with the area.
 
     Returns the variables of `landscape.surfaces.surface` as (length, point), with both coordinates and the indices
     ``i``, ``j`` of each point in the grid; and the final cells as ``cell_i``, ``cell_j``, ``cell_size`` (cell,), in
@@ -51,11 +53,10 @@ def refine(
     evaluator = Evaluator(plane, task, lengths, dtype=dtype, **settings).resize(CALL)
     points = _Points(evaluator)
     while True:
-        big = cells[cells[:, 2] > 1]
-        corners, centre = cells[:, None, :2] + CORNERS * cells[:, None, 2:] // 2, big[:, :2] + big[:, 2:] // 2
-        points.add(np.concatenate([corners.reshape(-1, 2), centre]))
-        split = np.zeros(len(cells), bool)
-        split[cells[:, 2] > 1] = points.jump(big) > threshold
+        corners, big = cells[:, None, :2] + CORNERS * cells[:, None, 2:] // 2, cells[cells[:, 2] > ISLANDS]
+        points.add(np.concatenate([corners.reshape(-1, 2), big[:, :2] + big[:, 2:] // 2]))
+        split = cells[:, 2] > 1
+        split[split] = points.jump(cells[split]) > threshold
         if not split.any():
             break
         half = np.repeat(cells[split], 4, axis=0)
