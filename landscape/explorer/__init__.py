@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from landscape import names, tasks
+from landscape import cells, names, tasks
 from landscape.explorer.lines import lines
 from landscape.losses import squared_error
+from landscape.provenance import describe_cell
 from landscape.surfaces import _draw  # the very program that drew the surface's episodes: the same numbers
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def contents(surface: "xarray.Dataset", task: tasks.Task | None = None) -> dict[
     ]
     return {
         "title": f"Loss of {heading(surface)}",
-        "settings": small(surface, surface["loss"]),
+        "settings": "; ".join(filter(None, [_equation(settings), small(surface, surface["loss"])])),
         "note": note,
         "made": ", ".join([*made, f"commit {surface.attrs.get('git_commit', 'unknown')[:12]}"]),
         "axes": [
@@ -100,6 +101,14 @@ def _settings(surface: "xarray.Dataset") -> dict[str, Any]:
             "compute one over two of them"
         )
     return settings
+
+
+def _equation(settings: dict[str, Any]) -> str:
+    """The equation of one of this package's cells, from its docstring; empty for others."""
+    if "cell_source" in settings:
+        return ""
+    makes = [make for make in cells.known().values() if describe_cell(make()) == settings["cell"]]
+    return (makes[0].__doc__ or "").partition(": ")[0].replace("``", "") if makes else ""
 
 
 def packed(values: Any) -> str:
