@@ -1,10 +1,15 @@
 """Walks are those of a plain loop, maps are made of walks, and boundaries of known dimension are measured back."""
 
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import xarray
 
 from landscape import descent, devices
 from landscape.cells import SRNN, LinearRNN, Pascanu
@@ -175,6 +180,23 @@ def test_neither_blocks_nor_threads_change_a_map(starts, threads, charted, monke
     again = trainability(GRID, pascanu(), 10, CLIPPED, 40, tolerance=1e-3)
     for name in charted.data_vars:
         np.testing.assert_array_equal(charted[name], again[name])
+
+
+@pytest.mark.slow
+def test_the_number_of_devices_changes_no_map(charted, tmp_path):
+    code = (
+        "import numpy as np, optax; from landscape.descent import trainability; from landscape.cells import Pascanu;"
+        "from landscape.planes import plane; from landscape.tasks import pascanu;"
+        "grid = plane(Pascanu(), w=np.linspace(3.0, 7.0, 9), b=np.linspace(-4.0, -1.5, 7));"
+        f"clipped = optax.chain(optax.clip_by_global_norm({CLIP}), optax.sgd({RATE}));"
+        "ds = trainability(grid, pascanu(), 10, clipped, 40, tolerance=1e-3);"
+        f"assert ds.attrs['device'].startswith('2 x'); ds.drop_attrs().to_zarr({str(tmp_path / 's.zarr')!r})"
+    )
+    many = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, env=many)
+    found = xarray.open_zarr(tmp_path / "s.zarr")
+    for name in charted.data_vars:
+        np.testing.assert_array_equal(charted[name], found[name])
 
 
 def test_optimiser_steps_and_tolerance_each_change_a_map(charted):
