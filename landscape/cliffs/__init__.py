@@ -8,8 +8,24 @@ explodes. So cells are judged by the jump of the loss across them, and cuts are 
 from landscape.cliffs.adaptive import dense, refine
 from landscape.cliffs.cuts import cut
 from landscape.cliffs.laws import Growth, growth
+from landscape.cliffs.limits import closed_form, limit, multipliers
 from landscape.cliffs.measures import curvature, jumps
 from landscape.cliffs.ridges import ridge
 from landscape.cliffs.snaps import snap, trace
+from landscape.cliffs.summary import describe, words
 
-__all__ = ["Growth", "curvature", "cut", "dense", "growth", "jumps", "refine", "ridge", "snap", "trace"]
+__all__ = [
+    "Growth",
+    "closed_form",
+    "curvature",
+    "cut",
+    "dense",
+    "growth",
+    "jumps",
+    "limit",
+    "multipliers",
+    "refine",
+    "ridge",
+    "snap",
+    "trace",
+]

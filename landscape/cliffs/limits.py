@@ -1,0 +1,114 @@
+"""Limits: where a ridge ends up as sequences grow without end, and what theory says of its growth."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from landscape.cells import SRNN, Pascanu, logistic
+from landscape.cliffs.cuts import at_lengths
+from landscape.cliffs.lines import bisect
+from landscape.dynamics import Cliff, cliff_line, fixed_points
+from landscape.dynamics.maps import over
+from landscape.models import as_rnn, run
+from landscape.planes import Plane
+from landscape.surfaces import Evaluator
+from landscape.tasks import Task, episodes
+
+if TYPE_CHECKING:
+    import xarray
+
+INVERSE: dict[Any, Callable] = {jnp.tanh: np.arctanh, logistic: lambda h: np.log(h / (1 - h))}
+
+
+def closed_form(plane: Plane, task: Task) -> Callable[[Any], Cliff] | None:
+    """``w -> (b, multiplier)`` of the cliff in the limit of long sequences, None where no closed form is known.
+
+    One is known for `Pascanu` and `SRNN` with tanh or logistic over (w, b) on a task without input
+    (`landscape.dynamics.cliff_line`).
+    """
+    cell = as_rnn(plane.affine.origin).cell
+    f: Any = getattr(cell, "f" if isinstance(cell, Pascanu) else "act", None)
+    over_w_b = sorted(plane.axes) == ["b", "w"] and all(plane.moves[name] == name for name in plane.axes)
+    if not isinstance(cell, Pascanu | SRNN) or f not in INVERSE or not over_w_b or np.any(_inputs(task, 8)):
+        return None
+    start = task.start if isinstance(cell, Pascanu) else float(INVERSE[f](task.start))
+
+    def line(w: Any) -> Cliff:
+        with jax.enable_x64(True):
+            return jax.device_get(cliff_line(f, np.asarray(w, float), start))
+
+    return line
+
+
+def _inputs(task: Task, length: int) -> np.ndarray:
+    """The inputs of an episode of every class, (class, time, ...)."""
+    return np.asarray(episodes(task, jax.random.key(0), max(1, task.classes), length).x, float)
+
+
+def limit(plane: Plane, task: Task, lines: "xarray.Dataset", length: int = 2000, **settings: Any) -> "xarray.Dataset":
+    """The vertices of ridges moved on to where the loss of endless sequences jumps, by bisection on where orbits end.
+
+    Each vertex moves along its direction: its two sides are told apart by the loss at ``length`` and at twice that,
+    which is as good as endless where ``multiplier**length`` is beyond 1e16; the place is then right to rounding.
+    ``error`` is the distance between the two: about 0 on a basin cliff, and three times the true error, which falls as
+    length**-2, on a fold cliff; where there is a `closed_form` it is better there. NaN where endless sequences have no
+    jump of half the height.
+
+    Returns the variables ``line``, both coordinates, ``direction``, ``error`` and ``multiplier`` (see `multipliers`).
+    """
+    names = list(plane.axes)
+    place = np.stack([lines[name].values for name in names], axis=1)
+    toward = np.stack([np.cos(lines["direction"].values), np.sin(lines["direction"].values)], axis=1)
+    evaluators = [Evaluator(plane, task, (n,), order=0, dtype="float64", **settings) for n in (length, 2 * length)]
+    each = [at_lengths(evaluator, np.zeros(len(place), int)) for evaluator in evaluators]
+    reach, level = _sides(each[0], place, toward, lines["height"].values, 20 * lines["width"].values)
+
+    def side(sample: Any) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda s: sample((place + s[:, None] * toward)[:, None])["loss"][:, 0] - level
+
+    found = [bisect(side(sample), -reach, reach, 60) for sample in each]
+    where = place + found[1][:, None] * toward
+    values = dict(zip(names, where.T, strict=True)) | {
+        "line": lines["line"].values,
+        "direction": lines["direction"].values,
+    }
+    values |= {"error": np.abs(found[1] - found[0]), "multiplier": multipliers(plane, task, where)}
+    return lines[["line"]].assign({name: ("point", array) for name, array in values.items()})
+
+
+def _sides(sample: Any, place: np.ndarray, toward: np.ndarray, height: np.ndarray, reach: np.ndarray) -> tuple:
+    """How far to go for the loss to differ by half the height between both sides, and the loss half-way between."""
+    for _ in range(30):
+        s = np.stack([-reach, reach], axis=1)
+        low, high = sample(place[:, None] + s[..., None] * toward[:, None])["loss"].T
+        if np.all(done := high - low > height / 2):
+            break
+        reach = np.where(done, reach, 1.5 * reach)
+    return np.where(done, reach, np.nan), (low + high) / 2
+
+
+def multipliers(plane: Plane, task: Task, points: np.ndarray, length: int = 200) -> np.ndarray:
+    """The multiplier of the unstable state at which orbits linger at ``points`` (point, coordinate) on a basin cliff.
+
+    In theory the cliff steepens by its modulus every step. Numerical: of the fixed points of one unit without input
+    (`landscape.dynamics.fixed_points`) that are unstable, the one an orbit of the task comes nearest to. NaN where
+    there is none, as on a fold, for cells that cannot be reduced to h, and for tasks with input after the first step.
+    """
+    x = _inputs(task, length)
+    if np.any(x[:, 1:]) or x.ndim > 2:
+        return np.full(len(points), np.nan)
+    try:
+        return over(plane, points, _saddle, x, task.start)
+    except ValueError:  # of fixed_points: layers, and states that are more than h
+        return np.full(len(points), np.nan)
+
+
+def _saddle(cell: Any, x: Any, start: Any) -> jax.Array:
+    orbits = fixed_points(cell, jnp.zeros_like(x[0, 0]))
+    h = jax.vmap(lambda x: run(cell, x, start))(x).reshape(-1, 1)
+    near = jnp.min(jnp.abs(h - orbits.state.h[None]), 0)
+    at = jnp.argmin(jnp.where(jnp.abs(orbits.multiplier) > 1, near, jnp.inf))
+    return jnp.where(jnp.abs(orbits.multiplier[at]) > 1, orbits.multiplier[at], jnp.nan)
