@@ -310,6 +310,16 @@ def test_a_boundary_across_a_cube_of_starts_is_a_plane():
     assert box_dimension(mask).value == pytest.approx(2.0, abs=1e-12)
 
 
+def test_cells_in_a_set_by_chance_have_a_slope_that_is_no_dimension_and_local_slopes_say_so():
+    """Of n² boxes of edge s, 1 - (1 - p)^((s + 1)²) hold such a cell, nearly; the rest is in all cells together."""
+    share = 0.01
+    found = box_dimension(np.random.default_rng(0).random((1025, 1025)) < share, [2**k for k in range(7)])
+    expected = (1024 / found.sizes) ** 2 * (1 - (1 - share) ** ((found.sizes + 1) ** 2))
+    np.testing.assert_allclose(found.counts, expected, rtol=0.02)
+    assert found.value < 1.75
+    assert found.local[0] < 1.2 < 1.99 < found.local[-1] <= 2
+
+
 def test_a_map_of_one_kind_or_too_coarse_a_map_has_no_dimension():
     with pytest.raises(ValueError, match="a map without boundary has no dimension: all 4096 cells are True"):
         box_dimension(np.ones((64, 64)))

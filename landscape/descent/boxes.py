@@ -30,8 +30,9 @@ def box_dimension(mask: Any, sizes: Sequence[int] | None = None) -> Dimension:
 
     What it cannot say: the grid is one resolution, and no fit over a few octaves tells a fractal from a curve that is
     only rough down to the cell. ``error`` is the scatter of the points about one line, not the distance from a limit;
-    where ``local`` drifts, there is no one line. Cells are taken as squares. A boundary of a trainability map is that
-    of one tolerance after one number of steps.
+    where ``local`` drifts, there is no one line. Cells that are in the set by chance fill the plane, and yet have a
+    slope below 2 that tells how many they are; ``local`` then rises to 2. Cells are taken as squares. A boundary of a
+    trainability map is that of one tolerance after one number of steps.
 
     Raises ValueError for a mask without boundary, or fewer than three sizes.
     """
