@@ -13,7 +13,7 @@ import xarray
 
 from landscape import descent, devices
 from landscape.cells import SRNN, LinearRNN, Pascanu
-from landscape.descent import box_dimension, paths, trainability, walks
+from landscape.descent import box_dimension, paths, trainability
 from landscape.models import run
 from landscape.planes import plane
 from landscape.surfaces import values
@@ -175,7 +175,7 @@ def test_a_saturated_unit_is_at_rest():
 
 @pytest.mark.parametrize(("starts", "threads"), [(7, 1), (64, 3)])
 def test_neither_blocks_nor_threads_change_a_map(starts, threads, charted, monkeypatch):
-    monkeypatch.setattr(walks, "STARTS", starts)
+    monkeypatch.setattr(devices, "BLOCK_POINTS", starts)
     monkeypatch.setattr(devices, "threads", lambda: threads)
     again = trainability(GRID, pascanu(), 10, CLIPPED, 40, tolerance=1e-3)
     for name in charted.data_vars:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import xarray
 
 FATES = ("not_finite", "learnt", "at_rest", "moving")  # what became of a start, see `trainability`
-STARTS = 2**13  # of one call in a thread
 
 
 class Look(NamedTuple):
@@ -238,7 +237,7 @@ def trainability(
     mesh = np.meshgrid(*plane.axes.values(), indexing="ij")
     points = np.stack([m.ravel() for m in mesh], axis=-1)
     walk = _Walk(plane, task, length, optimiser, _end, **settings)
-    walk.resize(min(STARTS, -(-len(points) // devices.threads())))
+    walk.resize(min(devices.BLOCK_POINTS, -(-len(points) // devices.threads())))
     limit = np.asarray(tolerance, walk.dtype)
     walk.of(names, np.int32(-1), limit)(points[:1])  # not one step: it compiles what the threads share
     walk.of(names, np.int32(steps), limit)
