@@ -234,6 +234,25 @@ def show(path: Path_, /) -> None:
     say(report.show(path))
 
 
+def cliffs(
+    path: Path_,
+    /,
+    least: Annotated[float, arg(help="leave out ridges lower than this share of the range of the loss")] = 0.05,
+) -> None:
+    """Say where the cliffs of a stored surface are, how high and steep, of which kind, and which the grid hides.
+
+    The surface needs second derivatives (--order 2) and, for the kind, at least four lengths. Cells and tasks of this
+    package are measured afresh where the cliffs are, in float64, and compared with theory.
+
+    examples:
+      landscape surface Pascanu pascanu w=4:6:101 b=-3.5:-1.5:101 --lengths 10:80:10 --order 2 --out wall.zarr
+      landscape cliffs wall.zarr
+    """
+    from landscape.cliffs import report
+
+    say(report(path, least))
+
+
 def run(*words: str) -> None:
     """Run an experiment: a file in the folder experiments/, or any file.py with a function run(**settings).
 
@@ -394,6 +413,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "surface": surface,
     "plot": plot,
     "show": show,
+    "cliffs": cliffs,
     "explore": explore,
     "run": run,
     "sweep": sweep,

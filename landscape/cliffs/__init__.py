@@ -12,7 +12,7 @@ from landscape.cliffs.limits import closed_form, limit, multipliers
 from landscape.cliffs.measures import curvature, jumps
 from landscape.cliffs.ridges import ridge
 from landscape.cliffs.snaps import snap, trace
-from landscape.cliffs.summary import describe, words
+from landscape.cliffs.summary import describe, report, words
 
 __all__ = [
     "Growth",
@@ -20,12 +20,15 @@ __all__ = [
     "curvature",
     "cut",
     "dense",
+    "describe",
     "growth",
     "jumps",
     "limit",
     "multipliers",
     "refine",
+    "report",
     "ridge",
     "snap",
     "trace",
+    "words",
 ]

@@ -1,20 +1,30 @@
 """Cliffs in words: where they are, how high and steep, of which kind, and what hides them."""
 
+import contextlib
+import json
 import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape import cells, store
 from landscape.cliffs.laws import growth
 from landscape.cliffs.limits import closed_form, multipliers
+from landscape.cliffs.measures import jumps
+from landscape.cliffs.ridges import ridge
 from landscape.cliffs.snaps import snap
+from landscape.names import numbers
+from landscape.names import task as task_of
 from landscape.planes import Plane
+from landscape.planes import plane as plane_of
+from landscape.provenance import describe_cell, describe_plane, describe_task
 from landscape.tasks import Task
 
 if TYPE_CHECKING:
     import xarray
 
 STATIONS = (0.1, 0.5, 0.9)  # places along a line, as shares of its vertices
+FAR, ALIKE, EARLIEST = 0.15, 0.7, 3  # of the extent of all lines; cosine of directions; part of the longest length
 MEASURES = ("direction", "slope", "height", "width", "resolved")
 
 
@@ -23,10 +33,10 @@ def describe(
 ) -> "xarray.Dataset":
     """Every line of the longest length of `ridge`, `snap` or `trace`, at three places: what it is and how it grows.
 
-    Each place is followed to the nearest point of the lines at every shorter length from a tenth of the longest on, and
-    a law fitted to the slopes (`growth`) of those that are resolved. With the ``plane`` and ``task`` of the surface
-    they are measured afresh (`snap`), and theory is asked: the multiplier of the closed form (``theory`` "closed
-    form"), or of the unstable state where there is none ("numerical").
+    Each place is followed to the nearest point of the lines, of like direction, at every shorter length from a third of
+    the longest on, and a law fitted to the slopes (`growth`) of those that are resolved. With the ``plane`` and
+    ``task`` of the surface they are measured afresh (`snap`), and theory is asked: the multiplier of the closed form
+    (``theory`` "closed form"), or of the unstable state where there is none ("numerical").
 
     Returns variables (line, station): both coordinates, ``direction``, ``slope``, ``height``, ``width``, ``resolved``;
     ``kind``: "basin", "fold", "none" (it does not steepen: a slope, no cliff) or "unknown" (fewer than four resolved
@@ -46,7 +56,7 @@ def describe(
     numbers = np.unique(last["line"].values)
     columns = {key: np.array([row[key] for row in rows]).reshape(len(numbers), -1) for key in (rows[0] if rows else ())}
     found = {key: (("line", "station"), values) for key, values in columns.items()}
-    attrs = {"coordinates": names, "length": longest}
+    attrs = {"coordinates": names, "length": longest, "afresh": int(plane is not None and task is not None)}
     return xarray.Dataset(found, {"line": numbers, "station": list(STATIONS)}, attrs)
 
 
@@ -57,9 +67,9 @@ def _station(
     history = _history(lines, here, names)
     theory, multiplier = "none", math.nan
     if plane is not None and task is not None:
-        history = snap(plane, task, history, **settings)
+        history = snap(plane, task, _beside(plane, history, here, names), **settings)
         theory, multiplier = _theory(plane, task, here, names)
-    row = {name: float(here[name].values[0]) for name in (*names, *MEASURES[:-1])}
+    row: dict[str, Any] = {name: float(here[name].values[0]) for name in (*names, *MEASURES[:-1])}
     row |= {"resolved": bool(here["resolved"].values[0]), "kind": "unknown", "theory": theory}
     row |= dict.fromkeys(("multiplier", "power", "evidence", "expected"), math.nan)
     followed = history.swap_dims(point="length")
@@ -78,15 +88,63 @@ def _theory(plane: Plane, task: Task, here: "xarray.Dataset", names: list[str]) 
 
 def _history(lines: "xarray.Dataset", here: "xarray.Dataset", names: list[str]) -> "xarray.Dataset":
     """The point of the lines at each length that is nearest to ``here``, relative to the extent of all lines."""
-    scale = [max(float(np.ptp(lines[name])), 1e-300) for name in names]
-    near = sum(((lines[name] - here[name].values[0]) / size) ** 2 for name, size in zip(names, scale, strict=True))
-    longest = int(here["length"].values[0])
-    best = [
-        int(np.where(lines["length"].values == length, near, np.inf).argmin())
-        for length in np.unique(lines["length"].values)
-        if 10 * length >= longest
-    ]
-    return lines.isel(point=best)
+    scale = [max(float(np.ptp(lines[name].values)), 1e-300) for name in names]
+    far = sum(((lines[name] - here[name].values[0]) / size) ** 2 for name, size in zip(names, scale, strict=True))
+    alike = (far < FAR**2) & (np.cos(lines["direction"] - here["direction"].values[0]) > ALIKE)
+    far = np.where(alike & (EARLIEST * lines["length"] >= here["length"].values[0]), far, np.inf)
+    lengths = lines["length"].values
+    each = (np.where(lengths == length, far, np.inf) for length in np.unique(lengths))
+    return lines.isel(point=[int(own.argmin()) for own in each if np.isfinite(own).any()])
+
+
+def _beside(plane: Plane, history: "xarray.Dataset", here: "xarray.Dataset", names: list[str]) -> "xarray.Dataset":
+    """``here`` projected on the tangents of the lines at the points of its history.
+
+    There it is looked for afresh by `snap`, by its jump if it is thinner than two cells.
+    """
+    step = max(float(np.diff(axis).max()) for axis in plane.axes.values())
+    normal = [np.cos(history["direction"]), np.sin(history["direction"])]
+    apart = sum((history[name] - here[name].values[0]) * n for name, n in zip(names, normal, strict=True))
+    moved = {name: here[name].values[0] + apart * n for name, n in zip(names, normal, strict=True)}
+    return history.assign({**moved, "resolved": history["resolved"] & (history["width"] > 2 * step)})
+
+
+def report(path: Any, least: float = 0.05) -> str:
+    """The cliffs of a stored surface in words. Where its cell and task can be made again, as they can unless they are
+    somebody's own or hold arrays, they are measured afresh and compared with theory; else from the stored values.
+
+    Raises ValueError for a surface without second derivatives, or over other than two coordinates.
+    """
+    surface, settings = store.open_surface(path), json.loads(store.attributes(path)["settings"])
+    with store.damage(path):
+        lines = ridge(surface, least)
+    made = remade(settings)
+    same = {"episodes": settings["episodes"], "seed": settings["seed"]}
+    found = describe(snap(*made, lines, **same), *made, **same) if made else describe(lines)
+    names = lines.attrs["coordinates"]
+    steps = {name: float(np.diff(surface[name].values).max()) for name in names}
+    hidden = int(jumps(surface)["hidden"].isel(length=-1).sum())
+    tail = f"At the longest length {hidden or 'no'} cells of the grid hide a cliff thinner than themselves."
+    how = "measured afresh in float64" if made else "measured on the stored grid, as its cell or task is not known here"
+    return "\n".join([f"{path}: {surface.attrs['title']}; {how}.", words(found, steps), tail])
+
+
+def remade(settings: dict[str, Any]) -> tuple[Plane, Task] | None:
+    """The plane and task of a stored surface made again from its ``settings``; None unless they describe the same."""
+    task, _, options = settings["task"].rstrip(")").partition("(")
+    moves = {name: axis["moves"].split(" = ") for name, axis in settings["axes"].items()}
+    axes = {name: np.linspace(axis["from"], axis["to"], axis["count"]) for name, axis in settings["axes"].items()}
+    for make in cells.known().values():
+        with contextlib.suppress(ValueError, TypeError):
+            cell = make(**settings["held"])
+            if describe_cell(cell) != settings["cell"]:
+                continue
+            made = task_of(task, numbers(options.split(", ") if options else (), "NAME=VALUE"))
+            again = plane_of(cell, {name: parts for name, parts in moves.items() if parts != [name]}, **axes)
+            about = {**describe_plane(again), **describe_task(made)}
+            if all(settings.get(key) == value for key, value in json.loads(json.dumps(about)).items()):
+                return again, made
+    return None
 
 
 def words(described: "xarray.Dataset", steps: dict[str, float]) -> str:
@@ -103,6 +161,7 @@ def words(described: "xarray.Dataset", steps: dict[str, float]) -> str:
 
 
 def _line(line: "xarray.Dataset", steps: dict[str, float]) -> str:
+    """One line in words, a row for each station."""
     parts = [f"line {int(line['line'])}"]
     for k in range(line.sizes["station"]):
         here = line.isel(station=k)
@@ -116,8 +175,10 @@ def _hidden(here: "xarray.Dataset", steps: dict[str, float]) -> str:
     """How the grid sees the cliff, and the resolution that would show it."""
     across = np.array([math.cos(float(here["direction"])), math.sin(float(here["direction"]))])
     cell = 1 / float(np.linalg.norm(across / np.array(list(steps.values()))))
+    if not bool(here["resolved"]) and here.attrs["afresh"]:
+        return " (thinner than float64 can tell: the slope is a lower bound)"
     if not bool(here["resolved"]):
-        return " (thinner than can be told: the slope is a lower bound)"
+        return " (hidden below the grid: the slope is a lower bound; a finer grid or a shorter length would show it)"
     if (factor := 2 * cell / float(here["width"])) > 1:
         return f" (hidden below the grid, which would have to be {factor:.2g} times finer)"
     return ""
