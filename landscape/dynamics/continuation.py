@@ -15,9 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from landscape.cells import Cell
-from landscape.dynamics.maps import affine, grid, over
-from landscape.dynamics.orbits import fixed_points, jacobian
+from landscape.dynamics.maps import affine, grid, rests
 from landscape.models import as_rnn
 from landscape.planes import Affine, Plane
 
@@ -188,17 +186,11 @@ def _unit(vector: np.ndarray) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
-def _tested(cell: Cell, x: Any, most: int, test: Callable) -> tuple:
-    """Flat states (fixed point, number) of all fixed points, and the test at each."""
-    states = fixed_points(cell, x, most=most).state
-    flat = jax.vmap(lambda s: ravel_pytree(s)[0])(states)
-    return flat, jax.vmap(lambda s: test(jacobian(cell, s, x)))(states)
-
-
 def _seeds(coarse: Plane, test: Callable, x: float) -> np.ndarray:
     """Rough solutions (seed, unknown) between neighbours of a grid: where the test changes sign from one fixed point
     to the next, while their number changes, or along one fixed point."""
-    states, tests = over(coarse, grid(coarse), _tested, x, most=8, test=test)
+    orbits, tests = rests(coarse, x, 8, test)
+    states = np.stack(jax.tree.leaves(orbits.state), axis=-1)
     states, tests = (a.reshape(*coarse.shape, *a.shape[1:]) for a in (states, tests))
     places = grid(coarse).reshape(*coarse.shape, 2)
     found = []

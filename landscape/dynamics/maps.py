@@ -16,7 +16,7 @@ from landscape.planes import Affine, Plane
 if TYPE_CHECKING:
     import xarray
 
-CHUNK = 512  # points computed together
+CHUNK = 256  # points computed together, always as many, so that one program does for all grids
 
 
 def affine(plane: Plane, dtype: str) -> Affine:
@@ -34,11 +34,10 @@ def _program(f: Callable, static: tuple) -> Callable:
 
 def over(plane: Plane, points: np.ndarray, f: Callable, *given: Any, dtype: str = "float64", **static: Any) -> Any:
     """``f(cell, *given, **static)`` at ``points`` (point, coordinate) of a plane; results have that leading axis."""
-    size = min(CHUNK, len(points))
-    padded = np.pad(np.asarray(points, dtype), [(0, -len(points) % size), (0, 0)], mode="edge")
+    padded = np.pad(np.asarray(points, dtype), [(0, -len(points) % CHUNK), (0, 0)], mode="edge")
     with jax.enable_x64(dtype == "float64"):
         run, model = _program(f, tuple(static.items())), affine(plane, dtype)
-        parts = [jax.device_get(run(model, part, *given)) for part in padded.reshape(-1, size, padded.shape[1])]
+        parts = [jax.device_get(run(model, part, *given)) for part in padded.reshape(-1, CHUNK, padded.shape[1])]
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(points)], *parts)
 
 
@@ -70,8 +69,14 @@ def _states(state: Any) -> dict[str, np.ndarray]:
 
 def _rests(cell: Cell, x: Any, most: int) -> tuple:
     orbits = fixed_points(cell, x, most=most)
-    margin = jax.vmap(lambda s: nearest_to_one(jacobian(cell, s, x)))(orbits.state)
-    return orbits, margin
+    return orbits, jax.vmap(lambda s: jacobian(cell, s, x))(orbits.state)
+
+
+def rests(plane: Plane, x: float, most: int, test: Callable, dtype: str = "float64") -> tuple:
+    """All fixed points all over a plane, `Orbits` (point of the plane, point), and a test of their Jacobians."""
+    orbits, matrices = over(plane, grid(plane), _rests, x, dtype=dtype, most=most)
+    with jax.enable_x64(dtype == "float64"):
+        return orbits, np.asarray(jax.jit(jax.vmap(jax.vmap(test)))(matrices))
 
 
 def multistability(plane: Plane, x: float = 0.0, most: int = 8, dtype: str = "float64") -> "xarray.Dataset":
@@ -83,7 +88,7 @@ def multistability(plane: Plane, x: float = 0.0, most: int = 8, dtype: str = "fl
     grid of ``most`` slots and the plane's resolution see it: fixed points beyond ``most`` are left out, and a region
     that no point of the grid lies in is not seen. Raises ValueError like `fixed_points`.
     """
-    orbits, margin = over(plane, grid(plane), _rests, x, dtype=dtype, most=most)
+    orbits, margin = rests(plane, x, most, nearest_to_one, dtype)
     there = np.isfinite(orbits.state.h)
     found = {
         "fixed_points": there.sum(1),
