@@ -19,7 +19,6 @@ Seven CPU-minutes, under four on two cores; the quick one 40 CPU-seconds.
 import functools
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -28,7 +27,7 @@ import numpy as np
 import optax
 import xarray
 
-from landscape import devices, provenance
+from landscape import devices, provenance, store
 from landscape.cells import SRNN, BengioLatch
 from landscape.initialisers import keras3
 from landscape.losses import raw, sigmoid
@@ -142,7 +141,26 @@ def run(
     quick: bool = False,
     out: str | None = "results/bengio_1994",
 ) -> dict[str, xarray.Dataset]:
-    """``map`` (`convergence`), ``frequency``, with twice the updates, and ``problems``; ``quick``: fewer of all."""
+    """``map`` (`convergence`), ``frequency``, with twice the updates, and ``problems``; ``quick``: fewer of all.
+
+    What ``out`` holds of these settings is read.
+    """
+    settings = {name: value for name, value in locals().items() if name != "out"}
+    return store.kept(out, settings, lambda: computed(**settings))
+
+
+def computed(
+    w: tuple[float, ...],
+    noise: tuple[float, ...],
+    lengths: tuple[int, ...],
+    runs: int,
+    repeats: int,
+    updates: int,
+    length: int,
+    tried: int,
+    quick: bool,
+) -> dict[str, xarray.Dataset]:
+    """The results of `run`."""
     if quick:
         w, noise, lengths, repeats, updates = w[::3], noise[::2], lengths[::3], 16, 300
         runs, tried = min(runs, 8), 2000
@@ -151,10 +169,7 @@ def run(
         "frequency": frequency(lengths, repeats, 2 * updates),
         "problems": problems((5, 10, 25, 50), 16 if quick else 32, tried, 2000 if quick else 10_000),
     }
-    results = {name: ds.assign_attrs(provenance.here()) for name, ds in results.items()}
-    for name, ds in results.items() if out else ():
-        ds.to_zarr(Path(out) / f"{name}.zarr", mode="w", zarr_format=3, consolidated=False)
-    return results
+    return {name: ds.assign_attrs(provenance.here()) for name, ds in results.items()}
 
 
 def told(accuracy: xarray.DataArray) -> str:

@@ -15,7 +15,6 @@ at .001 learn 9 and 0; at .3 learn 0 and 52, where the blind part has the time t
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -24,7 +23,7 @@ import numpy as np
 import optax
 import xarray
 
-from landscape import losses, provenance
+from landscape import losses, provenance, store
 from landscape.cells import GRU, LSTM, Cell
 from landscape.models import RNN
 from landscape.tasks import Episode, episodes, gaussian, latch
@@ -201,16 +200,22 @@ def run(
     """``field``: `pull` (cell, rate, row, column, draw, part, axis) on the grid of ``keep`` and ``loop`` (`grid`).
 
     ``start``: `pull` (cell, draw, part, axis) at default starts; ``paths``: `place` (cell, rate, run, step, axis) after
-    ``step`` updates, and the final ``accuracy`` (cell, rate, run). ``starts`` is a multiple of ``draws``.
+    ``step`` updates, and the final ``accuracy`` (cell, rate, run). ``starts`` is a multiple of ``draws``. What ``out``
+    holds of these settings is read.
     """
+    settings = {name: value for name, value in locals().items() if name != "out"}
+    return store.kept(out, settings, lambda: computed(**settings))
+
+
+def computed(
+    length: int, points: int, draws: int, pairs: int, starts: int, runs: int, count: int, epochs: int
+) -> dict[str, xarray.Dataset]:
+    """The results of `run`."""
     over, begun = zip(*(pulled(cell, length, points, draws, pairs, starts) for cell in VIEWS), strict=True)
     went = [trained(cell, length, runs, count, epochs) for cell in VIEWS]
     attrs = {"length": length, "count": count, "epochs": epochs, **provenance.here()}
     made = {"field": over, "start": begun, "paths": went}
-    results = {name: joined(cells).assign_attrs(attrs) for name, cells in made.items()}
-    for name, ds in results.items() if out else ():
-        ds.to_zarr(Path(out) / f"{name}.zarr", mode="w", zarr_format=3, consolidated=False)
-    return results
+    return {name: joined(cells).assign_attrs(attrs) for name, cells in made.items()}
 
 
 def sentence(results: Mapping[str, xarray.Dataset]) -> str:

@@ -14,7 +14,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -451,3 +451,23 @@ def find(path: Any, settings: dict[str, Any]) -> "xarray.Dataset | None":
         return None
     _check_settings(Path(path), _group(Path(path)), settings)
     return open_surface(path)
+
+
+def kept(
+    folder: Any, settings: dict[str, Any], compute: Callable[[], Mapping[str, "xarray.Dataset"]]
+) -> "dict[str, xarray.Dataset]":
+    """The Datasets by name that ``compute`` makes, kept in ``folder``; read from there if it holds these settings.
+
+    The folder appears whole or not at all; None keeps nothing. Raises StoreError, before anything is computed, if
+    something else is there.
+    """
+    if folder is None:
+        return dict(compute())
+    path = Path(folder)
+    if there := sorted(path.glob("*")):
+        return {file.stem: ds for file in there if (ds := find(file, settings)) is not None}
+    made = dict(compute())
+    with appearing(path) as partial:
+        for name, dataset in made.items():
+            save(dataset, partial / f"{name}.zarr", settings)
+    return made

@@ -365,3 +365,37 @@ def test_a_killed_writer_loses_no_finished_block(tmp_path, times, blocks):
         whole = np.concatenate([block(index)[name] for index in range(blocks)], axis=1)
         np.testing.assert_array_equal(ds[name].values, whole)
     assert [p for p in tmp_path.iterdir() if p.name.endswith(".partial")] == []
+
+
+# Results of several parts
+
+
+def test_what_a_folder_keeps_of_the_same_settings_is_read_and_anything_else_is_left_alone(tmp_path):
+    made = []
+
+    def compute():
+        made.append(1)
+        words = np.array(["yes", "no"], object)
+        return {"a": xarray.Dataset({"x": ("k", [1.0, np.nan])}), "b": xarray.Dataset({"y": ("k", words)})}
+
+    path, settings = tmp_path / "kept", {"seeds": (1, 2), "quick": True}
+    first, second = (store.kept(path, settings, compute) for _ in range(2))
+    assert len(made) == 1
+    assert list(second) == ["a", "b"]
+    for name in first:
+        xarray.testing.assert_equal(first[name], second[name].load().drop_attrs())
+    with pytest.raises(store.StoreError, match="quick: true there, false asked"):
+        store.kept(path, settings | {"quick": False}, compute)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(store.StoreError, match=r"notes\.txt is a file, not a store"):
+        store.kept(tmp_path / "mine", settings, compute)
+    assert len(made) == 1
+    store.kept(None, settings, compute)
+    assert len(made) == 2
+
+
+def test_a_folder_whose_results_fail_does_not_appear(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        store.kept(tmp_path / "kept", {}, lambda: {"a": xarray.Dataset({"x": 1 / 0})})
+    assert list(tmp_path.iterdir()) == []
