@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MOST_LEVELS = 40  # of refinement; each narrows by about ten, so float64 ends before
 CALL = 4096  # points in one call of the evaluator: always the same program
-REACH = np.array([0, 0.25, 0.5, 1, 2, 4, 8, 14, 20])  # widths from a ridge at which its height is looked at
+REACH = np.array([0, 0.25, 0.5, *range(1, 21)])  # widths from a ridge at which its height is looked at
 
 Sample = Callable[[np.ndarray], dict[str, np.ndarray]]
 
@@ -167,4 +167,7 @@ def _gain(rise: np.ndarray, usual: np.ndarray) -> np.ndarray:
     another = (steep > 2) | ((steep > 0.1) & (steep > 2 * np.minimum.accumulate(steep, axis=1)))
     fine = ~np.isnan(rise) & ~another & (total >= np.maximum.accumulate(total, axis=1) / 2)
     fine = np.logical_and.accumulate(fine, axis=1)
-    return np.where(fine.all(1), total[:, -1], np.where(fine, total, 0).max(1))
+    rows, end = np.arange(len(rise)), fine.argmin(1)
+    foot = total[rows, np.where(fine, steep, np.inf).argmin(1)]
+    ended = np.where(another[rows, end], np.where(fine.any(1), foot, 0), np.where(fine, total, 0).max(1))
+    return np.where(fine.all(1), total[:, -1], ended)

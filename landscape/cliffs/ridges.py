@@ -186,9 +186,10 @@ def _cubic(field: np.ndarray, sharp: np.ndarray, line: np.ndarray) -> np.ndarray
 
     They stay where one of the four is not c, or beyond the border.
     """
-    low = np.floor(line).astype(int)
-    axis = np.argmax(line - low, axis=1)
-    each = np.arange(len(line))
+    each, node = np.arange(len(line)), np.rint(line).astype(int)
+    axis = np.argmax(np.abs(line - node), axis=1)  # along the other the vertex lies on the grid, rounding aside
+    low = node.copy()
+    low[each, axis] = np.floor(line[each, axis])
     unit = np.eye(2, dtype=int)[axis]
     nodes = [low + (k - 1) * unit for k in range(4)]
     inside = [np.all((node >= 0) & (node < field.shape), axis=1) for node in nodes]
