@@ -193,6 +193,23 @@ def test_a_map_holds_what_each_point_says_alone(region):
     assert region["margin"][at] == pytest.approx(np.min(np.abs(1 - np.array(eigenvalues))), rel=1e-6)
 
 
+def test_traced_folds_of_an_lstm_part_the_regions_of_its_map(region):
+    at = plane(THREE, w_g=np.linspace(0, 20, 11), b_f=np.linspace(-15, 0, 13))
+    folds = dynamics.bifurcations(at, cells=10)
+    np.testing.assert_allclose(folds["multiplier"], 1, atol=1e-13)
+    assert folds["residual"].max() < 1e-13
+    assert set(folds["ends"].values.ravel()) == {"edge"}
+    # Along each row of the map the number of fixed points changes by two for every fold curve crossed.
+    for k, w in enumerate(region["w_g"].values[1:-1], 1):
+        before, after, same = folds["w_g"][:-1].values, folds["w_g"][1:].values, np.diff(folds["curve"]) == 0
+        cut = np.nonzero(same & ((before - w) * (after - w) < 0))[0]
+        share = (w - before[cut]) / (after[cut] - before[cut])
+        crossed = folds["b_f"].values[cut] + share * np.diff(folds["b_f"].values)[cut]
+        between = np.histogram(crossed, region["b_f"].values)[0]
+        changes = np.abs(np.diff(region["fixed_points"].values[k]))
+        assert np.all((changes <= 2 * between) & ((changes - 2 * between) % 4 == 0))
+
+
 @pytest.mark.slow
 def test_the_map_of_a_scalar_unit_counts_as_its_fold_curve_says():
     at = plane(Pascanu(), w=np.linspace(3, 7, 21), b=np.linspace(-5, -1.02, 23))

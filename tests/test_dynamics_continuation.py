@@ -46,7 +46,8 @@ def test_traced_folds_and_cusp_of_tanh_are_the_closed_form(simple):
 @pytest.mark.slow
 def test_traced_flips_of_tanh_are_the_closed_form(simple):
     found = dynamics.bifurcations(simple, dynamics.minus_one)
-    assert nearer(dynamics.flips(jnp.tanh, found["w"].values), found["b"]).max() < EXACT
+    # Near the apex the closed form takes acosh(sqrt|w|) of nearly 1, and has lost digits itself.
+    assert nearer(dynamics.flips(jnp.tanh, found["w"].values), found["b"]).max() < 1e-10
     np.testing.assert_allclose(found["multiplier"], -1, atol=1e-14)
     assert found["w"].max() == pytest.approx(-1, abs=2e-4)  # the apex; steps are .02 long
     assert found.sizes["cusp"] == 0
@@ -66,6 +67,7 @@ def test_traced_folds_and_cusp_of_pascanus_map_are_the_closed_form():
     np.testing.assert_allclose((shifted["cusp_w"], shifted["cusp_b"]), [[4], [-2.5]], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_fold_curve_of_an_lstm_has_its_cusp_where_the_origin_splits():
     found = dynamics.bifurcations(plane(LSTM(), w_g=np.linspace(0, 4, 5), b_g=np.linspace(-1, 1, 5)))
     np.testing.assert_allclose(found["multiplier"], 1, atol=1e-13)

@@ -66,13 +66,13 @@ def test_a_linear_layer_rests_where_its_linear_system_says():
 
 
 def test_where_nothing_rests_no_start_converges():
-    nowhere = layer(LinearRNN, np.eye(2), (1.0, 0.0))  # h' = h + (1, 0)
-    found = dynamics.search(nowhere, starts(5, 2), jnp.zeros(1))
+    nowhere = layer(LinearRNN, np.eye(4), (1.0, 0.0, 0.0, 0.0))  # h' = h + (1, 0, 0, 0)
+    found = dynamics.search(nowhere, starts(5, 4), jnp.zeros(1))
     assert not found.converged.any()
     assert found.residual.shape == (0,)
-    assert found.spectrum.shape == (0, 2)
+    assert found.spectrum.shape == (0, 4)
     np.testing.assert_allclose(found.distance, 1, atol=1e-6)
-    assert dynamics.search(nowhere, starts(5, 2), jnp.zeros(1), tol=2.0).converged.all()
+    assert dynamics.search(nowhere, starts(5, 4), jnp.zeros(1), tol=2.0).converged.all()
 
 
 @pytest.mark.slow

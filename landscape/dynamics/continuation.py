@@ -26,6 +26,7 @@ NEWTON = 8  # iterations; a step of continuation needs about three
 CLOSE = 1e-9  # the last of them must be this small, in units of the plane and of max(1, |state|)
 RANK = 1e-9  # singular values this much below the largest are zero: where branches cross by symmetry
 SHORTEST = 1e-6
+HALVINGS = 16  # of a cell of the grid on which curves are looked for
 
 
 def plus_one(matrix: jax.Array) -> jax.Array:
@@ -187,19 +188,35 @@ def _unit(vector: np.ndarray) -> np.ndarray:
 
 
 def _seeds(coarse: Plane, test: Callable, x: float) -> np.ndarray:
-    """Rough solutions (seed, unknown) between neighbours of a grid: where the test changes sign from one fixed point
-    to the next, while their number changes, or along one fixed point."""
-    orbits, tests = rests(coarse, x, 8, test)
-    states = np.stack(jax.tree.leaves(orbits.state), axis=-1)
-    states, tests = (a.reshape(*coarse.shape, *a.shape[1:]) for a in (states, tests))
-    places = grid(coarse).reshape(*coarse.shape, 2)
-    found = []
-    for axis in (0, 1):
-        pairs = [np.moveaxis(a, axis, 0) for a in (states, tests, places)]
-        low, high = ([a[part].reshape(-1, *a.shape[2:]) for a in pairs] for part in (slice(-1), slice(1, None)))
-        for sides in zip(zip(*low, strict=True), zip(*high, strict=True), strict=True):
-            found += _between(*sides)
-    return np.array(found).reshape(-1, states.shape[-1] + 2)
+    """Rough solutions (seed, unknown): where, along the lines of a grid, the signs of the test at the fixed points
+    change, bisected so far that Newton's method, which a large c throws off, starts close."""
+
+    def look(places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        orbits, tests = rests(coarse, places, x, 8, test)
+        return np.stack(jax.tree.leaves(orbits.state), axis=-1), tests, places
+
+    def differ(one: tuple, other: tuple) -> np.ndarray:
+        return np.any(np.sign(np.nan_to_num(one[1])) != np.sign(np.nan_to_num(other[1])), axis=1)
+
+    at = np.arange(len(grid(coarse))).reshape(coarse.shape)
+    pairs = [(at[:-1].ravel(), at[1:].ravel()), (at[:, :-1].ravel(), at[:, 1:].ravel())]
+    first, second = (np.concatenate([pair[k] for pair in pairs]) for k in (0, 1))
+    found = look(grid(coarse))
+    low, high = (tuple(a[side] for a in found) for side in (first, second))
+    changes = differ(low, high)
+    low, high = (tuple(a[changes] for a in side) for side in (low, high))
+    for _ in range(HALVINGS if changes.any() else 0):
+        middle = look((low[2] + high[2]) / 2)
+        left = differ(low, middle)
+        pick = lambda yes, no, left=left: np.where(left.reshape(-1, *[1] * (yes.ndim - 1)), yes, no)  # noqa: E731
+        low = tuple(pick(a, m) for a, m in zip(low, middle, strict=True))
+        high = tuple(pick(m, b) for m, b in zip(middle, high, strict=True))
+    seeds = [
+        seed
+        for one, other in zip(zip(*low, strict=True), zip(*high, strict=True), strict=True)
+        for seed in _between(one, other)
+    ]
+    return np.array(seeds).reshape(-1, found[0].shape[-1] + 2)
 
 
 def _between(one: tuple, other: tuple) -> list[np.ndarray]:

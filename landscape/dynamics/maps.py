@@ -72,9 +72,9 @@ def _rests(cell: Cell, x: Any, most: int) -> tuple:
     return orbits, jax.vmap(lambda s: jacobian(cell, s, x))(orbits.state)
 
 
-def rests(plane: Plane, x: float, most: int, test: Callable, dtype: str = "float64") -> tuple:
-    """All fixed points all over a plane, `Orbits` (point of the plane, point), and a test of their Jacobians."""
-    orbits, matrices = over(plane, grid(plane), _rests, x, dtype=dtype, most=most)
+def rests(plane: Plane, points: np.ndarray, x: float, most: int, test: Callable, dtype: str = "float64") -> tuple:
+    """All fixed points at points of a plane, `Orbits` (point of the plane, point), and a test of their Jacobians."""
+    orbits, matrices = over(plane, points, _rests, x, dtype=dtype, most=most)
     with jax.enable_x64(dtype == "float64"):
         return orbits, np.asarray(jax.jit(jax.vmap(jax.vmap(test)))(matrices))
 
@@ -88,7 +88,7 @@ def multistability(plane: Plane, x: float = 0.0, most: int = 8, dtype: str = "fl
     grid of ``most`` slots and the plane's resolution see it: fixed points beyond ``most`` are left out, and a region
     that no point of the grid lies in is not seen. Raises ValueError like `fixed_points`.
     """
-    orbits, margin = rests(plane, x, most, nearest_to_one, dtype)
+    orbits, margin = rests(plane, grid(plane), x, most, nearest_to_one, dtype)
     there = np.isfinite(orbits.state.h)
     found = {
         "fixed_points": there.sum(1),
