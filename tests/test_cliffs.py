@@ -179,6 +179,14 @@ def test_the_largest_sampled_gradient_falls_while_the_cliff_steepens(basin):
     assert float(basin["slope"].sel(length=100)) > 1e7
 
 
+def test_a_line_of_100001_points_sees_the_peak_at_50_steps_and_misses_it_ten_million_times_at_100(basin):
+    across = np.stack([np.full(100_001, 5.0), np.linspace(-3, -2, 100_001)], axis=1)
+    seen = np.abs(values(FREE, pascanu(), across, (50, 100), dtype="float64")["d_b"]).max(1)
+    missed = basin["slope"].sel(length=[50, 100]).values / seen
+    assert 1 <= missed[0] < 1.01
+    assert missed[1] > 1e7
+
+
 def test_cells_that_hide_a_cliff_are_those_that_its_line_crosses(coarse):
     found = cliffs.jumps(coarse)
     hidden = found["hidden"].sel(length=100)
@@ -461,6 +469,16 @@ def test_followed_to_its_root_a_basin_cliff_lies_on_its_line_to_rounding(traced)
     np.testing.assert_allclose(found["b"], exact.b, rtol=0, atol=1e-12)
     np.testing.assert_allclose(found["multiplier"], exact.multiplier, rtol=1e-12)
     assert float(found["error"].max()) < 1e-12
+
+
+def test_a_cliff_of_an_lstm_steepens_by_the_multiplier_of_the_state_its_orbits_linger_at():
+    """No closed form: the unstable state is found by its own equation, the growth by refined cuts."""
+    over, task = plane(LSTM(w_g=4.0), w_g=(2.0, 5.0), b_g=(-1.0, 1.0)), reach(start=0.3, target=1.0)
+    across = cliffs.cut(over, task, (20, 25, 30, 35), (4.0, -1.0), (4.0, 1.0))
+    (found,) = cliffs.multipliers(over, task, np.array([[4.0, float(across["b_g"][-1])]]))
+    law = cliffs.growth(across, found)
+    assert law.kind == "basin"
+    assert math.log(law.multiplier) == pytest.approx(math.log(found), abs=1e-3)
 
 
 def test_a_closed_form_is_claimed_only_where_there_is_one():
