@@ -193,6 +193,7 @@ def test_a_map_holds_what_each_point_says_alone(region):
     assert region["margin"][at] == pytest.approx(np.min(np.abs(1 - np.array(eigenvalues))), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_traced_folds_of_an_lstm_part_the_regions_of_its_map(region):
     at = plane(THREE, w_g=np.linspace(0, 20, 11), b_f=np.linspace(-15, 0, 13))
     folds = dynamics.bifurcations(at, cells=10)

@@ -27,6 +27,7 @@ def starts(count, units, reach=1.0):
     return jax.random.uniform(jax.random.key(0), (count, units), minval=-reach, maxval=reach)
 
 
+@pytest.mark.slow
 def test_a_layer_of_independent_units_rests_wherever_all_its_units_rest():
     w, b = (2.0, 1.5, 0.7), (0.1, 0.0, 0.2)
     alone = [dynamics.fixed_points(SRNN(w=v, b=c), most=3) for v, c in zip(w, b, strict=True)]

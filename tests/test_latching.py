@@ -215,6 +215,7 @@ def test_the_relay_and_the_sizes_are_one_experiment_where_their_settings_are_the
     assert float(one.guessed) >= 0
 
 
+@pytest.mark.slow
 def test_runs_of_many_lengths_that_start_from_an_svd_come_to_an_end():
     """Two batched SVDs at once wait for each other in the CPU pool of jaxlib 0.10, so starts are drawn one by one."""
     code = """

@@ -44,6 +44,7 @@ def rules():
     return clipping.run(clip=0.01, **options)
 
 
+@pytest.mark.slow
 def test_all_rules_begin_alike_and_each_learns_otherwise(rules):
     assert list(rules.rule.values) == ["SGD", "SGD, clipped", "SGD, clipped, Omega"]
     assert np.isfinite(rules.accuracy).all()
@@ -52,6 +53,7 @@ def test_all_rules_begin_alike_and_each_learns_otherwise(rules):
     assert (largest[1] != largest[2]).all()
 
 
+@pytest.mark.slow
 def test_success_is_told_for_every_rule_and_length(rules):
     text = clipping.sentence(rules.assign(accuracy=rules.accuracy * 0 + 1))
     assert text.count("T = 12 1.00 (0.34 to 1.00)") == 3

@@ -139,6 +139,7 @@ def test_runs_of_the_same_x_are_all_on_one_side_of_the_horizon():
     assert why.horizon(x, np.concatenate([np.arange(10) < each for each in (10, 4, 1)])).value == 1.5
 
 
+@pytest.mark.slow
 def test_default_starts_have_the_multipliers_of_keras_and_the_blind_part_pushes_as_claimed():
     start = why.before(draws=40, pairs=16, length=40)
     mu = start.multiplier
