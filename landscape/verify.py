@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from landscape import dynamics
+from landscape import cliffs, dynamics
 from landscape.cells import GRU, LSTM, SRNN, FrozenLSTM, HardLSTM, Pascanu, SoftsignRNN, logistic
 from landscape.convert import as_unit, from_keras
 from landscape.models import RNN, Dense, run
@@ -105,6 +105,22 @@ def orbits() -> Iterator[Check]:
     kept = dynamics.stored_bit(1.2, 1.0, 0.0, 0.1, [50])
     yield check("P(bit correct), w = 1.2, sd 0.1, T = 50", 0.9955100765, kept.correct[0], 1e-10)
     yield check("signal D_T", 1.2527493234, kept.signal[0], 1e-10)
+
+
+def steepest() -> Iterator[Check]:
+    """Peaks and growth of cliffs on refined cuts, a traced bifurcation curve, and orbits that never come to rest."""
+    wall = plane(Pascanu(), w=(-10.0, 10.0), b=(-10.0, 10.0))
+    across = cliffs.cut(wall, pascanu(), (50, 70, 85, 100), (5.0, -3.0), (5.0, -2.0))
+    law = cliffs.growth(across)
+    yield check("largest |dE/db| of all b, w = 5, T = 50", 5751.099, across.slope[0], 1e-7, "on no grid")
+    yield check("growth of that cliff a step, ln", 0.161283944073887, math.log(law.multiplier), 1e-3, law.kind)
+    traced = dynamics.bifurcations(plane(LSTM(), w_g=np.linspace(0, 4, 5), b_g=np.linspace(-1, 1, 5)))
+    yield check("cusp of the LSTM's fold curve, w_g", 1.07576568547998048, traced["cusp_w_g"][0], 1e-12, "continued")
+    wild = LSTM(w_i=11.214, w_f=-0.959, w_g=-10.447, w_o=8.857, b_i=-0.301, b_f=5.472, b_g=4.361, b_o=4.193)
+    yield check("label of a chaotic LSTM unit", 3, dynamics.attractor(wild, start=0.1).label, 0, "neither 1 nor 2")
+    with jax.enable_x64(True):
+        past = SRNN(w=1.5, b=0.20754645532203042 + 1e-12)
+        yield check("label 1e-12 past a fold", 0, dynamics.attractor(past, start=-0.9).label, 0, "not settled")
 
 
 BASIN = {  # on the line b = 0.5 - w logistic(0.5), by (w, T), from 60-digit arithmetic
@@ -250,6 +266,7 @@ def replay() -> Iterator[Check]:
 GROUPS: tuple[Callable[[], Iterator[Check]], ...] = (
     curves,
     orbits,
+    steepest,
     basin_line,
     digits_left,
     overflow,
