@@ -229,12 +229,16 @@ def cells(results: dict[str, dict]) -> list[str]:
     return [*rows, f"  SRNN's surface: {seconds:.2f} s, and {stored - seconds:.2f} s more to write it to disk"]
 
 
+def every(reverse: dict) -> float:
+    """Seconds of the obvious JAX for every length in turn, by a line through two of them; compiling not counted."""
+    long, short = reverse["100"]["seconds"], reverse["25"]["seconds"]
+    return sum(max(0.0, long + (long - short) / 75 * (length - 100)) for length in range(1, LENGTH + 1))
+
+
 def peers(results: dict[str, dict]) -> list[str]:
     """What ours is to the obvious JAX, to PyTorch, and to the floor, within this run."""
     mine, reverse, least = (results[part] for part in ("ours", "reverse", "floor"))
-    rate, long, short = mine["SRNN"]["rate"], reverse["100"], reverse["25"]
-    slope = (long["seconds"] - short["seconds"]) / 75
-    every = sum(max(0.0, long["seconds"] + slope * (length - 100)) for length in range(1, LENGTH + 1))
+    rate, long = mine["SRNN"]["rate"], reverse["100"]
     operations = (
         f"{least['arithmetic']} operations at {least['flops'] / 1e9:.0f} G/s, a tanh at {least['tanh'] / 1e9:.1f} G/s"
     )
@@ -248,8 +252,13 @@ def peers(results: dict[str, dict]) -> list[str]:
         ratio(
             "ours / obvious at one length, pinned", rate / results["pinned"]["100"]["rate"], "the obvious on one core"
         ),
-        ratio(
-            "obvious at every length / ours", every / mine["SRNN"]["seconds"], "line through T = 25, 100; no compiling"
+        *(
+            ratio(
+                f"obvious at every length / ours{words}",
+                every(results[part]) / mine["SRNN"]["seconds"],
+                "line through T = 25, 100; no compiling",
+            )
+            for part, words in (("reverse", ""), ("pinned", ", pinned"))
         ),
         line("floor", least["rate"], f"{least['cores']} cores, each {operations}"),
         ratio("ours / floor", rate / least["rate"]),
