@@ -157,7 +157,10 @@ def words(described: "xarray.Dataset", steps: dict[str, float]) -> str:
     head = f"{at}: {count} line{'s'[: count > 1]} along which the loss is steepest."
     if not any(steep):
         head += " None of them steepens with length: slopes, no cliffs."
-    return "\n".join([head, *(_line(described.sel(line=number), steps) for number in described["line"].values)])
+    rows = [head, *(_line(described.sel(line=number), steps) for number in described["line"].values)]
+    if (described["kind"] == "unknown").any():
+        rows.append("A kind takes four lengths, from a third of the longest on, at which the slope is resolved.")
+    return "\n".join(rows)
 
 
 def _line(line: "xarray.Dataset", steps: dict[str, float]) -> str:
@@ -191,5 +194,5 @@ def _kind(here: "xarray.Dataset") -> str:
         "basin": f"basin cliff, {float(here['multiplier']):.4f} times steeper every step ({beside})",
         "fold": f"fold cliff, steeper as length to the power {float(here['power']):.2f} ({beside})",
         "none": "no cliff, it does not steepen with length",
-        "unknown": "kind unknown, it takes four lengths at which the slope is resolved",
+        "unknown": "kind unknown",
     }[here["kind"].item()]
