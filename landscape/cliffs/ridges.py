@@ -18,9 +18,9 @@ def ridge(surface: "xarray.Dataset", least: float = 0.05) -> "xarray.Dataset":
     """The ridges of the gradient as lines, below the size of a cell: where ``c = n' H n`` falls through zero uphill.
 
     n is the direction of the gradient and H the Hessian, so this is Canny's edge: the gradient is largest along its own
-    direction. Lines cross the edges of the grid where a cubic through four values of c is zero. Where a cliff is
-    thinner than the grid, so that gradients at the ends of an edge do not add up to the change between them, c is
-    replaced by the middle of the range of the loss over the neighbours less the loss (Vliet, Young & Beckers 1989):
+    direction. Lines cross the edges of the grid where a polynomial through six values of c, or four, is zero. Where a
+    cliff is thinner than the grid, so that gradients at the ends of an edge do not add up to the change between them, c
+    is replaced by the middle of the range of the loss over the neighbours less the loss (Vliet, Young & Beckers 1989):
     that has its zeros on the cliff too, and places the line within a cell.
 
     Returns variables (point,), in order along each line: ``length``; ``line``, numbered at each length from 0, the
@@ -148,7 +148,8 @@ def _measured(grid: _Grid, k: int, line: np.ndarray) -> Line:
     """Position, direction, slope and height of the vertices of a line (vertex, index)."""
     bad = _cell(grid.coarse[k], line) if len(line) > 1 else np.zeros(0, bool)
     resolved = ~(np.append(bad, False) | np.append(False, bad))
-    line = np.where(resolved[:, None], _cubic(grid.field[k], grid.sharp[k], line), line)
+    for count in (4, 6):
+        line = np.where(resolved[:, None], _along(grid.field[k], grid.sharp[k], line, count), line)
     place = np.stack([np.interp(line[:, a], range(len(axis)), axis) for a, axis in enumerate(grid.axes)], axis=1)
     mean = np.stack([_interpolated(part[k], line - 0.5) for part in grid.mean], axis=1)
     exact = np.stack([_interpolated(part[k], line) for part in grid.gradient], axis=1)
@@ -181,30 +182,36 @@ def _interpolated(values: np.ndarray, index: np.ndarray) -> np.ndarray:
     return (1 - v) * one + v * ((1 - u) * values[i, j1] + u * values[i1, j1])
 
 
-def _cubic(field: np.ndarray, sharp: np.ndarray, line: np.ndarray) -> np.ndarray:
-    """Vertices moved along the edges they lie on to the zero of the cubic through four values of the field.
+def _along(field: np.ndarray, sharp: np.ndarray, line: np.ndarray, count: int) -> np.ndarray:
+    """Vertices moved along the edges they lie on to the zero of the polynomial through ``count`` values of the field.
 
-    They stay where one of the four is not c, or beyond the border.
+    These lie evenly about the edge, or end at the border. Vertices stay where one of them is not c.
     """
-    each, node = np.arange(len(line)), np.rint(line).astype(int)
-    axis = np.argmax(np.abs(line - node), axis=1)  # along the other the vertex lies on the grid, rounding aside
-    low = node.copy()
-    low[each, axis] = np.floor(line[each, axis])
-    unit = np.eye(2, dtype=int)[axis]
-    nodes = [low + (k - 1) * unit for k in range(4)]
-    inside = [np.all((node >= 0) & (node < field.shape), axis=1) for node in nodes]
-    nodes = [np.clip(node, 0, np.array(field.shape) - 1) for node in nodes]
-    f = np.stack([field[tuple(node.T)] for node in nodes])
-    fine = np.all(inside, axis=0) & ~np.any([sharp[tuple(node.T)] for node in nodes], axis=0)
-    fine &= np.isfinite(f).all(0) & (f[1] * f[2] < 0)
+    each, nearest = np.arange(len(line)), np.round(line).astype(int)
+    axis = np.argmax(np.abs(line - nearest), axis=1)
+    at = np.floor(line).astype(int)[each, axis]
+    top = np.array(field.shape)[axis] - 1
+    if min(field.shape) < count or not len(line):
+        return line
+    first = np.clip(at + 1 - count // 2, 0, top + 1 - count)
+    offset = first - at + np.arange(count)[:, None]  # (value, vertex), from the edge's lower node
 
-    def cubic(t: np.ndarray) -> np.ndarray:
-        inner = f[1] * (t + 1) * (t - 1) * (t - 2) / 2 - f[2] * (t + 1) * t * (t - 2) / 2
-        return inner - f[0] * t * (t - 1) * (t - 2) / 6 + f[3] * (t + 1) * t * (t - 1) / 6
+    def node(k: np.ndarray) -> tuple:
+        moved = np.where(np.arange(2)[:, None] == axis, np.minimum(at + k, top), nearest.T)
+        return moved[0], moved[1]
 
-    with np.errstate(invalid="ignore"):  # beside values that are not finite, where nothing is moved
-        root = bisect(cubic, np.zeros(len(line)), np.ones(len(line)))
-    share = np.where(fine, root, (line - low)[each, axis])
+    f, ends = np.stack([field[node(k)] for k in offset]), [field[node(k * np.ones_like(at))] for k in (0, 1)]
+    fine = ~np.any([sharp[node(k)] for k in offset], axis=0) & np.isfinite(f).all(0) & (ends[0] * ends[1] < 0)
+
+    def polynomial(t: np.ndarray) -> np.ndarray:
+        """Lagrange's."""
+        total = np.zeros_like(t)
+        for k in range(count):
+            rest = np.delete(offset, k, axis=0)
+            total += f[k] * np.prod((t - rest) / (offset[k] - rest), axis=0)
+        return total
+
+    share = np.where(fine, bisect(polynomial, np.zeros(len(line)), np.ones(len(line))), line[each, axis] - at)
     moved = line.copy()
-    moved[each, axis] = low[each, axis] + share
+    moved[each, axis] = at + share
     return moved
