@@ -7,7 +7,6 @@ length once the cliff is thinner than the grid, while the true maximum grows exp
 between neighbouring points still shows the cliff (right).
 """
 
-import sys
 from pathlib import Path
 
 import matplotlib as mpl
@@ -62,5 +61,4 @@ def draw(store: str | Path = "results/aliasing.zarr", folder: str | Path = "resu
 
 
 if __name__ == "__main__":
-    for what, files in draw(*sys.argv[1:]).items():
-        print(f"  {', '.join(map(str, files))}\n    {what}")
+    plots.command(draw)

@@ -3,7 +3,6 @@
 python figures/bengio_1994.py [STORE] [FOLDER]
 """
 
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -79,5 +78,4 @@ def draw(store: str | Path = "results/bengio_1994", folder: str | Path = "result
 
 
 if __name__ == "__main__":
-    for what, files in draw(*sys.argv[1:]).items():
-        print(f"  {', '.join(map(str, files))}\n    {what}")
+    plots.command(draw)

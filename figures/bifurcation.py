@@ -7,7 +7,6 @@ Caption: Bifurcation diagram of Pascanu's map at w = 5 (after Pascanu et al. 201
 possible anywhere between the folds. Below: only the crossing of the boundary makes the derivative explode.
 """
 
-import sys
 from pathlib import Path
 
 import xarray
@@ -75,5 +74,4 @@ def draw(store: str | Path = "results/bifurcation.zarr", folder: str | Path = "r
 
 
 if __name__ == "__main__":
-    for what, files in draw(*sys.argv[1:]).items():
-        print(f"  {', '.join(map(str, files))}\n    {what}")
+    plots.command(draw)

@@ -3,7 +3,6 @@
 python figures/bit_relay.py [STORE] [FOLDER]
 """
 
-import sys
 from pathlib import Path
 
 import xarray
@@ -30,5 +29,4 @@ def draw(store: str | Path = "results/bit_relay.zarr", folder: str | Path = "res
 
 
 if __name__ == "__main__":
-    for what, files in draw(*sys.argv[1:]).items():
-        print(f"  {', '.join(map(str, files))}\n    {what}")
+    plots.command(draw)

@@ -3,7 +3,6 @@
 python figures/cliff_formation.py [STORE] [FOLDER]
 """
 
-import sys
 from pathlib import Path
 
 import xarray
@@ -43,5 +42,4 @@ def draw(store: str | Path = "results/cliff_formation", folder: str | Path = "re
 
 
 if __name__ == "__main__":
-    for what, files in draw(*sys.argv[1:]).items():
-        print(f"  {', '.join(map(str, files))}\n    {what}")
+    plots.command(draw)

@@ -7,7 +7,6 @@ the multiplier of the unstable fixed point a step (left, lines: theory); fold cl
 while they creep towards the fold as its inverse square (right).
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -74,5 +73,4 @@ def draw(store: str | Path = "results/cliff_growth.zarr", folder: str | Path = "
 
 
 if __name__ == "__main__":
-    for what, files in draw(*sys.argv[1:]).items():
-        print(f"  {', '.join(map(str, files))}\n    {what}")
+    plots.command(draw)

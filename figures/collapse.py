@@ -7,7 +7,6 @@ lengths fall on one curve, the Poincare function of the unstable fixed point; wh
 program that adds up the bias itself runs out of digits.
 """
 
-import sys
 from pathlib import Path
 
 import matplotlib as mpl
@@ -62,5 +61,4 @@ def draw(store: str | Path = "results/collapse.zarr", folder: str | Path = "resu
 
 
 if __name__ == "__main__":
-    for what, files in draw(*sys.argv[1:]).items():
-        print(f"  {', '.join(map(str, files))}\n    {what}")
+    plots.command(draw)

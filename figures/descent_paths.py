@@ -7,7 +7,6 @@ dotted: the wall in closed form. Gradient descent steps off it by rate times gra
 back and forth across the wall and follows it down into the valley.
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -108,5 +107,4 @@ def draw(store: str | Path = "results/descent_paths.zarr", folder: str | Path = 
 
 
 if __name__ == "__main__":
-    for what, files in draw(*sys.argv[1:]).items():
-        print(f"  {', '.join(map(str, files))}\n    {what}")
+    plots.command(draw)

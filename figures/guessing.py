@@ -4,7 +4,6 @@ python figures/guessing.py [STORE] [FOLDER]
 """
 
 import json
-import sys
 from pathlib import Path
 
 import xarray
@@ -51,5 +50,4 @@ def draw(store: str | Path = "results/guessing.zarr", folder: str | Path = "resu
 
 
 if __name__ == "__main__":
-    for what, files in draw(*sys.argv[1:]).items():
-        print(f"  {', '.join(map(str, files))}\n    {what}")
+    plots.command(draw)

@@ -10,7 +10,6 @@ Expected at T = 50 and 100: SRNN .55, .30, from .73 .00, .00; LSTM .11, .01, fro
 at 1 - 1/100 .98, .96. Two seconds.
 """
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -99,5 +98,4 @@ def draw(store: str | Path = "results/why_lstm_latches_worse", folder: str | Pat
 
 
 if __name__ == "__main__":
-    for what, files in draw(*sys.argv[1:]).items():
-        print(f"  {', '.join(map(str, files))}\n    {what}")
+    plots.command(draw)

@@ -7,7 +7,6 @@ thick as the cliff grows fast. Right: growth of the steepest slope measured on c
 unstable state's multiplier (basin cliffs and period two), and as a power of the length (fold cliffs, in theory 3).
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -83,5 +82,4 @@ def draw(store: str | Path = "results/kinds_of_cliff.zarr", folder: str | Path =
 
 
 if __name__ == "__main__":
-    for what, files in draw(*sys.argv[1:]).items():
-        print(f"  {', '.join(map(str, files))}\n    {what}")
+    plots.command(draw)

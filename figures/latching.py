@@ -3,7 +3,6 @@
 python figures/latching.py [STORE] [FOLDER]
 """
 
-import sys
 from pathlib import Path
 
 import xarray
@@ -36,5 +35,4 @@ def draw(store: str | Path = "results/latching.zarr", folder: str | Path = "resu
 
 
 if __name__ == "__main__":
-    for what, files in draw(*sys.argv[1:]).items():
-        print(f"  {', '.join(map(str, files))}\n    {what}")
+    plots.command(draw)

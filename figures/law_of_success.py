@@ -9,7 +9,6 @@ Expected: SRNN, LSTM and GRU learn up to x = 5.2 (5.0 to 6.8), 8.8 (8.5 to 9.2),
 (8.6 to 10.5) is right about .96 of 1,056 runs, the best cut in T about .80. Two seconds.
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -97,5 +96,4 @@ def draw(store: str | Path = "results/why_lstm_latches_worse", folder: str | Pat
 
 
 if __name__ == "__main__":
-    for what, files in draw(*sys.argv[1:]).items():
-        print(f"  {', '.join(map(str, files))}\n    {what}")
+    plots.command(draw)

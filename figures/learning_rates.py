@@ -3,7 +3,6 @@
 python figures/learning_rates.py [STORE] [FOLDER]
 """
 
-import sys
 from pathlib import Path
 
 import xarray
@@ -39,5 +38,4 @@ def draw(store: str | Path = "results/learning_rates.zarr", folder: str | Path =
 
 
 if __name__ == "__main__":
-    for what, files in draw(*sys.argv[1:]).items():
-        print(f"  {', '.join(map(str, files))}\n    {what}")
+    plots.command(draw)

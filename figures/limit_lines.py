@@ -7,7 +7,6 @@ grows, the loss takes the shape that closed forms give it: a valley on the line 
 cut off by a cliff on the fold curve up to the tangency, and from there on the line on which x_0 is the unstable state.
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -78,5 +77,4 @@ def draw(store: str | Path = "results/limit_lines.zarr", folder: str | Path = "r
 
 
 if __name__ == "__main__":
-    for what, files in draw(*sys.argv[1:]).items():
-        print(f"  {', '.join(map(str, files))}\n    {what}")
+    plots.command(draw)

@@ -6,7 +6,6 @@ Caption: Time -1/ln|lambda_2| for which a tanh unit keeps a bit under Gaussian n
 lines), by Kramers' estimate (dashed), and the modulus of bounded noise below which it keeps it for ever (red line).
 """
 
-import sys
 from pathlib import Path
 
 import matplotlib as mpl
@@ -76,5 +75,4 @@ def draw(store: str | Path = "results/memory_time.zarr", folder: str | Path = "r
 
 
 if __name__ == "__main__":
-    for what, files in draw(*sys.argv[1:]).items():
-        print(f"  {', '.join(map(str, files))}\n    {what}")
+    plots.command(draw)

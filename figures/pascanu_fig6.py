@@ -3,7 +3,6 @@
 python figures/pascanu_fig6.py [STORE] [FOLDER]
 """
 
-import sys
 from pathlib import Path
 
 import xarray
@@ -41,5 +40,4 @@ def draw(store: str | Path = "results/pascanu_fig6", folder: str | Path = "resul
 
 
 if __name__ == "__main__":
-    for what, files in draw(*sys.argv[1:]).items():
-        print(f"  {', '.join(map(str, files))}\n    {what}")
+    plots.command(draw)

@@ -11,7 +11,6 @@ Expected at T = 50, median signal over noise of a minibatch: SRNN .5, LSTM 5e-6,
 1.00, .10 and .00 of starts, .55, .11 and .00 of runs learn, and 1.00 of the SRNN's with the right sign. Two seconds.
 """
 
-import sys
 from pathlib import Path
 
 import xarray
@@ -99,5 +98,4 @@ def draw(store: str | Path = "results/why_lstm_latches_worse", folder: str | Pat
 
 
 if __name__ == "__main__":
-    for what, files in draw(*sys.argv[1:]).items():
-        print(f"  {', '.join(map(str, files))}\n    {what}")
+    plots.command(draw)

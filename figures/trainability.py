@@ -8,7 +8,6 @@ border; how many outcomes change when w moves by one unit in the last place, rel
 of starts learnt after more updates.
 """
 
-import sys
 from pathlib import Path
 
 import matplotlib as mpl
@@ -138,5 +137,4 @@ def draw(store: str | Path = "results/trainability.zarr", folder: str | Path = "
 
 
 if __name__ == "__main__":
-    for what, files in draw(*sys.argv[1:]).items():
-        print(f"  {', '.join(map(str, files))}\n    {what}")
+    plots.command(draw)

@@ -6,7 +6,6 @@ Arrows over the plane of what the gate keeps and what the loop returns, tinted b
 places of some runs along training. Five seconds.
 """
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -139,5 +138,4 @@ def draw(store: str | Path = "results/tug_of_war", folder: str | Path = "results
 
 
 if __name__ == "__main__":
-    for what, files in draw(*sys.argv[1:]).items():
-        print(f"  {', '.join(map(str, files))}\n    {what}")
+    plots.command(draw)

@@ -3,7 +3,6 @@
 python figures/units.py [STORE] [FOLDER]
 """
 
-import sys
 from pathlib import Path
 
 import xarray
@@ -32,5 +31,4 @@ def draw(store: str | Path = "results/units.zarr", folder: str | Path = "results
 
 
 if __name__ == "__main__":
-    for what, files in draw(*sys.argv[1:]).items():
-        print(f"  {', '.join(map(str, files))}\n    {what}")
+    plots.command(draw)

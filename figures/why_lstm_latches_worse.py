@@ -3,7 +3,6 @@
 python figures/why_lstm_latches_worse.py [STORE] [FOLDER]
 """
 
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -221,5 +220,4 @@ def draw(store: str | Path = "results/why_lstm_latches_worse", folder: str | Pat
 
 
 if __name__ == "__main__":
-    for what, files in draw(*sys.argv[1:]).items():
-        print(f"  {', '.join(map(str, files))}\n    {what}")
+    plots.command(draw)

@@ -312,3 +312,22 @@ def test_plots_and_figures_import_no_jax():
             named = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             named += [f"{node.module}.{a.name}" for a in node.names] if isinstance(node, ast.ImportFrom) else []
             assert not [n for n in named if n.startswith(("jax", "landscape")) and not n.startswith(plain)]
+
+
+# From the command line
+
+
+def test_a_figure_says_what_it_drew_and_what_it_lacks(monkeypatch, capsys, tmp_path):
+    def draw(store="results/x.zarr", folder="results"):
+        if not Path(store).exists():
+            raise FileNotFoundError(f"{store} does not exist")
+        return {"a cliff": [Path(folder) / "x.png"]}
+
+    monkeypatch.setattr("sys.argv", ["figures/x.py", str(tmp_path), "out"])
+    plots.command(draw)
+    assert capsys.readouterr().out == "  out/x.png\n    a cliff\n"
+    monkeypatch.setattr("sys.argv", ["figures/x.py", "nothere"])
+    with pytest.raises(SystemExit, match="2"):
+        plots.command(draw)
+    said = capsys.readouterr().err
+    assert said == "nothere does not exist; `landscape run` makes it, see the first lines of figures/x.py\n"
