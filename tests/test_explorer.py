@@ -18,8 +18,23 @@ import pytest
 import xarray
 from matplotlib import colormaps
 
-from landscape import Cell, Dense, Evaluator, State, cells, cli, dot, explorer, param, plane, pytree, surface, surfaces
-from landscape.cells import SRNN, BengioLatch, Pascanu
+from landscape import (
+    Cell,
+    Dense,
+    Evaluator,
+    State,
+    cells,
+    cli,
+    dot,
+    dynamics,
+    explorer,
+    param,
+    plane,
+    pytree,
+    surface,
+    surfaces,
+)
+from landscape.cells import LSTM, SRNN, BengioLatch, Pascanu
 from landscape.dynamics import fixed_points
 from landscape.explorer.lines import lines
 from landscape.models import RNN
@@ -505,6 +520,21 @@ def test_lines_lie_where_the_closed_forms_put_them(wall):
     upper = x > 4.8
     assert upper.any()
     assert np.abs(y[upper] - (0.5 - 0.622459331 * x[upper])).max() < 0.125  # a cell
+
+
+@pytest.mark.slow
+def test_folds_of_a_gated_unit_are_followed_numerically_and_say_so():
+    lengths, ranges = [1, 2], {"w_g": np.linspace(0, 4, 5), "b_g": np.linspace(-1, 1, 5)}
+    settings = Evaluator(plane(LSTM(), **ranges), latch(), lengths).settings
+    flat = xarray.Dataset({"loss": (("length", *ranges), np.zeros((2, 5, 5)))}, {"length": lengths, **ranges})
+    drawn = {line["name"]: line for line in lines(flat, settings, lengths)}
+    assert list(drawn) == ["fold"]
+    assert "numerical" in drawn["fold"]["about"]
+    traced = dynamics.bifurcations(plane(LSTM(), **ranges))
+    x, y = (np.concatenate([part[k] for part in drawn["fold"]["points"]]) for k in (0, 1))
+    np.testing.assert_allclose(x, traced["w_g"], rtol=1e-6)
+    np.testing.assert_allclose(y, traced["b_g"], rtol=1e-6, atol=1e-9)
+    assert x.min() == pytest.approx(1.0757656855, abs=1e-2)  # the cusp
 
 
 def test_latching_cliffs_stand_at_the_bound_and_axes_may_be_swapped():

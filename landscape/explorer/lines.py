@@ -1,5 +1,6 @@
 """Lines over a surface: where theory puts folds, cliffs and valleys, and where the gradient itself has its ridge."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
@@ -8,6 +9,8 @@ import numpy as np
 from landscape import dynamics
 from landscape.cells import logistic
 from landscape.cliffs import ridge
+from landscape.cliffs.summary import remade
+from landscape.planes import Plane
 
 if TYPE_CHECKING:
     import xarray
@@ -19,10 +22,11 @@ UNITS = {"SRNN": jnp.tanh, "SRNN(act=sigmoid)": logistic}  # h' = f(w h + b): th
 def lines(surface: "xarray.Dataset", settings: dict[str, Any], lengths: list[int]) -> list[dict[str, Any]]:
     """What can be drawn over a surface: each has a ``name``, an ``about`` and polylines, of all lengths or by length.
 
-    Curves of `landscape.dynamics` for ``a' = w f(a) + b`` over its w and b, without input; the ridge of
-    `landscape.cliffs` for any surface with a Hessian.
+    Curves of `landscape.dynamics` without input: for ``a' = w f(a) + b`` over its w and b in closed form, for other
+    units of the package followed numerically; the ridge of `landscape.cliffs` for any surface with a Hessian.
     """
     found = []
+    pair = list(settings["axes"])
     moves = {axis["moves"]: name for name, axis in settings["axes"].items()}
     f = (MAPS | UNITS).get(settings["cell"]) if "cell_source" not in settings else None
     if f is not None and set(moves) == {"w", "b"}:
@@ -32,7 +36,10 @@ def lines(surface: "xarray.Dataset", settings: dict[str, Any], lengths: list[int
         for name, about, curve in _curves(f, w, settings):
             points = _polylines(*_within(curve if first else curve[::-1], list(settings["axes"].values())))
             found.append({"name": name, "about": about, "points": points})
-    pair = list(settings["axes"])
+    elif made := remade(settings):
+        found += [
+            {"name": name, "about": about, "points": _polylines(*curve)} for name, about, curve in _traced(made[0])
+        ]
     if f"d_{pair[1]}_{pair[1]}" in surface:
         about = "where the gradient is largest along its own direction; dots: thinner than the grid"
         found.append(
@@ -68,6 +75,19 @@ def _curves(f: Any, w: np.ndarray, settings: dict[str, Any]) -> list[tuple[str, 
         about = f"the target is a stable fixed point: b = a* − w f(a*), a* = {float(best):.4g}"
         curves.append(("zero-loss valley", about, (w, np.where(stable, dynamics.fixed_point_line(f, best, w), np.nan))))
     return curves
+
+
+def _traced(plane: Plane) -> Iterator[tuple[str, str, tuple[Any, Any]]]:
+    """As `_curves`, by continuation (`landscape.dynamics.bifurcations`); none for a unit with more than h and c."""
+    tests = {"fold": (dynamics.plus_one, "two fixed points meet"), "period doubling": (dynamics.minus_one, "a 2-cycle")}
+    for name, (test, what) in tests.items():
+        try:
+            found = dynamics.bifurcations(plane, test)
+        except ValueError:
+            return
+        gaps = np.flatnonzero(np.diff(found["curve"].values)) + 1
+        x, y = (np.insert(found[axis].values, gaps, np.nan) for axis in plane.axes)
+        yield name, f"{what}; numerical, by continuation", (x, y)
 
 
 def _within(curve: tuple[Any, Any], axes: list[dict[str, Any]]) -> list[np.ndarray]:
