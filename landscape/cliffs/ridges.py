@@ -148,8 +148,9 @@ def _measured(grid: _Grid, k: int, line: np.ndarray) -> Line:
     """Position, direction, slope and height of the vertices of a line (vertex, index)."""
     bad = _cell(grid.coarse[k], line) if len(line) > 1 else np.zeros(0, bool)
     resolved = ~(np.append(bad, False) | np.append(False, bad))
-    for count in (4, 6):
-        line = np.where(resolved[:, None], _along(grid.field[k], grid.sharp[k], line, count), line)
+    with np.errstate(all="ignore"):  # beside values that are not finite vertices stay
+        for count in (4, 6):
+            line = np.where(resolved[:, None], _along(grid.field[k], grid.sharp[k], line, count), line)
     place = np.stack([np.interp(line[:, a], range(len(axis)), axis) for a, axis in enumerate(grid.axes)], axis=1)
     mean = np.stack([_interpolated(part[k], line - 0.5) for part in grid.mean], axis=1)
     exact = np.stack([_interpolated(part[k], line) for part in grid.gradient], axis=1)
