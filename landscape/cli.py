@@ -285,13 +285,14 @@ def run(*words: str) -> None:
     from landscape import store
 
     path = Path("results", f"{Path(name).stem}.zarr")
-    if "out" not in known and store.find(path, settings) is not None:
+    result = store.find(path, settings) if "out" not in known else None
+    if result is not None:
         say(f"{path} holds this already; remove it to run again")
-        return
-    result = module.run(**settings)
-    if "out" not in known and isinstance(result, xarray.Dataset):
-        store.save(result, path, settings)
-        say(f"{path}: {dict(result.sizes)}, {', '.join(map(str, result.data_vars))}")
+    else:
+        result = module.run(**settings)
+        if "out" not in known and isinstance(result, xarray.Dataset):
+            store.save(result, path, settings)
+            say(f"{path}: {dict(result.sizes)}, {', '.join(map(str, result.data_vars))}")
     if settings.get("out"):
         say(f"stored in {settings['out']}")
     if hasattr(module, "sentence"):

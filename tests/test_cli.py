@@ -236,7 +236,10 @@ def test_run_turns_keywords_into_settings_and_stores_the_result(folder, capsys):
     assert "There are 4." in said
     assert store.open_surface("results/counting.zarr").sizes == {"seed": 4}
     assert cli.main(words) == 0
-    assert "holds this already" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "holds this already" in said
+    assert "running" not in said
+    assert "There are 4." in said
     assert "seeds: 4 there, 3 asked" in refused(capsys, "run", "experiments/counting.py")
     assert cli.main(["run", "counting", "--help"]) == 0
     said = capsys.readouterr().out

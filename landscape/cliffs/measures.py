@@ -19,7 +19,9 @@ def derivatives(surface: "xarray.Dataset", order: int) -> np.ndarray:
     pairs = [(a, b) for k, a in enumerate(names) for b in names[k:]]
     wanted = [f"d_{a}" for a in names] if order == 1 else [f"d_{a}_{b}" for a, b in pairs]
     if missing := [name for name in wanted if name not in surface]:
-        raise ValueError(f"the surface has no {missing[0]}; compute it with order={order}")
+        raise ValueError(
+            f"the surface has no {missing[0]}; compute it with order={order} (on the command line --order {order})"
+        )
     arrays = {name: surface[name].transpose("length", *names).values.astype(float) for name in wanted}
     if order == 1:
         return np.stack(list(arrays.values()))
