@@ -19,6 +19,13 @@ from landscape import names
 
 Many = UseAppendAction[tuple[str, ...]]
 Path_ = Annotated[Positional[str], arg(metavar="PATH", help="a store that `landscape surface` or `run` wrote")]
+Held = Annotated[Many, arg(metavar="NAME=VALUE", help="hold a parameter of the cell at a value")]
+Options = Annotated[Many, arg(metavar="NAME=VALUE", help="set an option of the task, such as noise")]
+
+
+def unless(default: str, metavar: str | None, text: str) -> Any:
+    """An argument whose default is told in words."""
+    return arg(metavar=metavar, help=text, help_behavior_hint=f"(default: {default})")
 
 
 def surface(
@@ -35,16 +42,12 @@ def surface(
     /,
     lengths: Annotated[str, arg(metavar="LENGTHS", help="1:200, or 10:100:10, or 10,50,100")] = "1:100",
     order: Annotated[Literal[0, 1, 2], arg(help="0: loss; 1: and gradient; 2: and Hessian")] = 1,
-    out: Annotated[
-        str, arg(metavar="PATH", help="the store to write", help_behavior_hint="(default: CELL-TASK.zarr)")
-    ] = "",
+    out: Annotated[str, unless("CELL-TASK.zarr", "PATH", "the store to write")] = "",
     seed: Annotated[int, arg(help="seed of the noise in the episodes")] = 0,
-    episodes: Annotated[
-        int, arg(help="episodes to average", help_behavior_hint="(default: 32 if the task has classes, else 1)")
-    ] = 0,
+    episodes: Annotated[int, unless("32 if the task has classes, else 1", None, "episodes to average")] = 0,
     dtype: Annotated[Literal["float32", "float64"], arg(help="precision of the computation")] = "float32",
-    set: Annotated[Many, arg(metavar="NAME=VALUE", help="hold a parameter of the cell at a value")] = (),
-    task_option: Annotated[Many, arg(metavar="NAME=VALUE", help="set an option of the task, such as noise")] = (),
+    set: Held = (),
+    task_option: Options = (),
     tie: Annotated[Many, arg(metavar="NAME=A,B", help="one coordinate that moves several parameters")] = (),
     yes: Annotated[bool, arg(help="go on, however long it takes and however much it writes")] = False,
 ) -> None:
@@ -100,21 +103,10 @@ def plot(
         Literal["formation", "gradient", "surface3d", "profile", "animation", "interactive"],
         arg(help="loss, or gradient, side by side at several lengths; one surface; lines; a film; an HTML page"),
     ] = "formation",
-    lengths: Annotated[
-        str, arg(metavar="LENGTHS", help="as for `surface`", help_behavior_hint="(default: a selection)")
-    ] = "",
+    lengths: Annotated[str, unless("a selection", "LENGTHS", "as for `surface`")] = "",
     at: Annotated[Many, arg(metavar="NAME=VALUE", help="cut a surface of several coordinates here")] = (),
-    along: Annotated[
-        str, arg(metavar="NAME", help="the coordinate of a profile", help_behavior_hint="(default: the first)")
-    ] = "",
-    out: Annotated[
-        str,
-        arg(
-            metavar="FILE",
-            help="the file to write; its ending chooses the format",
-            help_behavior_hint="(default: beside the store)",
-        ),
-    ] = "",
+    along: Annotated[str, unless("the first", "NAME", "the coordinate of a profile")] = "",
+    out: Annotated[str, unless("beside the store", "FILE", "the file to write; its ending chooses the format")] = "",
 ) -> None:
     """Draw a stored surface.
 
@@ -155,18 +147,16 @@ def plot(
 def explore(
     what: Annotated[
         Positional[tuple[str, ...]],
-        arg(
-            metavar="STORE | CELL TASK NAME=FROM:TO:COUNT NAME=FROM:TO:COUNT",
-            help="a surface over two parameters: stored, or to compute",
-            help_behavior_hint="(default: Pascanu's wall)",
+        unless(
+            "Pascanu's wall",
+            "STORE | CELL TASK NAME=FROM:TO:COUNT NAME=FROM:TO:COUNT",
+            "a surface over two parameters: stored, or to compute",
         ),
     ] = (),
     /,
-    lengths: Annotated[
-        str, arg(metavar="LENGTHS", help="as for `surface`, to compute", help_behavior_hint="(default: 20 up to 100)")
-    ] = "",
-    set: Annotated[Many, arg(metavar="NAME=VALUE", help="hold a parameter of the cell at a value")] = (),
-    task_option: Annotated[Many, arg(metavar="NAME=VALUE", help="set an option of the task, such as noise")] = (),
+    lengths: Annotated[str, unless("20 up to 100", "LENGTHS", "as for `surface`, to compute")] = "",
+    set: Held = (),
+    task_option: Options = (),
     out: Annotated[str, arg(metavar="FILE", help="the page to write")] = "explorer.html",
     no_open: Annotated[bool, arg(help="only write the page, open no browser")] = False,
 ) -> None:
@@ -313,12 +303,10 @@ def _flags(word: str, switches: Mapping[str, bool]) -> list[str]:
 def sweep(
     file: Annotated[Positional[str], arg(metavar="FILE", help="a TOML file: run, axes, fixed settings, chunks")],
     /,
-    out: Annotated[
-        str, arg(metavar="PATH", help="the store", help_behavior_hint="(default: as in FILE, else results/FILE.zarr)")
-    ] = "",
-    workers: Annotated[int, arg(help="compute in so many processes", help_behavior_hint="(default: this one)")] = 0,
+    out: Annotated[str, unless("as in FILE, else results/FILE.zarr", "PATH", "the store")] = "",
+    workers: Annotated[int, unless("this one", None, "compute in so many processes")] = 0,
     scheduler: Annotated[
-        str, arg(metavar="ADDRESS", help="compute on a Dask cluster: tcp://host:port or its scheduler file.json")
+        str, unless("none", "ADDRESS", "compute on a Dask cluster: tcp://host:port or its scheduler file.json")
     ] = "",
     shard: Annotated[str, arg(metavar="I/N", help="compute part I of N, from 0, as one task of a job array")] = "0/1",
     dry: Annotated[bool, arg(help="check the file, print the plan and stop")] = False,
