@@ -1,6 +1,7 @@
 """Does clipping, and clipping with a regulariser, teach longer memories than plain SGD (Pascanu et al. 2013, fig. 7)?
 
     landscape run clipping_and_omega
+    python figures/clipping_and_omega.py
     landscape run clipping_and_omega --task adding --lengths 5 10 --rate .1
     landscape run clipping_and_omega --quick
 
@@ -25,7 +26,7 @@ import numpy as np
 import optax
 import xarray
 
-from landscape import losses, names, provenance
+from landscape import losses, names, provenance, store
 from landscape.cells import SRNN
 from landscape.models import RNN, Dense
 from landscape.success import wilson
@@ -75,8 +76,33 @@ def run(
 ) -> xarray.Dataset:
     """``accuracy`` on the last fifth of the episodes, which training does not see, dims (rule, length, seed).
 
-    ``largest`` is the largest norm of a gradient before clipping. ``quick``: two short lengths, 4 seeds, 5 epochs.
+    ``largest`` is the largest norm of a gradient before clipping. ``quick``: two short lengths, 4 seeds, 5 epochs. What
+    the folder ``out`` holds of this task and these settings is read.
     """
+    settings = {name: value for name, value in locals().items() if name != "out"}
+    path = Path(out) / f"{task}.zarr" if out else None
+    if path and (there := store.find(path, settings)) is not None:
+        return there
+    ds = computed(**settings)
+    if path:
+        store.save(ds, path, settings)
+    return ds
+
+
+def computed(
+    task: str,
+    lengths: tuple[int, ...],
+    seeds: int,
+    units: int,
+    rate: float,
+    clip: float,
+    weight: float,
+    sd: float,
+    epochs: int,
+    count: int,
+    quick: bool,
+) -> xarray.Dataset:
+    """The result of `run`."""
     if quick:
         lengths, seeds, epochs = (10, 20), 4, 5
     made = names.task(task, {})
@@ -89,10 +115,7 @@ def run(
     ds = xarray.concat(parts, "rule").assign_coords(rule=rules)
     ds = ds.assign(largest=ds.gradient_norm.max("epoch")).drop_vars("gradient_norm").drop_dims("epoch", errors="ignore")
     ds = ds.assign_attrs(task=made.name, clip=clip, weight=weight, rate=rate, units=units, count=count, epochs=epochs)
-    ds = ds.assign_attrs(provenance.here())
-    if out:
-        ds.to_zarr(Path(out) / f"{task}.zarr", mode="w", zarr_format=3, consolidated=False)
-    return ds
+    return ds.assign_attrs(provenance.here())
 
 
 def sentence(ds: xarray.Dataset) -> str:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray
 
-from landscape import names
+from landscape import names, plots, store
 
 ROOT = Path(__file__).parents[1]
 bengio = names.module(str(ROOT / "experiments/bengio_1994.py"))
@@ -32,7 +33,6 @@ def test_a_weight_that_is_kept_stays_and_a_trained_one_moves(descent):
 
 
 def test_the_share_that_converged_is_told_with_wilsons_interval():
-    import xarray
 
     assert bengio.told(xarray.DataArray([1.0, 0.99, 0.5, 0.2])) == "0.50 (0.15 to 0.85)"
 
@@ -58,3 +58,21 @@ def test_success_is_told_for_every_rule_and_length(rules):
     text = clipping.sentence(rules.assign(accuracy=rules.accuracy * 0 + 1))
     assert text.count("T = 12 1.00 (0.34 to 1.00)") == 3
     assert "temporal_order" in text
+
+
+@pytest.mark.slow
+def test_the_rules_are_kept_by_task_and_drawn_from_what_is_kept(rules, tmp_path, monkeypatch):
+    options = {"lengths": (12,), "seeds": 2, "units": 4, "sd": 0.6, "epochs": 2, "count": 200, "out": str(tmp_path)}
+    monkeypatch.setattr(clipping, "computed", lambda **settings: rules)
+    clipping.run(clip=0.01, **options)
+    monkeypatch.setattr(clipping, "computed", lambda **settings: pytest.fail("computed again"))
+    xarray.testing.assert_equal(clipping.run(clip=0.01, **options).load(), rules)
+    with pytest.raises(store.StoreError, match=r"clip: 0\.01 there, 0\.02 asked"):
+        clipping.run(clip=0.02, **options)
+    shown = {}
+    monkeypatch.setattr(plots, "save", lambda figure, *files: shown.update({files: figure}))
+    names.module(str(ROOT / "figures" / "clipping_and_omega.py")).draw(tmp_path / "temporal_order.zarr", tmp_path)
+    (figure,) = shown.values()
+    lines = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
+    for rule, name in zip(rules.rule.values, ("SGD", "clipped", "clipped + Omega"), strict=True):
+        assert lines[name] == float((rules.accuracy.sel(rule=rule) >= 0.99).mean())
