@@ -93,7 +93,8 @@ def surface(
     with progress.kept(path), progress.bar(say) as bar:
         watch = progress.watch(bar, say, devices.threads(), yes)
         surfaces.surface(plane, made, every, out=path, progress=watch, **settings)
-    say(f"{report.summary(path)}\nDraw it:  landscape plot {path}")
+    more = f"\nExplore it:  landscape explore {path}" if len(plane.shape) == 2 else ""
+    say(f"{report.summary(path)}\nDraw it:     landscape plot {path}{more}")
 
 
 def plot(
