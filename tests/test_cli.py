@@ -223,7 +223,7 @@ def test_list_names_every_cell_task_and_experiment(folder, capsys):
     ],
 )
 def test_a_switch_can_be_set_like_any_setting(word, flags):
-    assert cli._flags(word, {"quick": False, "keep_all": True}) == flags
+    assert cli.experiments._flags(word, {"quick": False, "keep_all": True}) == flags
 
 
 def test_run_turns_keywords_into_settings_and_stores_the_result(folder, capsys):
@@ -426,11 +426,11 @@ def half(path, monkeypatch):
         pass
 
     def stop(state):
-        raise Stop
+        raise Stop("enough")
 
     made = plane(SRNN(), w=np.linspace(-3, 3, 40), b=np.linspace(-2, 2, 41))
     monkeypatch.setenv("NPROC", "1")  # with more cores more blocks are under way
-    with pytest.raises(Stop):
+    with pytest.raises(Stop, match="enough"):
         surface(made, latch(), (1, 2, 5), episodes=2, out=path, progress=stop)
 
 

@@ -1,0 +1,107 @@
+"""The command line: verbs that parse, call and print. What is computed, drawn and said lives elsewhere."""
+
+import contextlib
+import importlib.metadata
+import inspect
+import os
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from landscape import names
+from landscape.cli.experiments import list_, run, status, sweep, verify
+from landscape.cli.surfaces import cliffs, explore, plot, show, surface
+from landscape.cli.words import parse, say
+
+VERBS: dict[str, Callable[..., None]] = {
+    "surface": surface,
+    "plot": plot,
+    "show": show,
+    "cliffs": cliffs,
+    "explore": explore,
+    "run": run,
+    "sweep": sweep,
+    "status": status,
+    "list": list_,
+    "verify": verify,
+}
+
+
+def manual() -> str:
+    """What the whole command says about itself."""
+    lines = [f"  {name:<10}{(inspect.getdoc(verb) or '').splitlines()[0]}" for name, verb in VERBS.items()]
+    return "\n".join(
+        [
+            "usage: landscape VERB ...",
+            "",
+            "Loss landscapes of recurrent cells: exact surfaces at every sequence length.",
+            "",
+            *lines,
+            "",
+            "examples:",
+            "  landscape surface SRNN latch w=-3:3:201 b=-2:2:201 --lengths 1:200 --out cliffs.zarr",
+            "  landscape plot cliffs.zarr",
+            "  landscape show cliffs.zarr",
+            "",
+            "`landscape VERB --help` tells the rest. `landscape --version` prints the version.",
+        ]
+    )
+
+
+def dispatch(words: Sequence[str]) -> None:
+    """Call the verb that ``words`` begin with."""
+    if not words or words[0] in ("-h", "--help", "help"):
+        return say(manual())
+    if words[0] == "--version":
+        return say(f"landscape {importlib.metadata.version('rnn-landscape')}")
+    if words[0] not in VERBS:
+        raise names.unknown("verb", words[0], VERBS)
+    verb, rest = VERBS[words[0]], words[1:]
+    if verb is run:
+        return run(*rest)
+    return parse(verb, f"landscape {words[0]}", inspect.getdoc(verb) or "", rest)
+
+
+def keep_programs() -> None:
+    """Let JAX keep compiled programs between commands, a folder for each host since they fit its processor alone.
+
+    Through the environment, before JAX is imported; what the user has set there stays. The library never does this.
+    """
+    with contextlib.suppress(OSError, RuntimeError):  # no room, or no home
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "landscape" / platform.node()
+        folder.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code: 0, 1 for a missed answer, 2 for what cannot be done, 130 for Ctrl-C."""
+    if words is None:
+        keep_programs()
+    try:
+        dispatch(sys.argv[1:] if words is None else list(words))
+    except SystemExit as left:
+        return int(left.code or 0)
+    except KeyboardInterrupt as stop:
+        print(stop or "stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if not expected(error):
+            raise
+        print(f"landscape: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def expected(error: Exception) -> bool:
+    """Whether an error is an answer to the user: raised by this package, or by the system. Others are bugs."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    home = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
+    answer = isinstance(error, ValueError | TypeError) and home.partition(".")[0] == "landscape"
+    return answer or isinstance(error, OSError | MemoryError)

@@ -1,0 +1,168 @@
+"""Verbs that run experiments and sweeps of them, list what there is, and verify."""
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from landscape import names
+from landscape.cli.words import parse, say, unless
+
+
+def run(*words: str) -> None:
+    """Run an experiment: a file in the folder experiments/, or any file.py with a function run(**settings).
+
+    Its settings are the keywords of that function, with their defaults.
+
+    examples:
+      landscape list                                   the experiments of this folder, among other things
+      landscape run cliff_formation --help             what it asks, what it expects, its settings
+      landscape run cliff_formation --points=41 --lengths 10 50
+      landscape run why_lstm_latches_worse --quick     the same as --quick=true
+      landscape run ideas/mine.py --seed=3
+    """
+    if not words or words[0] in ("-h", "--help"):
+        say(f"usage: landscape run EXPERIMENT [--SETTING VALUE ...]\n\n{inspect.getdoc(run)}")
+        return
+    name, *rest = words
+    module = names.experiment(name)
+    known = inspect.signature(module.run).parameters
+    for word in rest:
+        option = word.partition("=")[0].removeprefix("--").replace("-", "_")
+        if word.startswith("--") and option not in (*known, "help", *(f"no_{key}" for key in known)):
+            raise names.unknown("setting", option, known, f" of {name}")
+    bound = functools.wraps(module.run)(lambda **settings: settings)
+    about = "\n\n".join(text for text in (inspect.getdoc(module), inspect.getdoc(module.run)) if text)
+    switches = {key: value.default for key, value in known.items() if isinstance(value.default, bool)}
+    settings = parse(bound, f"landscape run {name}", about, [flag for word in rest for flag in _flags(word, switches)])
+
+    import xarray
+
+    from landscape import store
+
+    path = Path("results", f"{Path(name).stem}.zarr")
+    result = store.find(path, settings) if "out" not in known else None
+    if result is not None:
+        say(f"{path} holds this already; remove it to run again")
+    else:
+        result = module.run(**settings)
+        if "out" not in known and isinstance(result, xarray.Dataset):
+            store.save(result, path, settings)
+            say(f"{path}: {dict(result.sizes)}, {', '.join(map(str, result.data_vars))}")
+    if settings.get("out"):
+        say(f"stored in {settings['out']}")
+    if hasattr(module, "sentence"):
+        say(module.sentence(result))
+
+
+def _flags(word: str, switches: Mapping[str, bool]) -> list[str]:
+    """A word such as ``--quick=true`` as the flag ``--quick``, or as no flag at all where that is the default."""
+    name, _, value = word.partition("=")
+    key = name.removeprefix("--").replace("-", "_")
+    if key not in switches or value.lower() not in ("true", "false"):
+        return [word]
+    if (value.lower() == "true") == switches[key]:
+        return []
+    return [f"--no-{key.replace('_', '-')}" if switches[key] else name]
+
+
+def sweep(
+    file: Annotated[Positional[str], arg(metavar="FILE", help="a TOML file: run, axes, fixed settings, chunks")],
+    /,
+    out: Annotated[str, unless("as in FILE, else results/FILE.zarr", "PATH", "the store")] = "",
+    workers: Annotated[int, unless("this one", None, "compute in so many processes")] = 0,
+    scheduler: Annotated[
+        str, unless("none", "ADDRESS", "compute on a Dask cluster: tcp://host:port or its scheduler file.json")
+    ] = "",
+    shard: Annotated[str, arg(metavar="I/N", help="compute part I of N, from 0, as one task of a job array")] = "0/1",
+    dry: Annotated[bool, arg(help="check the file, print the plan and stop")] = False,
+) -> None:
+    """Run an experiment for every combination of settings in a file, into one store.
+
+    Everything is checked before anything runs. Finished chunks survive any kill: the same command goes on where it
+    stopped and tries failed chunks again. Exits with 1 if a chunk failed. `landscape status` follows from elsewhere.
+
+    examples:
+      landscape sweep experiments/example_sweep.toml --dry
+      landscape sweep experiments/example_sweep.toml --workers 2
+      landscape sweep rates.toml --scheduler scheduler.json
+      landscape sweep rates.toml --shard $SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT
+    """
+    part, slash, parts = shard.partition("/")
+    if not (slash and part.isdecimal() and parts.isdecimal()):
+        raise ValueError(f"--shard must be I/N with I from 0 to N - 1, such as 0/4; given {shard!r}")
+    if workers < 0 or (workers and scheduler):
+        raise ValueError("give --workers N for processes here, or --scheduler for a cluster elsewhere, not both")
+
+    from landscape import sweeps
+
+    plan, path = sweeps.read(file)
+    path = Path(out) if out else path
+    if dry:
+        return say(f"{plan}; into {path}")
+    with contextlib.ExitStack() as stack:
+        engine: sweeps.Engine = sweeps.serial
+        if workers or scheduler:
+            client = stack.enter_context(sweeps.cluster(workers, scheduler))
+            engine = sweeps.dask(client)
+            if not client.scheduler_info()["workers"]:
+                say(f"{scheduler} has no worker yet; chunks begin when one joins, and Ctrl-C loses nothing")
+        try:
+            state = sweeps.fill(
+                plan, path, shard=(int(part), int(parts)), engine=engine, report=say, progress=sweeps.ticker(say)
+            )
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"stopped: {sweeps.status(path)}; the same command resumes") from None
+    say(str(state))
+    if state.failed:
+        raise SystemExit(1)
+    return None
+
+
+def status(
+    path: Annotated[Positional[str], arg(metavar="PATH", help="a store that `landscape sweep` writes or wrote")],
+    /,
+    csv: Annotated[str, arg(metavar="FILE", help="write the finished points as a table")] = "",
+) -> None:
+    """Say how far a sweep is: chunks done, failed and why, left, and the time left at the recent pace.
+
+    examples:
+      landscape status results/example_sweep.zarr
+      landscape status results/example_sweep.zarr --csv example.csv
+    """
+    from landscape import sweeps
+
+    say(str(sweeps.status(path)))
+    if csv:
+        sweeps.to_csv(sweeps.open_sweep(path), csv)
+        say(f"table: {csv}")
+
+
+def list_() -> None:
+    """List the cells with their equations and parameters, the tasks, and the experiments of this folder.
+
+    examples:
+      landscape list
+      landscape list | grep -A 1 LSTM
+    """
+    from landscape import report
+
+    say(report.known())
+
+
+def verify() -> None:
+    """Recompute known answers on this machine's backend; print quantity, expected, got, digits.
+
+    Exits with 1 if one of them is missed.
+
+    examples:
+      landscape verify
+    """
+    from landscape import verify as checks
+
+    if not checks.report():
+        raise SystemExit(1)

@@ -1,0 +1,230 @@
+"""Verbs that make, draw and explain surfaces."""
+
+import contextlib
+import functools
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
+
+from landscape import names
+from landscape.cli.words import Held, Many, Options, Path_, say, unless
+
+
+def surface(
+    cell: Annotated[Positional[str], arg(metavar="CELL", help="a cell by name, or file.py:MyCell")],
+    task: Annotated[Positional[str], arg(metavar="TASK", help="a task by name, or file.py:mytask")],
+    axes: Annotated[
+        Positional[tuple[str, ...]],
+        arg(
+            metavar="NAME=FROM:TO:COUNT",
+            help="parameters to vary, both ends included",
+            help_behavior_hint="(one or more)",
+        ),
+    ],
+    /,
+    lengths: Annotated[str, arg(metavar="LENGTHS", help="1:200, or 10:100:10, or 10,50,100")] = "1:100",
+    order: Annotated[Literal[0, 1, 2], arg(help="0: loss; 1: and gradient; 2: and Hessian")] = 1,
+    out: Annotated[str, unless("CELL-TASK.zarr", "PATH", "the store to write")] = "",
+    seed: Annotated[int, arg(help="seed of the noise in the episodes")] = 0,
+    episodes: Annotated[int, unless("32 if the task has classes, else 1", None, "episodes to average")] = 0,
+    dtype: Annotated[Literal["float32", "float64"], arg(help="precision of the computation")] = "float32",
+    set: Held = (),
+    task_option: Options = (),
+    tie: Annotated[Many, arg(metavar="NAME=A,B", help="one coordinate that moves several parameters")] = (),
+    yes: Annotated[bool, arg(help="go on, however long it takes and however much it writes")] = False,
+) -> None:
+    """Compute the loss of a cell on a task over a plane of parameters, at every length, with exact derivatives.
+
+    The result is a zarr store that `xarray.open_zarr` reads. Stop it when you like: the same command goes on where it
+    stopped. A store of other settings is never overwritten. `landscape list` shows the cells and their parameters.
+
+    examples:
+      landscape surface SRNN latch w=-3:3:201 b=-2:2:201 --lengths 1:200 --out cliffs.zarr
+      landscape surface LSTM latch b_i=-4:4:129 b_f=-4:4:129 --lengths 10,50,100 --set w_g=2
+      landscape surface LSTM relay gates=-4:4:129 w_g=0:4:129 --tie gates=b_i,b_f --task-option noise=.2
+      landscape surface Pascanu pascanu w=0:8:201 b=-4:0:201 --lengths 50 --order 2 --dtype float64
+      landscape surface mine.py:MyCell mine.py:mytask w=-1:1:101 b=-1:1:101
+    """
+    ranges = {name: names.axis(name, text) for name, text in names.pairs(axes, "NAME=FROM:TO:COUNT").items()}
+    if not ranges:
+        raise ValueError("there is nothing to vary; give parameters and their ranges, such as w=-3:3:201 b=-2:2:201")
+    parts = names.lengths(lengths)
+    held, options = names.numbers(set, "--set NAME=VALUE"), names.numbers(task_option, "--task-option NAME=VALUE")
+    ties = {name: text.split(",") for name, text in names.pairs(tie, "--tie NAME=A,B").items()}
+    if episodes < 0:
+        raise ValueError(f"--episodes must not be negative, given {episodes}")
+
+    import numpy as np
+
+    from landscape import devices, planes, progress, report, surfaces
+
+    model, made = names.cell(cell, held), names.task(task, options)
+    path = Path(out or f"{cell.rpartition(':')[2]}-{task.rpartition(':')[2]}.zarr")
+    episodes = episodes or surfaces.default_episodes(made)
+    count, width = sum(map(len, parts)), np.dtype(dtype).itemsize
+    points = math.prod(axis.count for axis in ranges.values())
+    stored = points * count * len(surfaces.names(tuple(ranges), order)) * width
+    inputs = parts[-1][-1] * episodes * width * (1 if made.nested else count)
+    grid = f"{' x '.join(str(axis.count) for axis in ranges.values())} points at {count} lengths"
+    if not yes:
+        progress.check_size(grid, stored, inputs, path)
+    plane = planes.plane(model, ties, **{name: np.linspace(*axis) for name, axis in ranges.items()})
+    every = [length for part in parts for length in part]
+    settings: dict[str, Any] = {"order": order, "episodes": episodes, "seed": seed, "dtype": dtype}
+    say(f"{grid}: up to {progress.size(stored)}, into {path}")
+    with progress.kept(path), progress.bar(say) as bar:
+        watch = progress.watch(bar, say, devices.threads(), yes)
+        surfaces.surface(plane, made, every, out=path, progress=watch, **settings)
+    more = f"\nExplore it:  landscape explore {path}" if len(plane.shape) == 2 else ""
+    say(f"{report.summary(path)}\nDraw it:     landscape plot {path}{more}")
+
+
+def plot(
+    path: Path_,
+    /,
+    kind: Annotated[
+        Literal["formation", "gradient", "surface3d", "profile", "animation", "interactive"],
+        arg(help="loss, or gradient, side by side at several lengths; one surface; lines; a film; an HTML page"),
+    ] = "formation",
+    lengths: Annotated[str, unless("a selection", "LENGTHS", "as for `surface`")] = "",
+    at: Annotated[Many, arg(metavar="NAME=VALUE", help="cut a surface of several coordinates here")] = (),
+    along: Annotated[str, unless("the first", "NAME", "the coordinate of a profile")] = "",
+    out: Annotated[str, unless("beside the store", "FILE", "the file to write; its ending chooses the format")] = "",
+) -> None:
+    """Draw a stored surface.
+
+    Without --out the file stands beside the store. Figures: .png, .pdf or .svg; films: .gif or .webp; pages: .html.
+
+    examples:
+      landscape plot cliffs.zarr
+      landscape plot cliffs.zarr --kind surface3d --lengths 50 --out wall.pdf
+      landscape plot cliffs.zarr --kind gradient --lengths 10,50,100,200
+      landscape plot cliffs.zarr --kind animation --out cliffs.webp
+      landscape plot cliffs.zarr --kind interactive --out cliffs.html
+      landscape plot cliffs.zarr --kind profile --along w --at b=0
+    """
+    where = names.numbers(at, "--at NAME=VALUE")
+    chosen = [length for part in names.lengths(lengths) for length in part] if lengths else None
+
+    from landscape import plots, store
+
+    ds = store.open_surface(path)
+    if "length" not in ds.dims or "loss" not in ds:
+        raise ValueError(
+            f"{path} is not a surface: it holds {', '.join(map(str, ds.data_vars))}; nothing to plot by length"
+        )
+    ending = {"animation": ".gif", "interactive": ".html"}.get(kind, ".png")
+    file = Path(out) if out else Path(path).with_name(f"{Path(path).stem}-{kind}{ending}")
+    with store.damage(path):
+        if kind == "animation":
+            plots.animation(ds, file, lengths=chosen, **where)
+        elif kind == "interactive":
+            plots.interactive(ds, file, chosen, **where)
+        else:
+            draw = {"profile": functools.partial(plots.profile, coordinate=along or str(ds["loss"].dims[1]), at=where)}
+            figure = draw.get(kind, functools.partial(getattr(plots, kind), **where))(ds, lengths=chosen)
+            plots.save(figure, file)
+    say(f"{kind} of {ds.attrs['title']}: {file}")
+
+
+def explore(
+    what: Annotated[
+        Positional[tuple[str, ...]],
+        unless(
+            "Pascanu's wall",
+            "STORE | CELL TASK NAME=FROM:TO:COUNT NAME=FROM:TO:COUNT",
+            "a surface over two parameters: stored, or to compute",
+        ),
+    ] = (),
+    /,
+    lengths: Annotated[str, unless("20 up to 100", "LENGTHS", "as for `surface`, to compute")] = "",
+    set: Held = (),
+    task_option: Options = (),
+    out: Annotated[str, arg(metavar="FILE", help="the page to write")] = "explorer.html",
+    no_open: Annotated[bool, arg(help="only write the page, open no browser")] = False,
+) -> None:
+    """Write one HTML page to explore a surface, and open it: a slider for the length, and the unit you point at.
+
+    The page needs no network. It draws folds, cliffs and ridges over the surface and computes, for the cells of this
+    package, the map, its fixed points, the orbit, and loss and gradient by length, wherever you point.
+
+    examples:
+      landscape explore
+      landscape explore cliffs.zarr --out cliffs.html --no-open
+      landscape explore SRNN latch w=-3:3:101 b=-1.5:1.5:101 --lengths 1:20,30,50
+      landscape explore LSTM latch w_g=-6:6:81 b_i=-4:4:81 --set b_f=2
+    """
+    computed = {"--lengths": lengths, "--set": set, "--task-option": task_option}
+    if len(what) == 1 and (given := [name for name, value in computed.items() if value]):
+        raise ValueError(f"{given[0]} is for a surface to compute; {what[0]} is a store that has its own")
+    words = what or ("Pascanu", "pascanu", "w=3.5:6.5:101", "b=-4:-1.5:101")
+    axes = {name: names.axis(name, text) for name, text in names.pairs(words[2:], "NAME=FROM:TO:COUNT").items()}
+    if len(words) > 1 and len(axes) != 2:
+        raise ValueError(
+            "give a store, or a cell, a task and two ranges, such as SRNN latch w=-3:3:101 b=-2:2:101; "
+            f"given {' '.join(words)}"
+        )
+    parts = names.lengths(lengths or "1:8,10,12,14,17,20,25,30,35,40,50,70,100")
+    held, options = names.numbers(set, "--set NAME=VALUE"), names.numbers(task_option, "--task-option NAME=VALUE")
+
+    import numpy as np
+
+    from landscape import explorer, planes, store, surfaces
+
+    task = None
+    if len(words) == 1:
+        ds = store.open_surface(words[0])
+    else:
+        model, task = names.cell(words[0], held), names.task(words[1], options)
+        plane = planes.plane(model, {}, **{name: np.linspace(*axis) for name, axis in axes.items()})
+        ds = surfaces.surface(plane, task, [length for part in parts for length in part], order=2)
+    with store.damage(words[0]) if len(words) == 1 else contextlib.nullcontext():
+        file = explorer.page(ds, out, task)
+    say(f"{ds.attrs['title']}: {file}")
+    if not no_open:
+        browse(file)
+
+
+def browse(file: Path) -> None:
+    """Open a page in the user's browser; on a machine without a screen say what to do instead."""
+    import webbrowser
+
+    screen = sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if not (screen and webbrowser.open(file.resolve().as_uri())):
+        say("No browser here: copy the file to a machine that has one, and open it there.")
+
+
+def show(path: Path_, /) -> None:
+    """Say in words what a store holds: settings, ranges, inf and NaN, the origin by two routes, where it was made.
+
+    Every value is read, and a damaged file is found.
+
+    examples:
+      landscape show cliffs.zarr
+    """
+    from landscape import report
+
+    say(report.show(path))
+
+
+def cliffs(
+    path: Path_,
+    /,
+    least: Annotated[float, arg(help="leave out ridges lower than this share of the range of the loss")] = 0.05,
+) -> None:
+    """Say where the cliffs of a stored surface are, how high and steep, of which kind, and which the grid hides.
+
+    The surface needs second derivatives (--order 2) and, for the kind, at least four lengths. Cells and tasks of this
+    package are measured afresh where the cliffs are, in float64, and compared with theory.
+
+    examples:
+      landscape surface Pascanu pascanu w=4:6:101 b=-3.5:-1.5:101 --lengths 10:80:10 --order 2 --out wall.zarr
+      landscape cliffs wall.zarr
+    """
+    from landscape.cliffs import report
+
+    say(report(path, least))

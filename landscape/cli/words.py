@@ -1,0 +1,27 @@
+"""What verbs share: kinds of arguments, how words are parsed, how a line is said."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import tyro
+from tyro.conf import Positional, UseAppendAction, arg
+
+Many = UseAppendAction[tuple[str, ...]]
+Path_ = Annotated[Positional[str], arg(metavar="PATH", help="a store that `landscape surface` or `run` wrote")]
+Held = Annotated[Many, arg(metavar="NAME=VALUE", help="hold a parameter of the cell at a value")]
+Options = Annotated[Many, arg(metavar="NAME=VALUE", help="set an option of the task, such as noise")]
+
+
+def unless(default: str, metavar: str | None, text: str) -> Any:
+    """An argument whose default is told in words."""
+    return arg(metavar=metavar, help=text, help_behavior_hint=f"(default: {default})")
+
+
+def parse(function: Callable, prog: str, about: str, words: Sequence[str]) -> Any:
+    """``function`` called with what ``words`` say. Exits with 2 and an explanation if they make no sense."""
+    return tyro.cli(function, prog=prog, description=about, args=words, config=(tyro.conf.FlagCreatePairsOff,))
+
+
+def say(text: str) -> None:
+    """Print a line that is seen at once."""
+    print(text, flush=True)
