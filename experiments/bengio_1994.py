@@ -146,30 +146,19 @@ def run(
     What ``out`` holds of these settings is read.
     """
     settings = {name: value for name, value in locals().items() if name != "out"}
-    return store.kept(out, settings, lambda: computed(**settings))
-
-
-def computed(
-    w: tuple[float, ...],
-    noise: tuple[float, ...],
-    lengths: tuple[int, ...],
-    runs: int,
-    repeats: int,
-    updates: int,
-    length: int,
-    tried: int,
-    quick: bool,
-) -> dict[str, xarray.Dataset]:
-    """The results of `run`."""
     if quick:
         w, noise, lengths, repeats, updates = w[::3], noise[::2], lengths[::3], 16, 300
         runs, tried = min(runs, 8), 2000
-    results = {
-        "map": convergence(w, noise, length, runs, updates),
-        "frequency": frequency(lengths, repeats, 2 * updates),
-        "problems": problems((5, 10, 25, 50), 16 if quick else 32, tried, 2000 if quick else 10_000),
-    }
-    return {name: ds.assign_attrs(provenance.here()) for name, ds in results.items()}
+
+    def compute() -> dict[str, xarray.Dataset]:
+        results = {
+            "map": convergence(w, noise, length, runs, updates),
+            "frequency": frequency(lengths, repeats, 2 * updates),
+            "problems": problems((5, 10, 25, 50), 16 if quick else 32, tried, 2000 if quick else 10_000),
+        }
+        return {name: ds.assign_attrs(provenance.here()) for name, ds in results.items()}
+
+    return store.kept(out, settings, compute)
 
 
 def told(accuracy: xarray.DataArray) -> str:

@@ -80,42 +80,29 @@ def run(
     the folder ``out`` holds of this task and these settings is read.
     """
     settings = {name: value for name, value in locals().items() if name != "out"}
-    path = Path(out) / f"{task}.zarr" if out else None
-    if path and (there := store.find(path, settings)) is not None:
-        return there
-    ds = computed(**settings)
-    if path:
-        store.save(ds, path, settings)
-    return ds
-
-
-def computed(
-    task: str,
-    lengths: tuple[int, ...],
-    seeds: int,
-    units: int,
-    rate: float,
-    clip: float,
-    weight: float,
-    sd: float,
-    epochs: int,
-    count: int,
-    quick: bool,
-) -> xarray.Dataset:
-    """The result of `run`."""
     if quick:
         lengths, seeds, epochs = (10, 20), 4, 5
-    made = names.task(task, {})
-    options = {"units": units, "rate": rate, "sd": sd, "seeds": seeds, "epochs": epochs, "count": count}
-    plain = train(made, lengths, (1e30, clip), 0.0, **options)
-    guided = train(made, lengths, (clip,), weight, **options)
-    both = [plain.isel(clip=0), plain.isel(clip=1), guided.isel(clip=0)]
-    parts = [ds.drop_vars("clip")[["accuracy", "nonfinite", "gradient_norm"]] for ds in both]
-    rules = np.array(["SGD", "SGD, clipped", "SGD, clipped, Omega"], object)
-    ds = xarray.concat(parts, "rule").assign_coords(rule=rules)
-    ds = ds.assign(largest=ds.gradient_norm.max("epoch")).drop_vars("gradient_norm").drop_dims("epoch", errors="ignore")
-    ds = ds.assign_attrs(task=made.name, clip=clip, weight=weight, rate=rate, units=units, count=count, epochs=epochs)
-    return ds.assign_attrs(provenance.here())
+
+    def compute() -> dict[str, xarray.Dataset]:
+        made = names.task(task, {})
+        options = {"units": units, "rate": rate, "sd": sd, "seeds": seeds, "epochs": epochs, "count": count}
+        plain = train(made, lengths, (1e30, clip), 0.0, **options)
+        guided = train(made, lengths, (clip,), weight, **options)
+        both = [plain.isel(clip=0), plain.isel(clip=1), guided.isel(clip=0)]
+        parts = [ds.drop_vars("clip")[["accuracy", "nonfinite", "gradient_norm"]] for ds in both]
+        rules = np.array(["SGD", "SGD, clipped", "SGD, clipped, Omega"], object)
+        ds = xarray.concat(parts, "rule").assign_coords(rule=rules)
+        ds = (
+            ds.assign(largest=ds.gradient_norm.max("epoch"))
+            .drop_vars("gradient_norm")
+            .drop_dims("epoch", errors="ignore")
+        )
+        ds = ds.assign_attrs(
+            task=made.name, clip=clip, weight=weight, rate=rate, units=units, count=count, epochs=epochs
+        )
+        return {"rules": ds.assign_attrs(provenance.here())}
+
+    return store.kept(out and Path(out) / task, settings, compute)["rules"]
 
 
 def sentence(ds: xarray.Dataset) -> str:

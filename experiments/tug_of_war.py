@@ -204,18 +204,15 @@ def run(
     holds of these settings is read.
     """
     settings = {name: value for name, value in locals().items() if name != "out"}
-    return store.kept(out, settings, lambda: computed(**settings))
 
+    def compute() -> dict[str, xarray.Dataset]:
+        over, begun = zip(*(pulled(cell, length, points, draws, pairs, starts) for cell in VIEWS), strict=True)
+        went = [trained(cell, length, runs, count, epochs) for cell in VIEWS]
+        attrs = {"length": length, "count": count, "epochs": epochs, **provenance.here()}
+        made = {"field": over, "start": begun, "paths": went}
+        return {name: joined(cells).assign_attrs(attrs) for name, cells in made.items()}
 
-def computed(
-    length: int, points: int, draws: int, pairs: int, starts: int, runs: int, count: int, epochs: int
-) -> dict[str, xarray.Dataset]:
-    """The results of `run`."""
-    over, begun = zip(*(pulled(cell, length, points, draws, pairs, starts) for cell in VIEWS), strict=True)
-    went = [trained(cell, length, runs, count, epochs) for cell in VIEWS]
-    attrs = {"length": length, "count": count, "epochs": epochs, **provenance.here()}
-    made = {"field": over, "start": begun, "paths": went}
-    return {name: joined(cells).assign_attrs(attrs) for name, cells in made.items()}
+    return store.kept(out, settings, compute)
 
 
 def sentence(results: Mapping[str, xarray.Dataset]) -> str:

@@ -411,22 +411,21 @@ def run(
     ``quick``: 16 seeds at most, fewer cases, under a minute on two cores. What ``out`` holds of these settings is read.
     """
     settings = {"seeds": seeds, "draws": draws, "tried": tried, "count": count, "quick": quick}
-    return store.kept(out, settings, lambda: computed(**settings))
-
-
-def computed(seeds: int, draws: int, tried: int, count: int, quick: bool) -> dict[str, xarray.Dataset]:
-    """The results of `run`."""
     if quick:
         seeds, draws, tried = min(seeds, 16), min(draws, 50), min(tried, 1000)
-    jobs: list[Callable[[], xarray.Dataset]] = [lambda p=p: train(p, seeds, count) for p in programs(quick)]
-    jobs += [lambda: before(draws, 64, LONG), lambda: volume(tried, (0.0, 1.0) if quick else (0.0, 1.0, 2.0, 4.0))]
-    with ThreadPoolExecutor(2) as pool:
-        *parts, start, room = (job.result() for job in [pool.submit(job) for job in jobs])
-    runs = xarray.concat(parts, "case", join="outer", fill_value=np.nan, data_vars="all")
-    results = {"start": start, "runs": runs, "volume": room}
-    attrs = {"seeds": seeds, "draws": draws, "count": count, "quick": int(quick), **provenance.here()}
-    results = {name: ds.assign_attrs(attrs) for name, ds in results.items()}
-    return results | {"verdicts": table(results)}
+
+    def compute() -> dict[str, xarray.Dataset]:
+        jobs: list[Callable[[], xarray.Dataset]] = [lambda p=p: train(p, seeds, count) for p in programs(quick)]
+        jobs += [lambda: before(draws, 64, LONG), lambda: volume(tried, (0.0, 1.0) if quick else (0.0, 1.0, 2.0, 4.0))]
+        with ThreadPoolExecutor(2) as pool:
+            *parts, start, room = (job.result() for job in [pool.submit(job) for job in jobs])
+        runs = xarray.concat(parts, "case", join="outer", fill_value=np.nan, data_vars="all")
+        results = {"start": start, "runs": runs, "volume": room}
+        attrs = {"seeds": seeds, "draws": draws, "count": count, "quick": int(quick), **provenance.here()}
+        results = {name: ds.assign_attrs(attrs) for name, ds in results.items()}
+        return results | {"verdicts": table(results)}
+
+    return store.kept(out, settings, compute)
 
 
 def table(results: Mapping[str, xarray.Dataset], at: int = 50) -> xarray.Dataset:

@@ -14,7 +14,7 @@ from landscape import plots
 
 
 def draw(
-    store: str | Path = "results/clipping_and_omega/temporal_order.zarr", folder: str | Path = "results"
+    store: str | Path = "results/clipping_and_omega/temporal_order/rules.zarr", folder: str | Path = "results"
 ) -> dict[str, list[Path]]:
     """Draw every figure into ``folder``: the files, by what they show."""
     ds = xarray.open_zarr(store, consolidated=False).load()
@@ -29,6 +29,7 @@ def draw(
     short = [str(rule).removeprefix("SGD, ").replace(",", " +") for rule in ds.rule.values]
     panels = {f"{about['task'].replace('_', ' ')}, {about['units']} units": ds.assign_coords(rule=short)}
     plots.save(plots.training(panels, lines="rule", above=0.9899, title=title, note=note), *files)
+    plots.indexed(files[0])
     return {"plain descent fails first, clipped descent later, and with Omega last": files}
 
 

@@ -63,15 +63,16 @@ def test_success_is_told_for_every_rule_and_length(rules):
 @pytest.mark.slow
 def test_the_rules_are_kept_by_task_and_drawn_from_what_is_kept(rules, tmp_path, monkeypatch):
     options = {"lengths": (12,), "seeds": 2, "units": 4, "sd": 0.6, "epochs": 2, "count": 200, "out": str(tmp_path)}
-    monkeypatch.setattr(clipping, "computed", lambda **settings: rules)
-    clipping.run(clip=0.01, **options)
-    monkeypatch.setattr(clipping, "computed", lambda **settings: pytest.fail("computed again"))
+    xarray.testing.assert_allclose(clipping.run(clip=0.01, **options), rules)
+    monkeypatch.setattr(clipping, "train", lambda *_, **options: pytest.fail("computed again"))
     xarray.testing.assert_equal(clipping.run(clip=0.01, **options).load(), rules)
     with pytest.raises(store.StoreError, match=r"clip: 0\.01 there, 0\.02 asked"):
         clipping.run(clip=0.02, **options)
     shown = {}
     monkeypatch.setattr(plots, "save", lambda figure, *files: shown.update({files: figure}))
-    names.module(str(ROOT / "figures" / "clipping_and_omega.py")).draw(tmp_path / "temporal_order.zarr", tmp_path)
+    names.module(str(ROOT / "figures" / "clipping_and_omega.py")).draw(
+        tmp_path / "temporal_order" / "rules.zarr", tmp_path
+    )
     (figure,) = shown.values()
     lines = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
     for rule, name in zip(rules.rule.values, ("SGD", "clipped", "clipped + Omega"), strict=True):
