@@ -74,6 +74,7 @@ def draw(store: str | Path = "results/bengio_1994", folder: str | Path = "result
     ]
     files = [Path(folder) / f"bengio_1994{end}" for end in (".png", ".pdf")]
     plots.save(plots.styled(page)(*sets), *files)
+    plots.indexed(files[0])
     return {"when gradient descent teaches one unit to keep a bit": files}
 
 

@@ -14,7 +14,6 @@ import xarray
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
-from PIL import Image
 
 from landscape import plots
 from landscape.plots.curves import LINES
@@ -101,8 +100,7 @@ def draw(store: str | Path = "results/descent_paths.zarr", folder: str | Path = 
     ds = xarray.open_zarr(store, consolidated=False).load()
     files = [Path(folder) / f"descent_paths{end}" for end in (".png", ".pdf")]
     plots.save(page(ds), *files)
-    with Image.open(files[0]) as image:  # 256 colours are enough, in a third of the bytes
-        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(files[0], optimize=True)
+    plots.indexed(files[0])
     return {"one step off the wall loses gradient descent; clipped, it comes back": files}
 
 

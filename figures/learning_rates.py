@@ -34,6 +34,7 @@ def draw(store: str | Path = "results/learning_rates.zarr", folder: str | Path =
         plots.training(panels, "rate", scale="log", title="The best cell depends on the learning rate", note=note),
         *files,
     )
+    plots.indexed(files[0])
     return shown
 
 

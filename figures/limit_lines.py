@@ -73,6 +73,7 @@ def draw(store: str | Path = "results/limit_lines.zarr", folder: str | Path = "r
     ds = xarray.open_zarr(store, consolidated=False).load()
     files = [Path(folder) / f"limit_lines{end}" for end in (".png", ".pdf")]
     plots.save(page(ds), *files)
+    plots.indexed(files[0])
     return {"a cliff forms on lines that are known beforehand": files}
 
 

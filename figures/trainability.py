@@ -15,7 +15,6 @@ import numpy as np
 import xarray
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from PIL import Image
 
 from landscape import plots
 from landscape.plots.curves import LINES
@@ -131,8 +130,7 @@ def draw(store: str | Path = "results/trainability.zarr", folder: str | Path = "
     ds = xarray.open_zarr(store, consolidated=False).load()
     files = [Path(folder) / f"trainability{end}" for end in (".png", ".pdf")]
     plots.save(page(ds), *files)
-    with Image.open(files[0]) as image:  # few colours: noise does not compress
-        image.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(files[0], optimize=True)
+    plots.indexed(files[0], 64)  # few colours: noise does not compress
     return {"past the wall, the last digit of a start decides if clipped descent learns": files}
 
 

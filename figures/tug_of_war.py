@@ -14,7 +14,6 @@ import xarray
 from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from PIL import Image
 
 from landscape import plots
 from landscape.plots.parts import headed
@@ -132,8 +131,7 @@ def draw(store: str | Path = "results/tug_of_war", folder: str | Path = "results
     sets = [xarray.open_zarr(Path(store) / f"{n}.zarr", consolidated=False).load() for n in names]
     files = [Path(folder) / f"tug_of_war{end}" for end in (".png", ".pdf")]
     plots.save(plots.styled(page)(*sets), *files)
-    with Image.open(files[0]) as image:  # 256 colours are enough, in a third of the bytes
-        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(files[0], optimize=True)
+    plots.indexed(files[0])
     return {"where either part of the gradient pulls memory, and where training goes": files}
 
 

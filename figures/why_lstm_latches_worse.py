@@ -216,6 +216,7 @@ def draw(store: str | Path = "results/why_lstm_latches_worse", folder: str | Pat
     ]
     files = [Path(folder) / f"why_lstm_latches_worse{end}" for end in (".png", ".pdf")]
     plots.save(plots.styled(page)(*sets), *files)
+    plots.indexed(files[0])
     return {"why one LSTM unit keeps a bit worse than a vanilla RNN": files}
 
 

@@ -331,3 +331,17 @@ def test_a_figure_says_what_it_drew_and_what_it_lacks(monkeypatch, capsys, tmp_p
         plots.command(draw)
     said = capsys.readouterr().err
     assert said == "nothere does not exist; `landscape run` makes it, see the first lines of figures/x.py\n"
+
+
+def test_a_gallery_file_keeps_its_picture_in_fewer_bytes(tmp_path):
+    # 200 colours, anywhere: 256 of them or fewer are kept as they are.
+    path, values = tmp_path / "x.png", np.random.default_rng(0).integers(0, 200, (64, 64), np.uint8)
+    Image.fromarray(np.stack([values, values // 2, 255 - values], -1)).save(path)
+    before, size = np.asarray(Image.open(path)), path.stat().st_size
+    plots.indexed(path)
+    after = Image.open(path)
+    assert after.mode == "P"
+    assert path.stat().st_size < size
+    np.testing.assert_array_equal(np.asarray(after.convert("RGB")), before)
+    plots.indexed(path, 4)
+    assert len(Image.open(path).convert("RGB").getcolors()) <= 4

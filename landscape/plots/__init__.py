@@ -8,7 +8,7 @@ from landscape.plots.command import command
 from landscape.plots.curves import means, success, training
 from landscape.plots.moving import animation, interactive
 from landscape.plots.parts import NONFINITE, STYLE, styled
-from landscape.plots.still import formation, gradient, profile, save, surface3d
+from landscape.plots.still import formation, gradient, indexed, profile, save, surface3d
 
 __all__ = [
     "NONFINITE",
@@ -17,6 +17,7 @@ __all__ = [
     "command",
     "formation",
     "gradient",
+    "indexed",
     "interactive",
     "means",
     "profile",
