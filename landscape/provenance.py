@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import hashlib
 import inspect
+import json
 import platform
 import subprocess
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from landscape.planes import Plane, named_leaves
+from landscape import cells, names
+from landscape.planes import Plane, named_leaves, plane
 from landscape.tasks import Task
 
 
@@ -146,3 +148,22 @@ def here() -> dict[str, str]:
     device = jax.devices()[0]
     kind = f"{jax.local_device_count()} x {device.device_kind} ({device.platform})"
     return {**versions(), "git_commit": commit(), "device": kind}
+
+
+def remade(settings: dict[str, Any]) -> tuple[Plane, Task] | None:
+    """The plane and task that stored ``settings`` describe, made again; None unless they then describe the same."""
+    task, _, options = settings["task"].rstrip(")").partition("(")
+    moves = {name: axis["moves"].split(" = ") for name, axis in settings["axes"].items()}
+    axes = {name: np.linspace(axis["from"], axis["to"], axis["count"]) for name, axis in settings["axes"].items()}
+    ties = {name: parts for name, parts in moves.items() if parts != [name]}
+    for make in cells.known().values():
+        with contextlib.suppress(ValueError, TypeError):
+            cell = make(**settings["held"])
+            if describe_cell(cell) != settings["cell"]:
+                continue
+            made = names.task(task, names.numbers(options.split(", ") if options else (), "NAME=VALUE"))
+            again = plane(cell, ties, **axes)
+            about = json.loads(json.dumps({**describe_plane(again), **describe_task(made)}))
+            if all(settings.get(key) == value for key, value in about.items()):
+                return again, made
+    return None

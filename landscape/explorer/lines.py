@@ -9,8 +9,8 @@ import numpy as np
 from landscape import dynamics
 from landscape.cells import logistic
 from landscape.cliffs import ridge
-from landscape.cliffs.summary import remade
 from landscape.planes import Plane
+from landscape.provenance import remade
 
 if TYPE_CHECKING:
     import xarray
