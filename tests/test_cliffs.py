@@ -148,7 +148,7 @@ def test_a_slope_that_settles_is_no_cliff():
     smooth = cliffs.cut(FREE, pascanu(), LENGTHS, (2.0, -4.0), (2.0, -2.5))
     grown = cliffs.growth(smooth)
     assert grown.kind == "none"
-    assert str(grown) == "no cliff: the slope does not outgrow the length"
+    assert str(grown) == "no cliff, it does not steepen with length"
 
 
 @pytest.mark.parametrize(("multiplier", "power"), [(1.3, 0.0), (1.0, 3.0), (1.0, 2.0)])

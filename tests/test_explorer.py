@@ -552,7 +552,9 @@ def test_latching_cliffs_stand_at_the_bound_and_axes_may_be_swapped():
 
 
 def test_the_page_states_the_equation_of_its_cell(wall):
-    assert explorer.contents(wall)["settings"].startswith("h' = w f(h) + u x + b, f = s; u = 1, one episode, float32")
+    assert explorer.contents(wall)["settings"].startswith(
+        "h' = w f(h) + u x + b, f = logistic; u = 1, one episode, float32"
+    )
 
 
 def test_large_surfaces_are_thinned_and_the_page_says_so():

@@ -130,11 +130,11 @@ def test_what_is_not_finite_stays_and_is_counted(tmp_path):
 
 def test_a_stopped_surface_is_completed_by_its_missing_blocks_alone(tmp_path, memory, monkeypatch):
     def stop(state):
-        raise Stop
+        raise Stop("enough")
 
     monkeypatch.setenv("NPROC", "1")  # with more cores more blocks are under way
     path = tmp_path / "s.zarr"
-    with pytest.raises(Stop):
+    with pytest.raises(Stop, match="enough"):
         surface(square(), latch(), LENGTHS, **SETTINGS, out=path, progress=stop)
     assert store.blocks_done(path) == (1, 2)
     with pytest.raises(store.StoreError, match="1 of 2 blocks are done; run the command that began it again"):
@@ -255,10 +255,10 @@ def test_the_size_of_blocks_changes_no_value(tmp_path, memory, monkeypatch):
 
 def test_a_store_keeps_its_own_blocks_when_it_is_resumed_elsewhere(tmp_path, memory, monkeypatch):
     def stop(state):
-        raise Stop
+        raise Stop("enough")
 
     path = tmp_path / "s.zarr"
-    with pytest.raises(Stop):
+    with pytest.raises(Stop, match="enough"):
         surface(square(), latch(), LENGTHS, **SETTINGS, out=path, progress=stop)
     monkeypatch.setattr(devices, "block_shape", lambda *_: (7, 41))
     same(surface(square(), latch(), LENGTHS, **SETTINGS, out=path), memory)
@@ -396,6 +396,6 @@ def test_what_a_folder_keeps_of_the_same_settings_is_read_and_anything_else_is_l
 
 
 def test_a_folder_whose_results_fail_does_not_appear(tmp_path):
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError, match="division by zero"):
         store.kept(tmp_path / "kept", {}, lambda: {"a": xarray.Dataset({"x": 1 / 0})})
     assert list(tmp_path.iterdir()) == []

@@ -59,7 +59,7 @@ class LeakyRNN(Cell):
 
 @pytree
 class Pascanu(Cell):
-    """``h' = w f(h) + u x + b``, f = s: h is what enters f, not what leaves it (Pascanu et al. 2013, eq. 2)."""
+    """``h' = w f(h) + u x + b``, f = logistic: h is what enters f, not what leaves it (Pascanu et al. 2013, eq. 2)."""
 
     w: Any = param("unit", "unit", default=5.0)
     u: Any = param("input", "unit", default=1.0)

@@ -18,7 +18,7 @@ class Growth(NamedTuple):
     ``multiplier`` is the exp of d ln(slope)/dT, in theory that of the unstable state (`landscape.dynamics.cliff_line`);
     ``power`` is p of slope ~ (T - ``shift``)**p, in theory 3. ``evidence`` is the AIC of the other law minus that of
     this one: from 10 on it is as good as certain. ``expected`` is the theory's value of what belongs to the kind, the
-    multiplier or the power; NaN where none is known.
+    multiplier or the power; NaN where none is known. `describe` adds the kind "unknown": too few lengths to fit.
     """
 
     kind: str
@@ -29,12 +29,13 @@ class Growth(NamedTuple):
     expected: float
 
     def __str__(self) -> str:
-        if self.kind == "none":
-            return "no cliff: the slope does not outgrow the length"
-        theory = "no closed form" if math.isnan(self.expected) else f"theory {self.expected:.4g}"
-        if self.kind == "basin":
-            return f"basin cliff, {self.multiplier:.4f} times steeper every step ({theory})"
-        return f"fold cliff, steepens as length to the power {self.power:.2f} ({theory})"
+        theory = "" if math.isnan(self.expected) else f" (theory {self.expected:.4f})"
+        return {
+            "basin": f"basin cliff, {self.multiplier:.4f} times steeper every step{theory}",
+            "fold": f"fold cliff, steeper as length to the power {self.power:.2f}{theory}",
+            "none": "no cliff, it does not steepen with length",
+            "unknown": "kind unknown",
+        }[self.kind]
 
 
 def growth(cliff: "xarray.Dataset", multiplier: float = math.nan) -> Growth:

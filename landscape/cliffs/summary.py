@@ -1,23 +1,19 @@
 """Cliffs in words: where they are, how high and steep, of which kind, and what hides them."""
 
-import contextlib
 import json
 import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape import cells, store
-from landscape.cliffs.laws import growth
+from landscape import store
+from landscape.cliffs.laws import Growth, growth
 from landscape.cliffs.limits import closed_form, multipliers
 from landscape.cliffs.measures import jumps
 from landscape.cliffs.ridges import ridge
 from landscape.cliffs.snaps import snap
-from landscape.names import numbers
-from landscape.names import task as task_of
 from landscape.planes import Plane
-from landscape.planes import plane as plane_of
-from landscape.provenance import describe_cell, describe_plane, describe_task
+from landscape.provenance import remade
 from landscape.tasks import Task
 
 if TYPE_CHECKING:
@@ -129,24 +125,6 @@ def report(path: Any, least: float = 0.05) -> str:
     return "\n".join([f"{path}: {surface.attrs['title']}; {how}.", words(found, steps), tail])
 
 
-def remade(settings: dict[str, Any]) -> tuple[Plane, Task] | None:
-    """The plane and task of a stored surface made again from its ``settings``; None unless they describe the same."""
-    task, _, options = settings["task"].rstrip(")").partition("(")
-    moves = {name: axis["moves"].split(" = ") for name, axis in settings["axes"].items()}
-    axes = {name: np.linspace(axis["from"], axis["to"], axis["count"]) for name, axis in settings["axes"].items()}
-    for make in cells.known().values():
-        with contextlib.suppress(ValueError, TypeError):
-            cell = make(**settings["held"])
-            if describe_cell(cell) != settings["cell"]:
-                continue
-            made = task_of(task, numbers(options.split(", ") if options else (), "NAME=VALUE"))
-            again = plane_of(cell, {name: parts for name, parts in moves.items() if parts != [name]}, **axes)
-            about = {**describe_plane(again), **describe_task(made)}
-            if all(settings.get(key) == value for key, value in json.loads(json.dumps(about)).items()):
-                return again, made
-    return None
-
-
 def words(described: "xarray.Dataset", steps: dict[str, float]) -> str:
     """What `describe` found, for people; ``steps`` are those of the grid, by coordinate."""
     if not described.sizes["line"]:
@@ -188,11 +166,6 @@ def _hidden(here: "xarray.Dataset", steps: dict[str, float]) -> str:
 
 
 def _kind(here: "xarray.Dataset") -> str:
-    theory = f"{float(here['expected']):.4f}, {here['theory'].item()}"
-    beside = "no theory" if math.isnan(float(here["expected"])) else f"theory {theory}"
-    return {
-        "basin": f"basin cliff, {float(here['multiplier']):.4f} times steeper every step ({beside})",
-        "fold": f"fold cliff, steeper as length to the power {float(here['power']):.2f} ({beside})",
-        "none": "no cliff, it does not steepen with length",
-        "unknown": "kind unknown",
-    }[here["kind"].item()]
+    fitted = {name: here[name].item() for name in ("multiplier", "power", "evidence", "expected")}
+    law = Growth(kind=here["kind"].item(), shift=math.nan, **fitted)
+    return f"{law}{'' if math.isnan(law.expected) else ', ' + here['theory'].item()}"

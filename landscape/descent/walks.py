@@ -133,17 +133,9 @@ class _Walk(Evaluator):
 
     def of(self, names: Sequence[str], *traced: Any) -> "_Walk":
         """The walk that yields variables ``names``, with values that its program takes as arguments."""
-        self.names, self._traced = list(names), traced
+        self.names = list(names)
+        self._run = lambda affine, tiles, used, *drawn: self._walk(traced, affine, tiles, *drawn)
         return self
-
-    def _call(self, points: np.ndarray) -> list[np.ndarray]:
-        """One call of the program; a short block is filled up with its last point."""
-        count, coordinates = points.shape
-        full = np.pad(points, [(0, self.size - count), (0, 0)], mode="edge")
-        tiles = np.moveaxis(full.reshape(-1, self.tile, coordinates), 2, 1)
-        with jax.enable_x64(self.dtype == "float64"):
-            out = jax.device_get(self._walk(self._traced, self._affine, tiles, self._drawn, self.lengths))
-        return [o[:, :count] for o in out]
 
 
 def _checked(optimiser: Any, steps: Any) -> None:
