@@ -167,6 +167,11 @@ def pairs(texts: Iterable[str], form: str) -> dict[str, str]:
     return found
 
 
+def described(task: str) -> tuple[str, dict[str, float]]:
+    """Name and options of a task from how a store describes it, ``latch(noise=0.1)``."""
+    return task.partition("(")[0], numbers(re.findall(r"\w+=[^,)]+", task), "NAME=VALUE")
+
+
 def numbers(texts: Iterable[str], form: str) -> dict[str, float]:
     """``NAME=NUMBER`` texts as a dict."""
     return {name: number(value, name) for name, value in pairs(texts, form).items()}

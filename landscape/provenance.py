@@ -152,7 +152,6 @@ def here() -> dict[str, str]:
 
 def remade(settings: dict[str, Any]) -> tuple[Plane, Task] | None:
     """The plane and task that stored ``settings`` describe, made again; None unless they then describe the same."""
-    task, _, options = settings["task"].rstrip(")").partition("(")
     moves = {name: axis["moves"].split(" = ") for name, axis in settings["axes"].items()}
     axes = {name: np.linspace(axis["from"], axis["to"], axis["count"]) for name, axis in settings["axes"].items()}
     ties = {name: parts for name, parts in moves.items() if parts != [name]}
@@ -161,7 +160,7 @@ def remade(settings: dict[str, Any]) -> tuple[Plane, Task] | None:
             cell = make(**settings["held"])
             if describe_cell(cell) != settings["cell"]:
                 continue
-            made = names.task(task, names.numbers(options.split(", ") if options else (), "NAME=VALUE"))
+            made = names.task(*names.described(settings["task"]))
             again = plane(cell, ties, **axes)
             about = json.loads(json.dumps({**describe_plane(again), **describe_task(made)}))
             if all(settings.get(key) == value for key, value in about.items()):

@@ -136,7 +136,7 @@ def live(settings: dict[str, Any], lengths: list[int], task: tasks.Task | None =
     """
     if reason := _closed(settings, task):
         return {"reason": reason}
-    kind, options = _parsed(settings["task"])
+    kind, options = names.described(settings["task"])
     task = task or names.task(kind, options)
     count, whole = min(settings["episodes"], MOST_EPISODES), settings["episodes"]
     drawn = [
@@ -165,7 +165,7 @@ def live(settings: dict[str, Any], lengths: list[int], task: tasks.Task | None =
 def _closed(settings: dict[str, Any], task: tasks.Task | None) -> str:
     """Why the unit cannot be stepped in a page, if so."""
     ours = names.tasks()
-    kind, _ = _parsed(settings["task"])
+    kind, _ = names.described(settings["task"])
     wide = [name for name, value in settings["held"].items() if np.size(value) != 1]
     read = [name for name in settings["held"] if name.startswith("readout.")]
     if "cell_source" in settings:
@@ -179,13 +179,7 @@ def _closed(settings: dict[str, Any], task: tasks.Task | None) -> str:
     if (
         kind != "pascanu"
         and kind != "reach"
-        and (task or names.task(*_parsed(settings["task"]))).loss is not squared_error
+        and (task or names.task(*names.described(settings["task"]))).loss is not squared_error
     ):
         return f"the loss of {settings['task']} is not a squared error of one number"
     return ""
-
-
-def _parsed(task: str) -> tuple[str, dict[str, float]]:
-    """Name and options of a task from its name with options, ``latch(noise=0.1)``."""
-    kind, _, rest = task.partition("(")
-    return kind, names.numbers(re.findall(r"\w+=[^,)]+", rest), "NAME=VALUE")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 import numpy as np
 
-from landscape import dynamics
+from landscape import dynamics, names
 from landscape.cells import logistic
 from landscape.cliffs import ridge
 from landscape.planes import Plane
@@ -52,7 +52,7 @@ def _curves(f: Any, w: np.ndarray, settings: dict[str, Any]) -> list[tuple[str, 
     """Name, equation, and (w, b) of every closed-form curve; NaN where there is none."""
     inverse = jnp.arctanh if f is jnp.tanh else lambda s: jnp.log(s / (1 - s))
     into = (lambda h: h) if settings["cell"] in MAPS else inverse  # state -> a
-    kind, _, options = settings["task"].partition("(")
+    kind, options = names.described(settings["task"])
     slope = lambda a: f(a) * (1 - f(a)) if f is logistic else 1 - f(a) ** 2  # noqa: E731
     a = np.linspace(-9, 9, 1201)
     curves: list[tuple[str, str, tuple[Any, Any]]] = [
@@ -69,7 +69,7 @@ def _curves(f: Any, w: np.ndarray, settings: dict[str, Any]) -> list[tuple[str, 
         line = dynamics.cliff_line(f, w, float(start)) if np.isfinite(start) else None
         about = f"limit of long sequences: b = a₀ − w f(a₀), a₀ = {float(start):.4g}; near the cusp the fold"
         curves += [("cliff line", about, (w, line.b))] if line else []
-        goal = jnp.asarray(float(options.rpartition("target=")[2].rstrip(")")))
+        goal = jnp.asarray(options["target"])
         best = into(jnp.log(goal / (1 - goal)) if kind == "pascanu" else goal)
         stable = np.abs(w * slope(best)) < 1
         about = f"the target is a stable fixed point: b = a* − w f(a*), a* = {float(best):.4g}"
