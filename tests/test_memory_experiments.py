@@ -68,8 +68,8 @@ def test_the_rules_are_kept_by_task_and_drawn_from_what_is_kept(rules, tmp_path,
     xarray.testing.assert_equal(clipping.run(clip=0.01, **options).load(), rules)
     with pytest.raises(store.StoreError, match=r"clip: 0\.01 there, 0\.02 asked"):
         clipping.run(clip=0.02, **options)
-    shown = {}
-    monkeypatch.setattr(plots, "save", lambda figure, *files: shown.update({files: figure}))
+    shown, save = {}, plots.save
+    monkeypatch.setattr(plots, "save", lambda figure, *files: save(shown.setdefault(files, figure), *files))
     names.module(str(ROOT / "figures" / "clipping_and_omega.py")).draw(
         tmp_path / "temporal_order" / "rules.zarr", tmp_path
     )
