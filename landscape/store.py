@@ -7,7 +7,6 @@ finished block, and a block whose file is gone or cut off is computed again rath
 
 import contextlib
 import dataclasses
-import datetime
 import json
 import math
 import os
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape import provenance
+from landscape.engine import Progress
 from landscape.folders import alone, appearing
 
 if TYPE_CHECKING:
@@ -31,28 +31,6 @@ SURFACE, RESULT = "landscape surface 1", "landscape result 1"  # what the attrib
 
 class StoreError(ValueError):
     """A path that cannot be used as asked: what is there, and what to do."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Progress:
-    """How far a computation is: blocks ``done`` and in all, ``fresh`` ones of this run, seconds and bytes."""
-
-    done: int
-    blocks: int
-    fresh: int
-    seconds: float
-    begun: float  # seconds before the first block, spent compiling
-    points: int
-    bytes: int  # of the whole result, uncompressed
-    written: int  # on disk so far, compressed; 0 in memory
-    path: Path | None
-
-    @property
-    def left(self) -> float:
-        """Seconds left at the pace of the fresh blocks; NaN before there is a pace, 0 at the end."""
-        if self.done == self.blocks:
-            return 0.0
-        return (self.seconds - self.begun) / self.fresh * (self.blocks - self.done) if self.fresh else math.nan
 
 
 @dataclasses.dataclass
@@ -158,16 +136,10 @@ def create(
     block: tuple[int, ...],
     settings: dict[str, Any],
 ) -> Sink:
-    """A sink in memory (``path`` None) or at ``path``: a new store, or the one there if its settings are the same.
+    """A block writer at ``path``: of a new store, or of the one there if its settings are the same.
 
     Raises StoreError, and leaves what is there alone, for anything else at ``path`` or a writer at work on it.
     """
-    if path is None:
-        shape = tuple(len(v) for v in coordinates.values())
-        arrays = {name: np.empty(shape, dtype) for name, dtype in variables.items()}
-        counts = math.prod(_counts(shape[1:], block))
-        done, nonfinite = np.zeros(counts, np.int8), np.zeros((counts, len(arrays)), int)
-        return Sink(None, coordinates, arrays, done, nonfinite, block, settings, np.zeros(counts, bool))
     path = Path(path)
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         _build(path, coordinates, variables, block, settings)
@@ -342,37 +314,26 @@ def _from_zarr(error: BaseException) -> bool:
     return False
 
 
-def finish(sink: Sink, **attributes: Any) -> "xarray.Dataset":
-    """The Dataset of a filled sink, with its provenance and ``attributes`` written down."""
-    import xarray
-
+def finish(sink: Sink, about: dict[str, Any], words: dict[str, dict], checked: dict[str, Any]) -> "xarray.Dataset":
+    """The Dataset of a filled store: attributes ``about`` it, ``words`` by name, and what was ``checked``, kept."""
     if sink.complete:
         return open_surface(sink.path)
     counts = dict(zip(sink.arrays, np.asarray(sink.nonfinite[:]).sum(0).tolist(), strict=True))
     attrs = {
-        "title": provenance.title(sink.settings),
+        **about,
         "format": SURFACE,
-        "settings": json.dumps(sink.settings),
-        **{key: sink.settings[key] for key in ("cell", "task", "dtype", "episodes", "seed")},
-        **(provenance.here() if sink.path is None else {}),
-        **{key: _plain(value) for key, value in attributes.items()},
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.perf_counter() - sink.started, 3),
+        **provenance.plain(checked),
+        **provenance.made(sink.started),
         "resumed_blocks": len(sink.finished) - sink.fresh,  # computed by earlier runs, which ``seconds`` leaves out
         "nonfinite": counts["loss"],
         "complete": True,
     }
-    named = provenance.labels(sink.settings, counts)
-    if sink.path is None:
-        dims = tuple(sink.coordinates)
-        data = {name: (dims, array, named[name]) for name, array in sink.arrays.items()}
-        coordinates = {name: (name, values, named[name]) for name, values in sink.coordinates.items()}
-        return xarray.Dataset(data, coordinates, attrs)
-    group = _group(sink.path, "r+")
-    for name, words in named.items():
-        group[name].update_attributes(words)
-    _consolidate(sink.path).update_attributes(attrs)
-    return open_surface(sink.path)
+    path = Path(sink.path or "")
+    group = _group(path, "r+")
+    for name, told in words.items():
+        group[name].update_attributes(told | ({"nonfinite": counts[name]} if name in counts else {}))
+    _consolidate(path).update_attributes(attrs)
+    return open_surface(path)
 
 
 def _consolidate(path: Path) -> Any:
@@ -382,13 +343,6 @@ def _consolidate(path: Path) -> Any:
     with warnings.catch_warnings():  # zarr warns that this is not in the specification; readers may ignore it
         warnings.filterwarnings("ignore", "Consolidated metadata", category=UserWarning)
         return zarr.consolidate_metadata(path, zarr_format=3)
-
-
-def _plain(value: Any) -> Any:
-    """A value as strict JSON allows it in an attribute: text, a finite number, or JSON in text."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if isinstance(value, str | float | int) else json.dumps(value)
 
 
 def attributes(path: Any) -> dict[str, Any]:
