@@ -15,17 +15,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from landscape import devices, store
+from landscape import blocks, devices
 from landscape.cells import Cell, check
 from landscape.jets import RESCALE, Jet, fold, load, log10_norm, pairs, push, rescale, shifted
 from landscape.models import run
 from landscape.planes import Affine, Plane
-from landscape.provenance import describe_plane, describe_task
+from landscape.provenance import describe_plane, describe_task, labels, title
 from landscape.tasks import Episode, Task
 from landscape.tasks import episodes as draw
 
 if TYPE_CHECKING:
     import xarray
+
+    from landscape.store import BlockWriter
 
 
 Carry = tuple[Jet, jax.Array, jax.Array]  # jet (batch, point), exponents and their powers 2**-e (coordinate, point)
@@ -301,7 +303,7 @@ def surface(
     seed: int = 0,
     dtype: str = "float32",
     out: Any = None,
-    progress: Callable[["store.Progress"], None] | None = None,
+    progress: Callable[[blocks.Progress], None] | None = None,
 ) -> "xarray.Dataset":
     """Mean loss over a plane at every length, with its exact gradient (order 1) and Hessian (order 2).
 
@@ -318,12 +320,25 @@ def surface(
     variables = dict.fromkeys(evaluator.names, evaluator.dtype)
     width = len(evaluator.lengths) * len(variables) * np.dtype(dtype).itemsize
     block = devices.block_shape(plane.shape, width, evaluator.steps)
-    coordinates = {"length": evaluator.lengths, **plane.axes}
-    with store.create(out, coordinates, variables, block, evaluator.settings) as sink:
-        return store.finish(sink, **compute(evaluator.resize(math.prod(sink.block)), sink, progress))
+    settings = evaluator.settings
+    with _target(out, {"length": evaluator.lengths}, plane.axes, variables, block, settings) as sink:
+        about = compute(evaluator.resize(math.prod(sink.block)), sink, progress)
+        counts = sink.nonfinite
+        said = {key: settings[key] for key in ("cell", "task", "dtype", "episodes", "seed")}
+        said |= {"title": title(settings), "settings": settings, "nonfinite": counts["loss"]}
+        return sink.finish({**said, **about}, labels(settings, counts))
 
 
-def _fill(evaluator: Evaluator, sink: "store.Sink", index: int) -> None:
+def _target(out: Any, *layout: Any) -> "blocks.Memory | BlockWriter":
+    """Where blocks go: to memory, or to the store ``out``; only then is the store's room opened."""
+    if out is None:
+        return blocks.Memory(*layout[:-1])
+    from landscape import store
+
+    return store.create(out, *layout)
+
+
+def _fill(evaluator: Evaluator, sink: "blocks.Memory | BlockWriter", index: int) -> None:
     """Compute one block of the grid and write it."""
     axes, region = evaluator.plane.axes.values(), sink.region(index)
     mesh = np.meshgrid(*(axis[part] for axis, part in zip(axes, region, strict=True)), indexing="ij")
@@ -332,7 +347,7 @@ def _fill(evaluator: Evaluator, sink: "store.Sink", index: int) -> None:
     sink.write(index, dict(zip(evaluator.names, shaped, strict=True)))
 
 
-def compute(evaluator: Evaluator, sink: "store.Sink", progress: Callable | None) -> dict[str, Any]:
+def compute(evaluator: Evaluator, sink: "blocks.Memory | BlockWriter", progress: Callable | None) -> dict[str, Any]:
     """Fill every block of a sink that is not done, one thread a core, and check the `origin` beside them.
 
     What the threads share is compiled before there is more than one. An error stops them all.
