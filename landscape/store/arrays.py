@@ -54,7 +54,7 @@ def add_array(group: Any, name: str, dims: Sequence[str], values: Any, attrs: An
 def seal(group: Any, coordinates: Iterable[str]) -> None:
     """Write down the layout of every array of a group, and what its coordinates hold, so that damage is noticed."""
     marks = {name: reading.mark(group[name][...]) for name in coordinates}
-    group.update_attributes({"layout": json.dumps(reading.layout(group)), "marks": json.dumps(marks)})
+    group.update_attributes({"arrays": json.dumps(reading.layout(group)), "marks": json.dumps(marks)})
 
 
 def consolidate(path: Path) -> Any:

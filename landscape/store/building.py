@@ -41,7 +41,7 @@ def create(
         seal(group, list(dims))
 
     cut = Cut(tuple(map(len, coordinates.values())), tuple(block))
-    about = {"variables": list(variables), "leading": len(first)}
+    about = {"variables": list(variables), "leading": len(first), "under": ""}
     return begin(path, cut, settings, SURFACE, build, about, shared)
 
 
@@ -56,15 +56,16 @@ def begin(
 ) -> BlockWriter:
     """The writer of a store of the format ``written`` that ``build`` fills with empty arrays, if it is not there yet.
 
-    ``about`` are attributes of its blocks: ``variables`` whose non-finite values are counted, and how many dimensions
-    are ``leading``. Only writers that all are ``shared`` may work on a store at one time. Raises StoreError, and leaves
-    what is there alone, for anything else at ``path``, a writer at work on it, or too little room.
+    ``about`` are attributes of its blocks: ``variables`` whose non-finite values are counted, how many dimensions are
+    ``leading``, and the group that the arrays are ``under``. Only writers that all are ``shared`` may work on a store
+    at one time. Raises StoreError, and leaves what is there alone, for anything else at ``path``, a writer at work on
+    it, or too little room.
     """
     where = real(path)
     if not where.exists() or (where.is_dir() and not any(where.iterdir())):
         _build(where, cut, settings, written, build, about)
     sweep(where)
-    writer = _locked(where, Path(path), shared)
+    writer = _locked(where, Path(path), written, shared)
     try:
         writer.check(settings, written)
         writer.check_room()
@@ -88,9 +89,11 @@ def _build(path: Path, cut: Cut, settings: Mapping, written: str, build: Callabl
         build(group)
 
 
-def _locked(path: Path, given: Path, shared: bool) -> BlockWriter:
+def _locked(path: Path, given: Path, written: str, shared: bool) -> BlockWriter:
     """The writer of the store at ``path`` with its lock, and nothing in it that killed writers left."""
-    reading.group_of(path)
+    here, kind = reading.kind(path), reading.KINDS[written]
+    if here != kind:
+        raise StoreError(f"{given} holds a {here}, not a {kind}; give another path")
     with contextlib.ExitStack() as guard:
         if not guard.enter_context(lock(path, shared)):
             raise StoreError(f"{given} is being written by another process; wait for it, or give another path")

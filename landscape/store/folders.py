@@ -2,8 +2,8 @@
 
 import contextlib
 import os
+import secrets
 import shutil
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,7 +99,7 @@ def appearing(path: Path | str, beside: Path | None = None) -> Iterator[Path]:
     near = beside or path
     near.parent.mkdir(parents=True, exist_ok=True)
     sweep(near)
-    partial = near.with_name(f".{near.name}.{os.getpid()}.{threading.get_ident()}.partial")
+    partial = near.with_name(f".{near.name}.{os.getpid()}.{secrets.token_hex(4)}.partial")
     partial.mkdir()
     try:
         with lock(partial):

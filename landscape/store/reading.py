@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,11 +162,28 @@ def lost(path: Path, group: Any) -> int:
     """Blocks of a surface that are not done, or are but lack a file, which zarr would read as NaN."""
     if group.attrs["format"] == first.SURFACE:
         return first.lost(path, group)
-    about, cut = group["blocks"].attrs, cut_of(group)
-    arrays = {name: group[name] for name in about["variables"]}
     done = record_of(path)[:, 0] == records.DONE
-    there = lambda i: all(f.exists() for f in files(path, arrays, int(about["leading"]), cut, i))  # noqa: E731
-    return sum(not (done[index] and there(index)) for index in range(cut.number))
+    return int(np.count_nonzero(~done)) + missing(path, np.flatnonzero(done).tolist())
+
+
+def missing(path: Path, done: list[int]) -> int:
+    """Blocks among those ``done`` of the store at ``path`` that lack a file."""
+    group = group_of(path)
+    if "blocks" not in group:  # a sweep of the first format
+        return 0
+    about, cut = group["blocks"].attrs, cut_of(group)
+    under = about["under"]
+    inner = group[under] if under else group
+    arrays = {name: array for name, array in inner.arrays() if name not in json.loads(inner.attrs["marks"])}
+    chunks = (files(path / under, arrays, int(about["leading"]), cut, index) for index in done)
+    return sum(not all(file.exists() for file in block) for block in chunks)
+
+
+def arrays_of(path: Any, groups: Sequence[str]) -> dict[str, Any]:
+    """The zarr arrays in the first of some ``groups`` that the store at ``path`` has."""
+    with sense(path):
+        group = group_of(path)
+        return dict(next(group[name] for name in groups if name in group).arrays())
 
 
 def open_arrays(path: Path, inside: str = "") -> "xarray.Dataset":
@@ -176,7 +193,7 @@ def open_arrays(path: Path, inside: str = "") -> "xarray.Dataset":
     with damage(path, inside):
         check_arrays(path, inside)
         ds = xarray.open_zarr(path, group=inside or None, consolidated=False, zarr_format=3, chunks=None)
-    own = ("layout", "marks", "token")  # of the store, not of the result
+    own = ("arrays", "marks", "token")  # of the store, not of the result
     return ds.drop_attrs(deep=False).assign_attrs({k: v for k, v in ds.attrs.items() if k not in own})
 
 
@@ -186,7 +203,7 @@ def check_arrays(path: Path, inside: str = "") -> None:
     about = dict(group.attrs)
     with sense(path):
         group = group[inside] if inside else group
-        expected, marks = json.loads(group.attrs.get("layout", "{}")), json.loads(group.attrs.get("marks", "{}"))
+        expected, marks = json.loads(group.attrs.get("arrays", "{}")), json.loads(group.attrs.get("marks", "{}"))
         found = layout(group)
         there = {name: found.get(name, "absent") for name in expected}
         wrong = [f"{name} is {there[name]}, was {was}" for name, was in expected.items() if there[name] != was]

@@ -7,11 +7,11 @@ from typing import Any
 from landscape.store.folders import StoreError
 
 
-def same_settings(path: Path | str, old: dict[str, Any], new: dict[str, Any]) -> None:
+def same_settings(path: Path | str, old: dict[str, Any], new: dict[str, Any], what: str = "result") -> None:
     """StoreError unless what a store holds is a function of the settings asked for."""
     if old != new:
         raise StoreError(
-            f"{path} holds a result of other settings ({'; '.join(differences(old, new))}); "
+            f"{path} holds a {what} of other settings ({'; '.join(differences(old, new))}); "
             "give another path, or remove that one"
         )
 

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.blocks import SURFACE, Target, nonfinite
-from landscape.store import reading, records
+from landscape.blocks import Target, nonfinite
+from landscape.store import first, reading, records
 from landscape.store.arrays import consolidate
 from landscape.store.folders import StoreError, claim
 from landscape.store.settings import same_settings
@@ -34,22 +34,24 @@ SQUEEZED = 4  # blocks that are not measured yet are taken to shrink on disk by 
 class BlockWriter(Target):
     """Blocks of a store that is there. Other processes may write other blocks of it, see `begin`.
 
-    ``under`` is the group that holds the arrays, the store itself unless the format says otherwise.
+    ``under`` is the group that holds the arrays: none of its own for a surface, ``results`` for a sweep.
     """
 
     path: Path
 
-    def __init__(self, path: Path, shared: bool = False, under: str = "") -> None:
-        self.path, self.shared, self.under = path, shared, under
+    def __init__(self, path: Path, shared: bool = False) -> None:
+        self.path, self.shared = path, shared
         self.group = reading.group_of(path, "r+")
+        if self.group.attrs["format"] in (first.SURFACE, first.SWEEP):
+            raise StoreError(
+                f"{path} was begun in an earlier format, which is read and not added to; give another path"
+            )
         with reading.sense(path):
-            if self.group.attrs["format"] not in (SURFACE, reading.SWEEP):
-                raise StoreError(
-                    f"{path} has the format of an earlier version, which is read and not added to; give another path"
-                )
             self.blocks = dict(self.group["blocks"].attrs)
+            self.under = str(self.blocks["under"])
             self.table = self.group["blocks/record"]
             super().__init__(reading.cut_of(self.group), int(self.blocks["leading"]), 0)
+            self.settings = json.loads(self.group.attrs["settings"])
             self.complete, self.token = bool(self.group.attrs["complete"]), str(self.group.attrs["token"])
         self.folder, self.run = path.stat().st_ino, 0
         self.record = records.read(path, self.table.shape)
@@ -65,36 +67,41 @@ class BlockWriter(Target):
             group = reading.group_of(self.path, "r+")
             group = group[self.under] if self.under else group
             reading.check_arrays(self.path, self.under)
-            arrays = {name: group[name] for name in json.loads(group.attrs["layout"])}
-            arrays = {name: array for name, array in arrays.items() if name not in json.loads(group.attrs["marks"])}
+            marks = json.loads(group.attrs["marks"])
+            arrays = {name: group[name] for name in json.loads(group.attrs["arrays"]) if name not in marks}
         self.size = sum(math.prod(a.shape) * getattr(a.dtype, "itemsize", 8) for a in arrays.values())
         return arrays
 
     def check(self, settings: Mapping[str, Any], written: str) -> None:
         """StoreError unless the store holds, or will hold, results of these settings."""
         with reading.sense(self.path):
-            old, new = json.loads(self.group.attrs["settings"]), json.loads(json.dumps(settings))
-            kind, here = reading.KINDS[written], reading.KINDS[self.group.attrs["format"]]
-        if kind != here:
-            raise StoreError(f"{self.path} holds a {here}, not a {kind}; give another path")
-        same_settings(self.path, old, new)
+            kind = reading.KINDS[written]
+        same_settings(self.path, self.settings, json.loads(json.dumps(settings)), kind)
 
     def todo(self, among: Iterable[int] | None = None) -> list[int]:
         """Blocks, all or ``among`` some, that are not done; what is done is read, so that damage is noticed."""
         indices = list(range(self.cut.number) if among is None else among)
         for index in indices:
-            if self.finished[index] and not records.intact(self.files(index)):
+            if self.finished[index] and not self.intact(index):
                 self.finished[index] = False
         return [index for index in indices if not self.finished[index]]
 
     @contextlib.contextmanager
     def claim(self, index: int) -> Iterator[bool]:
-        """Whether a block is this process's to compute: among writers that share a store, the first one asks."""
+        """Whether a block is this process's to compute: it is not done, and nobody who shares the store is at it."""
         if not self.shared:
-            yield True
+            yield not self.stands(index)
             return
         with claim(self.path / records.FOLDER / "claims" / str(index)) as mine:
-            yield mine and (self.row(index)[0] != records.DONE or not records.intact(self.files(index)))
+            yield mine and not self.stands(index)
+
+    def stands(self, index: int) -> bool:
+        """Whether a block is done and undamaged, whoever wrote it."""
+        return self.row(index)[0] == records.DONE and self.intact(index)
+
+    def intact(self, index: int) -> bool:
+        """Whether the files of a block are there, as they were written."""
+        return (self.path / self.under).exists() and records.intact(self.files(index))
 
     def row(self, index: int) -> np.ndarray:
         """The record of a block as it is on disk now."""
@@ -114,6 +121,12 @@ class BlockWriter(Target):
         self._count(index, sum(file.stat().st_size for file in self.files(index)))
         if self.fresh == 1:
             self.check_room()
+
+    def fail(self, index: int, started: float) -> None:
+        """Say that a block could not be computed."""
+        with self.writing():
+            counts = [0] * len(self.blocks["variables"])
+            self.table[index] = [records.FAILED, started, time.time(), self._registered(), *counts]
 
     def files(self, index: int) -> list[Path]:
         """The chunk files of a block, one for each variable."""
@@ -155,17 +168,17 @@ class BlockWriter(Target):
 
     def check_room(self) -> None:
         """StoreError if what is left needs more disk than is free, judged by the blocks that are done."""
-        left = int(np.count_nonzero(~self.finished))
+        left = int(np.count_nonzero(records.read(self.path, self.table.shape)[:, 0] != records.DONE))
         need, free = self.need(left), shutil.disk_usage(self.path).free
         if left and need > free:
             raise StoreError(
-                f"{self.path} needs about {need / 1e6:,.1f} MB for the {left} blocks left, and {free / 1e6:,.1f} MB are "
-                f"free; make room, or give a path on another disk; {self.safe()}"
+                f"{self.path} needs about {need / 1e6:,.1f} MB for the {left} blocks left, and {free / 1e6:,.1f} MB "
+                f"are free; make room, or give a path on another disk; {self.safe()}"
             )
 
     def need(self, left: int) -> float:
         """Bytes that ``left`` blocks will take on disk; 0 as long as nothing is known of the results."""
-        done = np.flatnonzero(self.finished)[:100].tolist()
+        done = np.flatnonzero(self.finished)[:100].tolist() if (self.path / self.under).exists() else []
         if not self.under and not done:
             self.arrays  # noqa: B018  counts their size
             return self.size / self.cut.number * left / SQUEEZED
@@ -190,6 +203,7 @@ class BlockWriter(Target):
         runs = records.runs(self.path, records.read(self.path, self.table.shape))
         about = {**provenance.here(), **self._about(attributes, runs)}
         if self.under:
+            arrays.update_attributes(about)
             consolidate(self.path / self.under)
         consolidate(self.path).update_attributes(about)
 
