@@ -1,34 +1,12 @@
 """Where a result comes from: versions, commit, device, time."""
 
-import datetime
 import functools
-import json
-import math
 import platform
 import subprocess
-import time
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import jax
-
-
-def plain(about: dict[str, Any]) -> dict[str, Any]:
-    """Values as strict JSON allows them in attributes: text, a finite number, or JSON in text."""
-    return {key: _plain(value) for key, value in about.items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if isinstance(value, str | float | int) else json.dumps(value)
-
-
-def made(started: float) -> dict[str, Any]:
-    """When a result was made, and how many seconds it took since ``started`` by `time.perf_counter`."""
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return {"created": now, "seconds": round(time.perf_counter() - started, 3)}
 
 
 @functools.cache

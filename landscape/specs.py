@@ -105,7 +105,8 @@ def of_plane(plane: Plane) -> dict[str, Any]:
 
 def numbers(leaf: Any) -> Any:
     """A parameter that is held: its numbers if they are few, else its shape and a digest."""
-    if np.size(leaf) > MOST_NUMBERS or not hasattr(np.asarray(leaf), "tolist") or np.asarray(leaf).dtype.kind == "O":
+    key = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    if key or np.size(leaf) > MOST_NUMBERS:
         return {"shape": list(np.shape(leaf)), "sha256": digest(leaf)}
     return np.asarray(leaf).tolist()
 

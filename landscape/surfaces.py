@@ -1,21 +1,23 @@
 """Surfaces: a problem over the whole grid of a plane, as a Dataset in memory or in a store on disk."""
 
 import dataclasses
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape import devices, provenance, specs
-from landscape.engine import Evaluator, Memory, Problem, Progress, fill
+from landscape import devices, specs
+from landscape.blocks import Memory, Progress
+from landscape.engine import Evaluator, Problem, fill
 from landscape.planes import Plane
 from landscape.recurrence import Recurrence
 from landscape.tasks import Task
 
 if TYPE_CHECKING:
     import xarray
+
+KNOWN = {"loss": "mean loss", "log10_gradient": "log10 of the gradient's norm"}
 
 
 def values(plane: Plane, problem: Problem, points: Any) -> dict[str, np.ndarray]:
@@ -78,31 +80,19 @@ def filled(
     progress: Callable[[Progress], None] | None,
 ) -> "xarray.Dataset":
     """The Dataset of an evaluator over its grid, in memory or in a store at ``out``; ``about`` are its attributes."""
-    plane, leading = evaluator.plane, evaluator.leading
-    words = labels(evaluator)
-    evaluator.resize(math.prod(block))
+    plane = evaluator.plane
+    with _target(out, about["settings"], evaluator.leading, plane.axes, variables, block) as target:
+        checked = fill(evaluator.resize(math.prod(target.block)), target, progress)
+        return target.finish({**about, **checked, "nonfinite": target.nonfinite["loss"]}, labels(evaluator))
+
+
+def _target(out: Any, settings: dict[str, Any], *layout: Any) -> Any:
+    """Where blocks go: to memory, or to the store ``out``; only then is the room of stores opened."""
     if out is None:
-        memory = Memory(tuple(len(v) for v in leading.values()), plane.shape, variables, block)
-        checked = fill(evaluator, memory, progress)
-        return _dataset(evaluator, memory, {**about, **provenance.here(), **provenance.plain(checked)}, words)
+        return Memory(*layout)
     from landscape import store
 
-    settings = json.loads(about["settings"])
-    with store.create(out, {**leading, **plane.axes}, variables, block, settings) as sink:
-        return store.finish(sink, about, words, fill(evaluator, sink, progress))
-
-
-def _dataset(evaluator: Evaluator, memory: Memory, attrs: dict[str, Any], words: dict[str, dict]) -> "xarray.Dataset":
-    import xarray
-
-    axes = {**evaluator.leading, **evaluator.plane.axes}
-    lost = {name: int(np.count_nonzero(~np.isfinite(array))) for name, array in memory.arrays.items()}
-    data = {
-        name: (tuple(axes), array, {**words[name], "nonfinite": lost[name]}) for name, array in memory.arrays.items()
-    }
-    coordinates = {name: (name, values, words[name]) for name, values in axes.items()}
-    attrs |= {"nonfinite": lost["loss"], "complete": True, **provenance.made(memory.started)}
-    return xarray.Dataset(data, coordinates, attrs)
+    return store.create(out, *layout, settings=settings)
 
 
 def settings_of(evaluator: Evaluator) -> dict[str, Any]:
@@ -111,21 +101,20 @@ def settings_of(evaluator: Evaluator) -> dict[str, Any]:
 
 
 def describe(evaluator: Evaluator) -> dict[str, Any]:
-    """Attributes of a result: ``title``; ``settings``, all that it is a function of, as JSON; and the first few."""
+    """Attributes of a result: ``title``, ``settings``, all that it is a function of, and the first few of these."""
     settings = settings_of(evaluator)
     cell = specs.text(settings["cell"])
     along = f" by {' and '.join(evaluator.leading)}" if evaluator.leading else ""
     title = f"{cell} on {evaluator.problem.name}: loss over {', '.join(evaluator.plane.axes)}{along}"
     named: dict[str, Any] = {key: settings[key] for key in ("dtype", "episodes", "seed") if key in settings}
-    return {"title": title, "settings": json.dumps(settings), "cell": cell, "task": evaluator.problem.name, **named}
+    return {"title": title, "settings": settings, "cell": cell, "task": evaluator.problem.name, **named}
 
 
 def labels(evaluator: Evaluator) -> dict[str, dict[str, Any]]:
     """Long name and units of every coordinate, leading dimension and variable."""
     axes = list(evaluator.plane.axes)
     words = {name: evaluator.plane.words(name) for name in axes}
-    words |= {name: _derivative(name, axes) for name in evaluator.names}
-    words |= {"loss": "mean loss", "log10_gradient": "log10 of the gradient's norm"}
+    words |= {name: KNOWN.get(name) or _derivative(name, axes) for name in evaluator.names}
     plain = {name: {"long_name": text, "units": "1"} for name, text in words.items()}
     named = {name: {"long_name": name, "units": "1"} for name in evaluator.leading} | plain
     return named | evaluator.problem.labels()

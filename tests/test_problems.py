@@ -12,6 +12,7 @@ import pytest
 
 import landscape as ls
 from landscape import cliffs, descent, specs, tasks
+from landscape.blocks import Memory
 from landscape.engine import Evaluator, Problem, fill
 from landscape.recurrence import draw_each
 
@@ -212,7 +213,7 @@ def test_lines_are_not_measured_afresh_by_another_problem() -> None:
         cliffs.snap(made, dataclasses.replace(problem, seed=5), lines)
     with pytest.raises(ValueError, match="lines are of another problem: task"):
         cliffs.limit(made, ls.Recurrence(ls.latch(0.3), [5], episodes=4), lines)
-    with pytest.raises(ValueError, match="lines are of another problem: (held|axes)"):
+    with pytest.raises(ValueError, match=r"lines are of another problem: (held|axes)"):
         cliffs.snap(ls.plane(ls.SRNN(), b=(-1, 1), u=(0, 1)), problem, lines)
 
 
@@ -295,11 +296,12 @@ def test_computing_in_memory_needs_no_room_of_the_disk() -> None:
 
 def test_filling_stops_all_threads_at_the_first_error() -> None:
     evaluator = Evaluator(SMALL, PROBLEM)
-    from landscape.engine import Memory
 
     class Full(Memory):
         def write(self, index: int, results: dict) -> None:
             raise OSError("no space")
 
     with pytest.raises(OSError, match="no space"):
-        fill(evaluator.resize(64), Full((2,), (3, 2), dict.fromkeys(evaluator.names, "float32"), (1, 1)))
+        fill(
+            evaluator.resize(64), Full(evaluator.leading, SMALL.axes, dict.fromkeys(evaluator.names, "float32"), (1, 1))
+        )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape.blocks import plain
 from landscape.engine import Evaluator, Problem
 from landscape.planes import Plane
 from landscape.surfaces import describe, labels
@@ -62,7 +63,8 @@ def refine(plane: Plane, problem: Problem, threshold: float = 0.05) -> "xarray.D
     where: dict[str, Any] = {"i": ("point", i), "j": ("point", j)}
     where |= {name: ("point", axis[index], words[name]) for name, axis, index in zip(names, axes, (i, j), strict=True)}
     where |= {f"cell_{part}": ("cell", cells[:, k]) for k, part in enumerate(("i", "j", "size"))}
-    about = {**describe(evaluator), "evaluations": len(i), "threshold": threshold}
+    told = {name: plain(value) for name, value in describe(evaluator).items()}
+    about = {**told, "evaluations": len(i), "threshold": threshold}
     about |= {f"axis_{name}": axis for name, axis in plane.axes.items()}
     return xarray.Dataset(values | where, coords=evaluator.leading, attrs=about)
 

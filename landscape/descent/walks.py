@@ -15,7 +15,8 @@ import numpy as np
 import optax
 
 from landscape import devices, provenance, specs
-from landscape.engine import Evaluator, Problem, Progress, derivatives, precise
+from landscape.blocks import Progress, plain
+from landscape.engine import Evaluator, Problem, derivatives, precise
 from landscape.engine.problem import whole
 from landscape.planes import Affine, Plane
 from landscape.surfaces import describe, filled, labels
@@ -267,7 +268,8 @@ def paths(
     lost = {"long_name": "first step that is inf or NaN, -1 never", "units": "1"}
     data["nonfinite"] = ("start", np.where(bad.any(1), bad.argmax(1), -1), lost)
     step = ("step", evaluator.leading["step"], {"long_name": "updates made", "units": "1"})
-    attrs = describe(evaluator) | provenance.here() | {"steps": int(steps)}
+    about = {name: plain(value) for name, value in describe(evaluator).items()}
+    attrs = about | provenance.here() | {"steps": int(steps)}
     return xarray.Dataset(data, {"step": step, **_length(walk)}, attrs)
 
 
