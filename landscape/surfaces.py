@@ -92,7 +92,7 @@ def _target(out: Any, settings: dict[str, Any], *layout: Any) -> Any:
         return Memory(*layout)
     from landscape import store
 
-    return store.create(out, *layout, settings=settings)
+    return store.create(out, *layout, settings)
 
 
 def settings_of(evaluator: Evaluator) -> dict[str, Any]:

@@ -218,7 +218,7 @@ def test_lines_are_not_measured_afresh_by_another_problem() -> None:
 
 
 def test_a_map_of_trainability_is_kept_block_by_block_and_resumed(tmp_path: Any, monkeypatch: Any) -> None:
-    made = ls.plane(ls.SRNN(), w=np.linspace(0, 2, 40), b=np.linspace(-1, 1, 40))
+    made = ls.plane(ls.SRNN(), w=np.linspace(0, 2, 96), b=np.linspace(-1, 1, 96))
     problem, rate = ls.Recurrence(ls.latch(), [3], episodes=2), optax.sgd(0.1)
     whole = descent.trainability(made, problem, rate, 3)
     states = []
