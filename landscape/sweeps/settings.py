@@ -206,8 +206,8 @@ def label(value: Any) -> Any:
 
 def _label_record(value: Any) -> str:
     """The name that a task gives itself, or a cell in words with a fingerprint of its parameters."""
-    if isinstance(getattr(value, "name", None), str):
-        return value.name
+    if isinstance(value, Task):
+        return str(value)
     leaves = jax.tree.leaves(value)
     return f"{specs.text(specs.of_cell(value))} {specs.digest(np.concatenate([np.ravel(leaf) for leaf in leaves]))}"
 
