@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 
 from landscape import plots
 from landscape.plots.curves import AXES
-from landscape.plots.parts import WIDTH, words
+from landscape.plots.look import WIDTH
+from landscape.plots.parts import words
 
 
 @plots.styled

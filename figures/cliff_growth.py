@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 
 from landscape import plots
 from landscape.plots.curves import AXES, LINES
-from landscape.plots.parts import WIDTH, words
+from landscape.plots.look import WIDTH
+from landscape.plots.parts import words
 
 
 def basins(ax, ds: xarray.Dataset) -> None:

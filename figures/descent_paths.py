@@ -17,7 +17,8 @@ from matplotlib.patheffects import withStroke
 
 from landscape import plots
 from landscape.plots.curves import LINES
-from landscape.plots.parts import WIDTH, label, words
+from landscape.plots.look import WIDTH
+from landscape.plots.parts import label, words
 
 RADII = (-3.5, 0.0)  # ends of the colours, log10 r
 LOST = 0.01  # a loss at the end that is no success

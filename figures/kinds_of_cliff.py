@@ -15,7 +15,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from landscape import plots
-from landscape.plots.parts import WIDTH, words
+from landscape.plots.look import WIDTH
+from landscape.plots.parts import words
 
 COLOURS = {"basin": ("#0072B2", "o"), "fold": ("#D55E00", "s"), "period two": ("#009E73", "^")}
 

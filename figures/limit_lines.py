@@ -15,7 +15,8 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from landscape import plots
-from landscape.plots.parts import LOSS, WIDTH, stroke, words
+from landscape.plots.look import LOSS, WIDTH
+from landscape.plots.parts import stroke, words
 
 LINES = {
     "folds": ("upper_fold", "lower_fold"),

@@ -17,7 +17,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from landscape import plots
-from landscape.plots.parts import LOSS, NONFINITE, label, words
+from landscape.plots.look import LOSS, NONFINITE
+from landscape.plots.parts import label, words
 
 DECADES = (1, 2, 3, 4, 6, 8, 10)
 BEYOND, KRAMERS = "0.75", "#ffb000"

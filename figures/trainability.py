@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 
 from landscape import plots
 from landscape.plots.curves import LINES
-from landscape.plots.parts import LOSS, NONFINITE, WIDTH, label, words
+from landscape.plots.look import LOSS, NONFINITE, WIDTH
+from landscape.plots.parts import label, words
 
 LOSSES = (-8.0, 0.0)  # ends of the colours, log10; what is learnt, the lower half, has dark ones
 SHADES = mpl.colormaps[LOSS](np.concatenate([np.linspace(0, 0.4, 128), np.linspace(0.75, 1, 128)]))

@@ -121,7 +121,8 @@ def _colours(name: str, values: np.ndarray) -> dict[str, Any]:
     from matplotlib import colormaps
     from matplotlib.colors import LogNorm
 
-    from landscape.plots.parts import GRADIENT, LOSS, bounds, scale, spread
+    from landscape.plots.look import GRADIENT, LOSS
+    from landscape.plots.parts import bounds, scale, spread
 
     norm = (scale if name == "loss" else spread)(values)
     table = colormaps[LOSS if name == "loss" else GRADIENT](np.arange(256), bytes=True)[:, :3]
