@@ -4,7 +4,6 @@ python figures/bengio_1994.py [STORE] [FOLDER]
 """
 
 import textwrap
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,16 +66,9 @@ def page(over: xarray.Dataset, by: xarray.Dataset, other: xarray.Dataset) -> Fig
     return figure
 
 
-def draw(store: str | Path = "results/bengio_1994", folder: str | Path = "results") -> dict[str, list[Path]]:
-    """Draw the figure into ``folder``: the files, by what they show."""
-    sets = [
-        xarray.open_zarr(Path(store) / f"{n}.zarr", consolidated=False).load() for n in ("map", "frequency", "problems")
-    ]
-    files = [Path(folder) / f"bengio_1994{end}" for end in (".png", ".pdf")]
-    plots.save(plots.styled(page)(*sets), *files)
-    plots.indexed(files[0])
-    return {"when gradient descent teaches one unit to keep a bit": files}
-
+draw = plots.drawing(
+    __file__, page, "when gradient descent teaches one unit to keep a bit", "map", "frequency", "problems"
+)
 
 if __name__ == "__main__":
     plots.command(draw)

@@ -7,8 +7,6 @@ dotted: the wall in closed form. Gradient descent steps off it by rate times gra
 back and forth across the wall and follows it down into the valley.
 """
 
-from pathlib import Path
-
 import numpy as np
 import xarray
 from matplotlib.figure import Figure
@@ -65,7 +63,6 @@ def history(ax, ds: xarray.Dataset, variable: str, measure, floor: float) -> Non
     ax.spines[["top", "right"]].set_visible(False)
 
 
-@plots.styled
 def page(ds: xarray.Dataset) -> Figure:
     """A map for each optimiser; below, loss and length of the updates from the first start."""
     figure = Figure(figsize=(WIDTH, 7.2), layout="constrained")
@@ -96,14 +93,7 @@ def page(ds: xarray.Dataset) -> Figure:
     return figure
 
 
-def draw(store: str | Path = "results/descent_paths.zarr", folder: str | Path = "results") -> dict[str, list[Path]]:
-    """Draw every figure into ``folder``: the files, by what they show."""
-    ds = xarray.open_zarr(store, consolidated=False).load()
-    files = [Path(folder) / f"descent_paths{end}" for end in (".png", ".pdf")]
-    plots.save(page(ds), *files)
-    plots.indexed(files[0])
-    return {"one step off the wall loses gradient descent; clipped, it comes back": files}
-
+draw = plots.drawing(__file__, page, "one step off the wall loses gradient descent; clipped, it comes back")
 
 if __name__ == "__main__":
     plots.command(draw)

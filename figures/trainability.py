@@ -8,8 +8,6 @@ border; how many outcomes change when w moves by one unit in the last place, rel
 of starts learnt after more updates.
 """
 
-from pathlib import Path
-
 import matplotlib as mpl
 import numpy as np
 import xarray
@@ -100,7 +98,6 @@ def bars(ax, ds: xarray.Dataset) -> None:
     ax.legend(loc="upper left", ncols=2, fontsize=6.5, columnspacing=1, handlelength=1.2)
 
 
-@plots.styled
 def page(ds: xarray.Dataset) -> Figure:
     """The maps, two series of zooms, and what is measured on them."""
     figure = Figure(figsize=(WIDTH, 8.6), layout="constrained")
@@ -126,14 +123,7 @@ def page(ds: xarray.Dataset) -> Figure:
     return figure
 
 
-def draw(store: str | Path = "results/trainability.zarr", folder: str | Path = "results") -> dict[str, list[Path]]:
-    """Draw every figure into ``folder``: the files, by what they show."""
-    ds = xarray.open_zarr(store, consolidated=False).load()
-    files = [Path(folder) / f"trainability{end}" for end in (".png", ".pdf")]
-    plots.save(page(ds), *files)
-    plots.indexed(files[0], 64)  # few colours: noise does not compress
-    return {"past the wall, the last digit of a start decides if clipped descent learns": files}
-
+draw = plots.drawing(__file__, page, "past the wall, the last digit of a start decides if clipped descent learns")
 
 if __name__ == "__main__":
     plots.command(draw)

@@ -6,7 +6,6 @@ Arrows over the plane of what the gate keeps and what the loop returns, tinted b
 places of some runs along training. Five seconds.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -125,15 +124,9 @@ def page(field: xarray.Dataset, start: xarray.Dataset, runs: xarray.Dataset) -> 
     return figure
 
 
-def draw(store: str | Path = "results/tug_of_war", folder: str | Path = "results") -> dict[str, list[Path]]:
-    """Draw the figure into ``folder``: the files, by what they show."""
-    names = ("field", "start", "paths")
-    sets = [xarray.open_zarr(Path(store) / f"{n}.zarr", consolidated=False).load() for n in names]
-    files = [Path(folder) / f"tug_of_war{end}" for end in (".png", ".pdf")]
-    plots.save(plots.styled(page)(*sets), *files)
-    plots.indexed(files[0])
-    return {"where either part of the gradient pulls memory, and where training goes": files}
-
+draw = plots.drawing(
+    __file__, page, "where either part of the gradient pulls memory, and where training goes", "field", "start", "paths"
+)
 
 if __name__ == "__main__":
     plots.command(draw)

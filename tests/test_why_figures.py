@@ -13,6 +13,7 @@ from landscape import names
 from landscape.dynamics import origin_multiplier
 from landscape.models import RNN
 from landscape.models import run as answers
+from landscape.plots import starts
 from landscape.success import wilson
 from landscape.tasks import episodes, latch
 from landscape.training import begin, fit, keras_adam
@@ -133,19 +134,19 @@ def test_bins_hold_every_run_once_and_the_last_one_all_beyond(runs, aligned, ste
         one = runs.sel(case=f"{cell}, default")
         x = (one.length * one.decay).transpose("length", "seed").values[:, one.aligned.values[0] == aligned]
         tried = np.array([np.sum((x >= low) & (x < high)) for low, high in ((0, 2), (2, 6), (6, np.inf))])
-        middle, p, error = law.page.binned(runs, cell, aligned, edges, least=1)
+        middle, p, error = starts.binned(runs, cell, aligned, edges, least=1)
         np.testing.assert_array_equal(middle, np.array([1, 4, 7.5])[tried > 0])
         np.testing.assert_array_equal(p, (np.array([2, 6, 9]) <= step)[tried > 0])
         low, high = wilson((p * tried[tried > 0]).round(), tried[tried > 0])
         np.testing.assert_allclose([p - error[0], p + error[1]], [low, high], atol=1e-12)
-    assert len(law.page.binned(runs, "SRNN", aligned, edges, least=10**6)[0]) == 0
+    assert len(starts.binned(runs, "SRNN", aligned, edges, least=10**6)[0]) == 0
 
 
 def test_the_law_draws_both_readouts_apart_and_the_horizon_of_each_cell(runs, verdicts):
     length, good, wrong = law.figure(runs, verdicts).axes
     for panel, aligned in ((good, True), (wrong, False)):
         for cell in CELLS:
-            assert drawn(panel, law.page.binned(runs, cell, aligned, law.EDGES)[1])
+            assert drawn(panel, starts.binned(runs, cell, aligned, law.EDGES)[1])
     bars = [line.get_xdata() for line in good.lines if np.ptp(line.get_ydata()) == 0 and np.min(line.get_ydata()) > 1]
     assert [list(bar) for bar in bars if len(bar) == 2] == [[5.5, 6.5]] * 3
     one = runs.sel(case="LSTM, default")
@@ -292,7 +293,7 @@ def test_success_of_trained_units_falls_with_x_and_with_nothing_else():
     cells = [why.Program(n, c, {"default": why.Start()}, (5, 20, 50)) for n, c in why.CELLS.items()]
     runs = xarray.concat([why.train(program, 64, 10_000) for program in cells], "case")
     for cell in CELLS:
-        _, p, error = law.page.binned(runs, cell, True, (0, 3, 6, 9, 12, 15, 18))
+        _, p, error = starts.binned(runs, cell, True, (0, 3, 6, 9, 12, 15, 18))
         low, high = p - error[0], p + error[1]
         assert all(
             low[later] <= high[:later].min() for later in range(1, len(p))

@@ -6,8 +6,8 @@ you have set are kept. Points that are inf or NaN are drawn in a colour of their
 (``overlays``) are given as arrays.
 """
 
-from landscape.plots.command import command
-from landscape.plots.curves import means, success, training
+from landscape.plots.command import command, drawing, opened
+from landscape.plots.curves import means, short, success, training
 from landscape.plots.files import indexed, save
 from landscape.plots.look import NONFINITE, STYLE, Look, styled
 from landscape.plots.moving import animation, interactive
@@ -20,14 +20,17 @@ __all__ = [
     "Look",
     "animation",
     "command",
+    "drawing",
     "formation",
     "gradient",
     "indexed",
     "interactive",
     "leading",
     "means",
+    "opened",
     "profile",
     "save",
+    "short",
     "styled",
     "success",
     "surface3d",

@@ -22,6 +22,11 @@ AXES = {
 }
 
 
+def short(ds: xarray.Dataset) -> xarray.Dataset:
+    """The same with cells by their short names, without the "Hard" of their gates."""
+    return ds.assign_coords(cell=[str(cell).removeprefix("Hard") for cell in ds.cell.values])
+
+
 Colors = Sequence[Any] | None
 
 
