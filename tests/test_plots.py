@@ -22,6 +22,7 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from PIL import Image
 
 from landscape import plots
+from landscape.plots.curves import LINES
 from landscape.plots.facets import facets
 from landscape.plots.files import whole
 from landscape.plots.parts import scale
@@ -600,3 +601,16 @@ def test_a_gallery_file_keeps_its_picture_in_fewer_bytes(tmp_path):
     np.testing.assert_array_equal(np.asarray(after.convert("RGB")), before)
     plots.indexed(path, 4)
     assert len(Image.open(path).convert("RGB").getcolors()) <= 4
+
+
+def test_a_gallery_file_keeps_the_colours_of_thin_lines(tmp_path):
+    """Okabe and Ito's colours, a row of pixels each, over a ramp of many more colours: none is moved by a tenth."""
+    ramp = np.stack(np.broadcast_arrays(np.arange(256)[:, None], np.arange(512)[None] // 2, 40), -1).astype(np.uint8)
+    inks = [np.array(to_rgb(colour)) * 255 for colour, _ in LINES]
+    for k, ink in enumerate(inks):
+        ramp[20 * k] = ink
+    Image.fromarray(ramp).save(tmp_path / "x.png")
+    plots.indexed(tmp_path / "x.png")
+    after = np.asarray(Image.open(tmp_path / "x.png").convert("RGB"), float)
+    for k, ink in enumerate(inks):
+        assert np.abs(after[20 * k] - ink).max() <= 25

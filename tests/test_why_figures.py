@@ -248,19 +248,26 @@ def test_near_the_line_the_part_that_sees_labels_lengthens_memory_and_the_other_
     assert (gain[near][..., 1] < 0).all()
 
 
-def test_the_tug_of_war_draws_paths_and_mean_directions_in_their_windows(pulled, paths):
+def test_the_tug_of_war_draws_mean_directions_above_and_the_runs_below_in_one_window(pulled, paths):
     made = war.page(pulled["field"], pulled["start"], paths)
-    panels = [("LSTM", 0.001), ("GRU", 0.001), ("LSTM", 0.3), ("GRU", 0.3)]
-    for ax, (cell, rate) in zip(made.axes, panels, strict=False):  # and the bar of colours
-        for place in paths.place.sel(cell=cell, rate=rate).values:
+    above, below = made.axes[:2], made.axes[2:4]  # and the bar of colours
+    for top, ax, cell in zip(above, below, ("LSTM", "GRU"), strict=True):
+        grid, runs = (ds.sel(cell=cell).isel(rate=-1) for ds in (pulled["field"], paths))
+        for window in (top, ax):
+            np.testing.assert_allclose(window.get_xlim(), grid.keep[[0, -1]])
+            np.testing.assert_allclose(window.get_ylim(), grid.loop[[0, -1]])
+        for place in runs.place.values:
             assert drawn(ax, place[:, 1])
-        grid = pulled["field"].sel(cell=cell, rate=rate)
-        np.testing.assert_allclose(ax.get_xlim(), grid.keep[[0, -1]])
-        np.testing.assert_allclose(ax.get_ylim(), grid.loop[[0, -1]])
+        marks = {"o": 0, "x": 0}
+        for line in ax.lines:
+            if line.get_marker() in marks and len(line.get_xdata()) == 1:
+                marks[line.get_marker()] += 1
+        learned = int((runs.accuracy > war.SOLVED).sum())
+        assert (marks["o"], marks["x"]) == (learned, runs.sizes["run"] - learned)
         pull = grid.pull.values
         with np.errstate(invalid="ignore"):  # no pull at all has no direction
-            mean = np.nan_to_num(pull / np.linalg.norm(pull, axis=-1, keepdims=True)).mean(2)[1::2, 1::2]
-        arrows = [each for each in ax.collections if isinstance(each, Quiver)]
+            mean = np.nan_to_num(pull / np.linalg.norm(pull, axis=-1, keepdims=True)).mean(2)[2::3, 2::3]
+        arrows = [each for each in top.collections if isinstance(each, Quiver)]
         assert len(arrows) == 2
         for part, each in enumerate(arrows):
             np.testing.assert_allclose(each.U, mean[..., part, 0].ravel())

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from landscape.plots.look import styled
@@ -44,8 +45,30 @@ def save(figure: Figure, *paths: str | Path) -> None:
 
 
 def indexed(path: str | Path, colours: int = 256) -> None:
-    """Rewrite a PNG with so many colours, in a third of its bytes: for the gallery, where none of them is rare."""
+    """Rewrite a PNG with so many colours, in a quarter of its bytes.
+
+    An eighth of them is for what the others miss by a tenth of the range: thin lines have colours that few pixels have.
+    """
     from PIL import Image
 
     with Image.open(path) as image:
-        image.convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+        whole = image.convert("RGB")
+    rare = colours // 8
+    most = whole.quantize(colours - rare, dither=Image.Dither.NONE)
+    pixels, index = np.asarray(whole), np.array(most)
+    missed = np.abs(pixels.astype(int) - np.asarray(most.convert("RGB"))).max(-1) > 25
+    palette = np.zeros((colours, 3), np.uint8)
+    palette[: index.max() + 1] = _palette(most)[: index.max() + 1]
+    if missed.any() and rare:
+        rest = Image.fromarray(pixels[missed][None]).quantize(rare)
+        index[missed] = colours - rare + np.asarray(rest)[0]
+        found = _palette(rest)[:rare]
+        palette[colours - rare :][: len(found)] = found
+    made = Image.fromarray(index)
+    made.putpalette(palette.tobytes())
+    made.save(path, optimize=True)
+
+
+def _palette(image: Any) -> np.ndarray:
+    """The colours (colour, 3) of an indexed image."""
+    return np.array(image.getpalette() or [], np.uint8).reshape(-1, 3)
