@@ -415,7 +415,7 @@ def test_the_orbit_in_the_page_is_the_orbit_in_python(opened, name):
             cell = axes.at(list(point)).cell
             for episode, orbit in enumerate(orbits):
                 state, ours = cell.initial(np.float64(0)), [0.0]
-                for x in evaluator._drawn.x[:, episode]:
+                for x in evaluator.problem.data[0].x[:, episode]:
                     state = cell.step(state, x)
                     ours.append(float(state.h))
                 np.testing.assert_allclose(orbit, ours, rtol=1e-6, atol=1e-6)
@@ -454,8 +454,9 @@ def test_the_fixed_points_in_the_page_are_those_of_dynamics(opened, name):
 
 
 def test_a_task_whose_short_episode_is_no_prefix_has_a_run_for_each_length(opened):
-    def sample(key, length, index):
-        return Episode(x=jnp.linspace(-1.0, 1.0, length), target=sign(index))
+    def sample(key, length, index, time):
+        x = 2 * jnp.arange(time, dtype=jnp.float32) / jnp.asarray(length - 1, jnp.float32) - 1
+        return Episode(x=x, target=sign(index))
 
     ramp = Task(sample, name="ramp", classes=2, nested=False)
     lengths = [4, 9]
@@ -517,7 +518,7 @@ def test_what_a_page_cannot_step_is_said_in_words(opened):
     assert "bengio(noise=0.2, evidence=3, target=0.8) is not a squared error" in reason(
         BengioLatch(), bengio(), w=np.linspace(0, 1, 3), e=np.linspace(0, 1, 3)
     )
-    assert "mine is not one of this package" in reason(SRNN(), dataclasses.replace(latch(), name="mine"))
+    assert "is not one of this package" in reason(SRNN(), dataclasses.replace(latch(), name="mine"))
     assert "layer with a readout" in reason(RNN(cell=SRNN(), readout=Dense()), latch())
     known = opened.run("Object.keys(CELLS)")
     assert text(of_cell(cells.MUT1())) not in known
