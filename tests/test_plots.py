@@ -136,16 +136,20 @@ def test_a_gradient_of_zero_is_the_lowest_colour_and_no_missing_value_and_the_gr
     assert "the largest value seen here is not the maximum" in words(figure).replace("\n", " ")
 
 
-def wall_of(figure):
-    """The facets (facet, 5, 3) of a 3-D figure and the value that colours each."""
+def wall_of(figure, ds, length):
+    """The facets of a 3-D figure: as drawn, their corners (facet, 5, 3), and the value that colours each."""
     (wall,) = figure.findobj(Poly3DCollection)
-    return wall, np.stack([np.asarray(part) for part in wall._faces]), wall.get_array()
+    loss = ds.loss.sel(length=length)
+    top = float(loss.where(np.isfinite(loss)).max())
+    corners = facets(ds.w.values, ds.b_f.values, loss.values, top / 64)
+    assert len(wall.get_array()) == len(corners)
+    return wall, corners, wall.get_array()
 
 
 def test_the_3d_wall_goes_through_every_point_of_the_surface_and_colour_is_height():
     ds = made()
     figure = plots.surface3d(ds, 5)
-    _, corners, colours = wall_of(figure)
+    _, corners, colours = wall_of(figure, ds, 5)
     loss = ds.loss.sel(length=5).values
     points = np.stack([*np.meshgrid(ds.w, ds.b_f, indexing="ij"), loss], -1).reshape(-1, 1, 3)
     assert np.abs(points - corners.reshape(1, -1, 3)).max(-1).min(1).max() < 1e-6  # float32
@@ -160,7 +164,7 @@ def test_the_3d_wall_is_drawn_beside_points_that_are_not_finite(tmp_path):
     ds["loss"][0, :4, :3] = np.inf  # every cell with such a corner is left out
     figure = plots.surface3d(ds, 1)
     plots.save(figure, tmp_path / "a.png")
-    wall, corners, colours = wall_of(figure)
+    wall, corners, colours = wall_of(figure, ds, 1)
     assert np.isfinite(corners).all()
     assert len(wall.get_facecolor()) == len(colours) == len(corners)
     assert not ((corners[..., 0] < ds.w.values[4] - 1e-9) & (corners[..., 1] < ds.b_f.values[3] - 1e-9)).all(1).any()
@@ -559,7 +563,7 @@ def test_a_page_appears_whole_or_not_at_all(tmp_path, monkeypatch):
 
 def test_plots_and_figures_import_no_jax():
     root = Path(plots.__file__).parents[2]
-    plain = ("landscape.plots", "landscape.success", "landscape.names")
+    plain = ("landscape.plots", "landscape.success")
     files = [*(root / "landscape" / "plots").glob("*.py"), *(root / "figures").glob("*.py")]
     assert len(files) > 5
     files.append(root / "landscape" / "success.py")
@@ -568,6 +572,13 @@ def test_plots_and_figures_import_no_jax():
             named = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             named += [f"{node.module}.{a.name}" for a in node.names] if isinstance(node, ast.ImportFrom) else []
             assert not [n for n in named if n.startswith(("jax", "landscape")) and not n.startswith(plain)]
+
+
+def test_a_figure_is_one_file_that_runs_no_other_and_ends_in_its_command():
+    for file in (Path(plots.__file__).parents[2] / "figures").glob("*.py"):
+        text = file.read_text()
+        assert text.endswith('\n\nif __name__ == "__main__":\n    plots.command(draw)\n'), file
+        assert "with_name" not in text, file
 
 
 # From the command line
