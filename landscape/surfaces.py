@@ -92,7 +92,8 @@ def _target(out: Any, settings: dict[str, Any], *layout: Any) -> Any:
         return Memory(*layout)
     from landscape import store
 
-    return store.create(out, *layout, settings)
+    leading, coordinates, variables, block = layout
+    return store.create(out, leading, coordinates, variables, block, settings)
 
 
 def settings_of(evaluator: Evaluator) -> dict[str, Any]:
