@@ -1,0 +1,54 @@
+"""Every public name and where it lives: what type checkers and completion read, and what is imported when first used."""
+
+from . import cells as cells
+from . import cliffs as cliffs
+from . import convert as convert
+from . import descent as descent
+from . import dynamics as dynamics
+from . import explorer as explorer
+from . import initialisers as initialisers
+from . import jets as jets
+from . import losses as losses
+from . import models as models
+from . import planes as planes
+from . import plots as plots
+from . import progress as progress
+from . import store as store
+from . import success as success
+from . import surfaces as surfaces
+from . import sweeps as sweeps
+from . import tasks as tasks
+from . import training as training
+from . import tree as tree
+from . import verify as verify
+from .cells import GRU as GRU
+from .cells import IRNN as IRNN
+from .cells import LSTM as LSTM
+from .cells import SRNN as SRNN
+from .cells import Cell as Cell
+from .cells import State as State
+from .losses import cross_entropy as cross_entropy
+from .losses import squared_error as squared_error
+from .models import RNN as RNN
+from .models import Dense as Dense
+from .models import run as run
+from .planes import Plane as Plane
+from .planes import plane as plane
+from .planes import span as span
+from .progress import bar as bar
+from .store import StoreError as StoreError
+from .store import open_surface as open_surface
+from .surfaces import Evaluator as Evaluator
+from .surfaces import surface as surface
+from .surfaces import values as values
+from .tasks import Episode as Episode
+from .tasks import Task as Task
+from .tasks import latch as latch
+from .tasks import reach as reach
+from .tasks import relay as relay
+from .tree import dot as dot
+from .tree import param as param
+from .tree import pytree as pytree
+from .tree import static as static
+
+__version__: str
