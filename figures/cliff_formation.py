@@ -29,14 +29,16 @@ def draw(store: str | Path = "results/cliff_formation", folder: str | Path = "re
         "the gradient gathers on the cliff, then slips between the points": files("_gradient.png", "_gradient.pdf"),
         "the SRNN's basin in 3-D at length 20": files("_3d.png", "_3d.pdf"),
         "the three cells side by side, length by length": files("_film.gif", "_film.webp"),
-        "each surface to turn and zoom, with a slider over the length": files(*(f"_{name}.html" for name in CELLS)),
+        "each surface to turn and zoom, with a slider over the length": files(*(f"_{name}.html" for name in CELLS))
+        if plots.pages()
+        else [],
     }
     forms, steep, basin, film, sliders = shown.values()
     plots.save(plots.formation(surfaces, six, overlays=lines), *forms)
     plots.save(plots.gradient(surfaces, six), *steep)
     plots.save(plots.surface3d(surfaces["SRNN"], 20 if six else None), *basin)
     plots.animation(surfaces, *film, draw=plots.formation, overlays=lines)
-    for name, slider in zip(CELLS, sliders, strict=True):
+    for name, slider in zip(CELLS, sliders, strict=False):
         plots.interactive(surfaces[name], slider)
     return shown
 

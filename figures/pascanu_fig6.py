@@ -27,7 +27,7 @@ def draw(store: str | Path = "results/pascanu_fig6", folder: str | Path = "resul
         ),
         "the loss across the wall, nearest to w = 5": files("_cut.png", "_cut.pdf"),
         "the wall rising, length by length": files("_film.gif", "_film.webp"),
-        "the surface to turn and zoom, with a slider over the length": files("_slider.html"),
+        "the surface to turn and zoom, with a slider over the length": files("_slider.html") if plots.pages() else [],
     }
     wall, forms, steep, cut, film, slider = shown.values()
     plots.save(plots.surface3d(ds, overlays=line), *wall)
@@ -35,7 +35,8 @@ def draw(store: str | Path = "results/pascanu_fig6", folder: str | Path = "resul
     plots.save(plots.gradient(ds, four), *steep)
     plots.save(plots.profile(ds, "b", at={"w": 5.0}), *cut)
     plots.animation(ds.isel(w=slice(None, None, 2), b=slice(None, None, 2)), *film)
-    plots.interactive(ds, *slider)
+    for page in slider:
+        plots.interactive(ds, page)
     return shown
 
 

@@ -223,12 +223,21 @@ def lengths(text: str) -> list[range]:
     return found
 
 
-def experiments(folder: Path = Path("experiments")) -> dict[str, str]:
-    """Experiments in the current folder and the first line of what each says about itself, without running any."""
-    return {file.stem: _headline(file) for file in sorted(folder.glob("[!_]*.py"))}
+def shipped(kind: str) -> Path:
+    """The folder of the "experiments" or "figures" that come with the package: in the wheel, or beside its source."""
+    here = Path(__file__).parent
+    inside = here / "shipped" / kind
+    return inside if inside.is_dir() else here.parent / kind
 
 
-def _headline(file: Path) -> str:
+def experiments() -> dict[str, Path]:
+    """Files of experiments by name: those that come with the package, and those of ``experiments/`` here before them."""
+    folders = (shipped("experiments"), Path("experiments"))
+    return {file.stem: file for folder in folders for file in sorted(folder.glob("[!_]*.py"))}
+
+
+def headline(file: Path) -> str:
+    """The first line of what a Python file says about itself; it is not run."""
     try:
         return (ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "").split("\n")[0]
     except (SyntaxError, UnicodeDecodeError) as error:
@@ -236,12 +245,18 @@ def _headline(file: Path) -> str:
 
 
 def experiment(text: str) -> ModuleType:
-    """The experiment of that name in ``experiments/``, or the file of that path: a module with a function ``run``."""
-    path = text if text.endswith(".py") else f"experiments/{text}.py"
-    if not text.endswith(".py") and text not in (known := experiments()):
-        where = f" in {Path('experiments').resolve()}, and a file is given with its .py"
-        raise unknown("experiment", text, known, where)
+    """The experiment of that name, see `experiments`, or the file of that path: a module with a function ``run``."""
+    known = experiments()
+    if not text.endswith(".py") and text not in known:
+        raise unknown("experiment", text, known, "; one of your own is experiments/NAME.py here, or a path with its .py")
+    path = str(known.get(text, text))
     made = module(path)
     if not inspect.isfunction(getattr(made, "run", None)):
         raise ValueError(f"{path} has no function run; an experiment is a docstring and a function run(**settings)")
     return made
+
+
+def need(package: str, extra: str, what: str) -> None:
+    """Raise ValueError, with what to install, unless a package that only ``what`` needs is there."""
+    if importlib.util.find_spec(package) is None:
+        raise ValueError(f"{what} need {package}, which is not installed: pip install 'rnn-landscape[{extra}]'")

@@ -14,12 +14,12 @@ from landscape.cli.words import parse, say, unless
 
 
 def run(*words: str) -> None:
-    """Run an experiment: a file in the folder experiments/, or any file.py with a function run(**settings).
+    """Run an experiment: of this package, of the folder experiments/ here, or any file.py with run(**settings).
 
     Its settings are the keywords of that function, with their defaults.
 
     examples:
-      landscape list                                   the experiments of this folder, among other things
+      landscape list                                   the experiments, among other things
       landscape run cliff_formation --help             what it asks, what it expects, its settings
       landscape run cliff_formation --points=41 --lengths 10 50
       landscape run why_lstm_latches_worse --quick     the same as --quick=true
@@ -143,7 +143,7 @@ def status(
 
 
 def list_() -> None:
-    """List the cells with their equations and parameters, the tasks, and the experiments of this folder.
+    """List the cells with their equations and parameters, the tasks, and the experiments.
 
     examples:
       landscape list

@@ -110,6 +110,9 @@ def plot(
     where = names.numbers(at, "--at NAME=VALUE")
     chosen = [length for part in names.lengths(lengths) for length in part] if lengths else None
 
+    if kind == "interactive":
+        names.need("plotly", "interactive", "pages with a slider")
+
     from landscape import plots, store
 
     ds = store.open_surface(path)

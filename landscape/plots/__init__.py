@@ -4,7 +4,7 @@ Every figure names its axes with units, the cell, the task, the length, the epis
 or NaN are drawn in a colour of their own and counted. Lines over a surface (``overlays``) are given as arrays.
 """
 
-from landscape.plots.command import command
+from landscape.plots.command import command, pages
 from landscape.plots.curves import means, success, training
 from landscape.plots.moving import animation, interactive
 from landscape.plots.parts import NONFINITE, STYLE, styled
@@ -20,6 +20,7 @@ __all__ = [
     "indexed",
     "interactive",
     "means",
+    "pages",
     "profile",
     "save",
     "styled",

@@ -1,5 +1,6 @@
 """Figures from the command line."""
 
+import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,4 +18,14 @@ def command(draw: Callable[..., dict[str, list[Path]]]) -> None:
         print(f"{error}; `landscape run` makes it, see the first lines of figures/{name}.py", file=sys.stderr)
         raise SystemExit(2) from None
     for what, files in shown.items():
+        if not files:
+            continue
         print(f"  {', '.join(map(str, files))}\n    {what}")
+
+
+def pages() -> bool:
+    """Whether web pages can be drawn, which takes plotly; if not, says that they are left out."""
+    found = importlib.util.find_spec("plotly") is not None
+    if not found:
+        print("  pages with a slider are left out: they need plotly, pip install 'rnn-landscape[interactive]'")
+    return found

@@ -39,11 +39,11 @@ def named(text: str) -> Any:
 def absolute(run: str, base: Path) -> str:
     """``/path/file.py:name`` for the text of a function: ``file.py:name``, ``file.py`` (its ``run``) or a bare NAME.
 
-    Looked for in the folder ``base``, then here, then in the ``experiments`` of either.
+    Looked for in the folder ``base``, then here, then in the ``experiments`` of either, then in those of the package.
     """
     file, _, name = run.partition(":")
-    stem = Path(file).with_suffix(".py")
-    tried = [folder / stem for folder in (base, Path(), base / "experiments", Path("experiments"))]
+    stem, places = Path(file).with_suffix(".py"), (base, Path(), base / "experiments", Path("experiments"))
+    tried = [folder / stem for folder in (*places, names.shipped("experiments"))]
     for path in tried:
         if path.is_file():
             return f"{path.resolve()}:{name or 'run'}"
