@@ -1,4 +1,4 @@
-"""Every public name and where it lives: what type checkers and completion read, and what is imported when first used."""
+"""Every public name and where it lives, for type checkers, for completion, and to be imported when first used."""
 
 from . import cells as cells
 from . import cliffs as cliffs

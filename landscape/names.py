@@ -184,6 +184,43 @@ class Axis(NamedTuple):
     high: float
     count: int  # type: ignore[assignment] # tuples have a method of that name
 
+    def values(self, name: str, dtype: str) -> Any:
+        """The values as a float64 array. Raises ValueError if ``dtype`` cannot tell them apart or hold them."""
+        import numpy as np
+
+        fits({name: max(self.low, self.high, key=abs)}, dtype)
+        values = np.linspace(*self)
+        if not np.all(np.diff(values.astype(dtype)) >= np.finfo(dtype).tiny):
+            raise ValueError(
+                f"{dtype} cannot tell the {self.count} values of {name} from {self.low:g} to {self.high:.9g} apart; "
+                f"give a wider range{_wider(dtype)}"
+            )
+        return values
+
+
+def fits(values: Mapping[str, float], dtype: str) -> None:
+    """Raise ValueError for a number that would become inf, or 0, in ``dtype``."""
+    import numpy as np
+
+    least, most = float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)
+    for name, value in values.items():
+        if value and not least <= abs(value) <= most:
+            raise ValueError(
+                f"{name} = {value:g} is beyond {dtype}, which holds sizes from {least:.2g} to {most:.2g}; "
+                f"give another value{_wider(dtype)}"
+            )
+
+
+def _wider(dtype: str) -> str:
+    return "" if dtype == "float64" else ", or --dtype float64 where the command has it"
+
+
+def seed(value: int) -> int:
+    """The seed itself. Raises ValueError for one that is not of 32 bits: it would draw the numbers of another."""
+    if not 0 <= value < 2**32:
+        raise ValueError(f"a seed is a whole number from 0 to {2**32 - 1}, given {value}")
+    return value
+
 
 def axis(name: str, text: str) -> Axis:
     """``-3:3:201``: from, to, number of values."""
@@ -205,11 +242,11 @@ def axis(name: str, text: str) -> Axis:
 def lengths(text: str) -> list[range]:
     """``1:200``, ``10:100:10`` (both ends included), ``50``, or several with commas between them: increasing ranges."""
     found: list[range] = []
-    for part in text.replace(" ", "").split(","):
-        if not re.fullmatch(r"\d+(:\d+){0,2}", part):
+    for part in text.split(","):
+        if not re.fullmatch(r" *\d+ *(: *\d+ *){0,2}", part):
             raise ValueError(
-                "lengths must be whole numbers such as 1:200 (every length), 10:100:10 (every tenth) or 10,50,100; "
-                f"given {text!r}"
+                "lengths must be whole numbers such as 1:200 (every length), 10:100:10 (every tenth) or 10,50,100, "
+                f"with commas between them; given {text!r}"
             )
         numbers = [int(n) for n in part.split(":")]
         first, last, step = [*numbers, numbers[0], 1] if len(numbers) == 1 else [*numbers, 1][:3]
@@ -231,7 +268,7 @@ def shipped(kind: str) -> Path:
 
 
 def experiments() -> dict[str, Path]:
-    """Files of experiments by name: those that come with the package, and those of ``experiments/`` here before them."""
+    """Files of experiments by name: those of ``experiments/`` here, else those that come with the package."""
     folders = (shipped("experiments"), Path("experiments"))
     return {file.stem: file for folder in folders for file in sorted(folder.glob("[!_]*.py"))}
 
@@ -248,7 +285,9 @@ def experiment(text: str) -> ModuleType:
     """The experiment of that name, see `experiments`, or the file of that path: a module with a function ``run``."""
     known = experiments()
     if not text.endswith(".py") and text not in known:
-        raise unknown("experiment", text, known, "; one of your own is experiments/NAME.py here, or a path with its .py")
+        raise unknown(
+            "experiment", text, known, "; one of your own is experiments/NAME.py here, or a path with its .py"
+        )
     path = str(known.get(text, text))
     made = module(path)
     if not inspect.isfunction(getattr(made, "run", None)):

@@ -50,7 +50,7 @@ class Plane:
 
 
 def _axis(name: str, values: Any) -> np.ndarray:
-    if name in ("length", "loss"):
+    if name in ("length", "loss", "log10_gradient"):
         raise ValueError(f"a coordinate cannot be called {name!r}, which a surface has; choose another name")
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or len(values) < 2 or not np.all(np.isfinite(values)) or not np.all(np.diff(values) > 0):
@@ -69,12 +69,16 @@ def named_leaves(model: Any) -> dict[str, int]:
     return names
 
 
-def plane(model: Any, ties: Mapping[str, Sequence[str]] | None = None, **axes: Any) -> Plane:
+def plane(model: Any, /, ties: Mapping[str, Sequence[str]] | None = None, **axes: Any) -> Plane:
     """The plane of named parameters: ``plane(SRNN(), w=linspace(-3, 3, 201), b=linspace(-2, 2, 201))``.
 
     Coordinates are values of the parameters; all others are held at ``model``'s. ``ties={"bias": ("b_i", "b_f")}``
     makes one coordinate, here ``bias``, the value of several parameters. Raises ValueError for a name the model lacks.
     """
+    if ties is not None and not isinstance(ties, Mapping):
+        raise ValueError(
+            "ties maps coordinates to parameters; move a parameter called ties as ties={'t': ['ties']}, t=..."
+        )
     ties = dict(ties or {})
     if unused := set(ties) - set(axes):
         raise ValueError(f"tied coordinate {sorted(unused)[0]!r} has no axis; give {sorted(unused)[0]}=values")

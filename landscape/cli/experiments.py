@@ -40,6 +40,9 @@ def run(*words: str) -> None:
     switches = {key: value.default for key, value in known.items() if isinstance(value.default, bool)}
     settings = parse(bound, f"landscape run {name}", about, [flag for word in rest for flag in _flags(word, switches)])
 
+    if type(settings.get("seed")) is int:
+        names.seed(settings["seed"])
+
     import xarray
 
     from landscape import store

@@ -120,6 +120,17 @@ def _submitted(client: Any, jobs: dict[int, Job]) -> Iterator[tuple[int, Row | E
         yield from _submitted(client, lost)
 
 
+def _joined(client: Callable, scheduler: str) -> Any:
+    """A client of the scheduler at an address, or of one that wrote its address into a file."""
+    where = {"scheduler_file": scheduler} if Path(scheduler).suffix == ".json" else {"address": scheduler}
+    try:
+        return client(**where)
+    except ValueError as error:
+        raise ValueError(
+            f"--scheduler {scheduler!r} is no address: {error}; give tcp://HOST:PORT, or the scheduler's file.json"
+        ) from error
+
+
 @contextlib.contextmanager
 def cluster(workers: int = 0, scheduler: str = "") -> Iterator[Any]:
     """A `distributed.Client`: of a scheduler (address or ``file.json``), else of ``workers`` processes here.
@@ -131,8 +142,7 @@ def cluster(workers: int = 0, scheduler: str = "") -> Iterator[Any]:
     import distributed
 
     if scheduler:
-        where = {"scheduler_file": scheduler} if Path(scheduler).suffix == ".json" else {"address": scheduler}
-        with distributed.Client(**where) as client:
+        with _joined(distributed.Client, scheduler) as client:
             yield client
         return
     env = {"NPROC": str(max(1, devices.cores() // workers)), "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
