@@ -313,6 +313,24 @@ def test_run_turns_keywords_into_settings_and_stores_the_result(folder, capsys):
     assert "--noise FLOAT" in said
 
 
+def test_a_cell_among_the_settings_of_an_experiment_is_given_by_name(folder, capsys):
+    (folder / "mine.py").write_text(
+        '''"""Which?"""
+import xarray
+from landscape.cells import SRNN, Cell
+
+def run(cell: Cell = SRNN()):
+    return xarray.Dataset({"bias": ("at", [float(cell.b_f) if hasattr(cell, "b_f") else 0.0])})
+'''
+    )
+    assert cli.main(["run", "mine.py", "--help"]) == 0
+    assert "(default: SRNN)" in capsys.readouterr().out
+    assert cli.main(["run", "mine.py", "--cell", "LSTM"]) == 0
+    assert store.open_surface("results/mine.zarr").bias.item() == LSTM().b_f == 1
+    assert 'cell: "LSTM" there, "SRNN" asked' in refused(capsys, "run", "mine.py")
+    assert "there is no name 'SRN' (did you mean SRNN?)" in refused(capsys, "run", "mine.py", "--cell", "SRN")
+
+
 @pytest.mark.parametrize("verb", cli.VERBS)
 def test_help_is_a_manual_with_examples(verb, capsys):
     assert cli.main([verb, "--help"]) == 0
@@ -410,7 +428,7 @@ def test_importing_the_package_imports_nothing_heavy():
         ("show nowhere.zarr", "nowhere.zarr does not exist"),
         ("plot nowhere.zarr", "nowhere.zarr does not exist"),
         ("run nothing", "no experiment 'nothing'.*; one of your own is .*; known: aliasing, .*why_lstm"),
-        ("run latching --seed=4294967296", "a seed is a whole number from 0 to 4294967295"),
+        ("run room --seed=4294967296", "a seed is a whole number from 0 to 4294967295"),
         ("run nothing.py", "there is no file nothing.py"),
     ],
 )
