@@ -173,7 +173,11 @@ def described(task: str) -> tuple[str, dict[str, float]]:
 
 
 def numbers(texts: Iterable[str], form: str) -> dict[str, float]:
-    """``NAME=NUMBER`` texts as a dict."""
+    """``NAME=NUMBER`` texts as a dict.
+
+    >>> numbers(["u=2", "b_f=-.5"], "--set NAME=VALUE")
+    {'u': 2.0, 'b_f': -0.5}
+    """
     return {name: number(value, name) for name, value in pairs(texts, form).items()}
 
 
@@ -223,7 +227,11 @@ def seed(value: int) -> int:
 
 
 def axis(name: str, text: str) -> Axis:
-    """``-3:3:201``: from, to, number of values."""
+    """``-3:3:201``: from, to, number of values.
+
+    >>> axis("w", "-3:3:201")
+    Axis(low=-3.0, high=3.0, count=201)
+    """
     parts = text.split(":")
     if len(parts) != 3:
         raise ValueError(f"{name}={text} is not a range; write {name}=FROM:TO:COUNT, such as {name}=-3:3:201")
@@ -240,7 +248,11 @@ def axis(name: str, text: str) -> Axis:
 
 
 def lengths(text: str) -> list[range]:
-    """``1:200``, ``10:100:10`` (both ends included), ``50``, or several with commas between them: increasing ranges."""
+    """``1:200``, ``10:100:10`` (both ends included), ``50``, or several with commas between them: increasing ranges.
+
+    >>> lengths("1:4, 10, 20:40:10")
+    [range(1, 5), range(10, 11), range(20, 41, 10)]
+    """
     found: list[range] = []
     for part in text.split(","):
         if not re.fullmatch(r" *\d+ *(: *\d+ *){0,2}", part):
