@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from landscape import store
-from landscape.store import Progress
+from landscape.blocks import Progress
 
 SECONDS, BYTES = 600, 10 * 10**9  # a job beyond either waits for somebody to say yes
 QUIET = 10.0  # seconds between plain lines
@@ -91,10 +90,12 @@ def check_size(what: str, stored: int, inputs: int, path: Path) -> None:
 
     Blocks that are already in ``path`` do not count.
     """
+    from landscape import store
+
     with contextlib.suppress(ValueError):
         done, blocks = store.blocks_done(path)
         stored = stored * (blocks - done) // blocks
-    folder = next(parent for parent in (*path.absolute().parents, path.absolute()) if parent.exists())
+    folder = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.is_dir())
     free = shutil.disk_usage(folder).free
     if stored > min(BYTES, free):
         room = f"{size(free)} are free in {folder}" if stored > free else f"more than {size(BYTES)}"
@@ -151,6 +152,8 @@ def kept(path: Path) -> Iterator[None]:
 
 
 def _safe(path: Path) -> str:
+    from landscape import store
+
     try:
         done, blocks = store.blocks_done(path)
     except ValueError:

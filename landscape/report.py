@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape import names, store
+from landscape import names, specs, store
 from landscape.progress import duration, size
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def show(path: Any) -> str:
     """The store at ``path`` in words: complete or not, what it holds, where it comes from; every value is read."""
     about = store.attributes(path)
-    settings = json.loads(about["settings"])
+    settings = specs.current(json.loads(about["settings"]))
     surface = about["format"] == store.SURFACE
     rows = [*(_setup(settings) if surface else [("settings", _pairs(settings))])]
     done, blocks = store.blocks_done(path)
@@ -44,13 +44,13 @@ def _pairs(values: dict[str, Any]) -> str:
 
 def _setup(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Cell, task, plane and lengths, from the settings of a surface."""
-    held = {name: value for name, value in settings["held"].items() if np.size(value) == 1}
-    yield "cell", settings["cell"]
+    held = {name: value for name, value in settings["held"].items() if not isinstance(value, list | dict)}
+    yield "cell", specs.text(settings["cell"])
     yield "held", _pairs(held) + (f", and {more} arrays" if (more := len(settings["held"]) - len(held)) else "")
     many = f"{settings['episodes']} episodes from seed {settings['seed']}"
-    yield "task", f"{settings['task']}, {many}, chance {settings['chance']:.6g}"
+    yield "task", f"{specs.text(settings['task'])}, {many}, chance {settings['chance']:.6g}"
     for name, axis in settings["axes"].items():
-        moves = "" if axis["moves"] == name else f" ({axis['moves']})"
+        moves = "" if axis["moves"] == [name] else f" ({' = '.join(axis['moves']) or 'displacement'})"
         yield "plane", f"{name}{moves} from {axis['from']:g} to {axis['to']:g}, {axis['count']} values"
     lengths = settings["lengths"]
     every = ", every one" if lengths == list(range(lengths[0], lengths[-1] + 1)) and len(lengths) > 1 else ""
@@ -116,18 +116,18 @@ def summary(path: Any) -> str:
     points = int(np.prod([axis["count"] for axis in settings["axes"].values()])) * len(settings["lengths"])
     lost = f"{about['nonfinite']:,} of {points:,}" if about["nonfinite"] else f"none of {points:,}"
     over = f"{len(settings['lengths'])} lengths over {', '.join(settings['axes'])}"
-    words = f"{settings['cell']} on {settings['task']}, {over}"
+    words = f"{about['cell']} on {about['task']}, {over}"
     return f"{path}: {words}; {size(disk(path))} in {duration(about['seconds'])}. Losses that are inf or NaN: {lost}."
 
 
 def known() -> str:
     """Cells with their equations and parameters, tasks with their options, and the experiments."""
-    from landscape import cells
+    from landscape import cells, tasks
 
     parts = ["Cells (the parameters at which one unit starts):"]
     parts += [_entry(name, make, names.options_of(make)) for name, make in cells.known().items()]
     parts += ["", "Tasks (their options):"]
-    parts += [_entry(name, make, names.options_of(make)) for name, make in names.tasks().items()]
+    parts += [_entry(name, make, names.options_of(make)) for name, make in tasks.known().items()]
     parts += ["", "Experiments (landscape run NAME):"]
     parts += [f"  {name:<24}{names.headline(file)}" for name, file in names.experiments().items()]
     return "\n".join(parts)

@@ -288,7 +288,7 @@ def test_a_scheduler_that_is_no_address_is_said(folder, capsys):
     (folder / "s.toml").write_text("run = 'room'\naxes = {noise = [0.1]}")
     for text in ("not an address", "foo://x:1"):
         said = refused(capsys, "sweep", "s.toml", "--scheduler", text)
-        assert f"--scheduler '{text}' is no address" in said
+        assert f"there is no scheduler at '{text}'" in said
         assert "give tcp://HOST:PORT" in said
 
 
@@ -417,7 +417,10 @@ def test_importing_the_package_imports_nothing_heavy():
         ("surface SRNN latch w=0:1:2 --dtype float16", "invalid choice .float16.*--dtype.*float32"),
         ("surface SRNN latch w=0:1:2 --seed 18446744073709551616", "a seed is a whole number from 0 to 4294967295"),
         ("surface SRNN latch w=0:1:2 --seed=-1", "a seed is a whole number from 0 to 4294967295, given -1"),
-        ("surface SRNN latch w=0:1:2 --lengths 2 --out /", "/ is a folder without a zarr.json"),
+        (
+            "surface SRNN latch w=0:1:2 --lengths 2 --out /",
+            "/ is the root of the file system; give the path of a folder",
+        ),
         ("surface SRNN latch w=0:1:2 --episodes=-1", "--episodes must not be negative"),
         ("surface SRNN latch w=0:1:2 --lenghts 5", "--lenghts.*--lengths"),
         ("surface LSTM latch g=0:1:2 --tie h=b_i,b_f", "tied coordinate 'h' has no axis"),

@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 import xarray
 
-from landscape import devices, folders, store
-from landscape.cells import SRNN
+from landscape import devices, provenance, store
+from landscape.cells import LSTM, SRNN
+from landscape.engine import Evaluator
 from landscape.planes import plane
-from landscape.surfaces import surface
+from landscape.recurrence import Recurrence
+from landscape.store import folders
+from landscape.surfaces import labels, surface
 from landscape.tasks import latch
 
 LENGTHS, SETTINGS = (1, 2, 5), {"episodes": 2, "seed": 3}
@@ -48,12 +51,11 @@ def same(a, b):
         assert a[name].values.tobytes() == b[name].values.tobytes(), name
 
 
-def small(path, blocks=5, settings=None):
-    """A sink of ``blocks`` blocks of 3 x 4 points at 2 lengths."""
-    coordinates = {"length": np.arange(1, 3), "w": np.arange(3.0 * blocks), "b": np.arange(4.0)}
-    settings = settings or {"cell": "C", "task": "t", "dtype": "float32", "episodes": 1, "seed": 0}
-    settings |= {"axes": {"w": {"moves": "w"}, "b": {"moves": "b"}}}
-    return store.create(path, coordinates, {"loss": "float32", "d_w": "float32"}, (3, 4), settings)
+def small(path, blocks=5, settings=None, shared=False):
+    """A writer of ``blocks`` blocks of 3 x 4 points at 2 lengths."""
+    leading, coordinates = {"length": np.arange(1, 3)}, {"w": np.arange(3.0 * blocks), "b": np.arange(4.0)}
+    variables = {"loss": "float32", "d_w": "float32"}
+    return store.create(path, leading, coordinates, variables, (3, 4), settings or {"seed": 0}, shared)
 
 
 def block(index):
@@ -95,7 +97,7 @@ print(json.dumps([words, json.loads(ds.attrs["settings"]), ds.attrs, float(ds.lo
     assert words["length"] == [["length"], "steps", "sequence length"]
     assert words["d_w"][2] == "derivative of the mean loss along w"
     assert set(words) == {"length", "w", "b", "loss", "d_w", "d_b", "log10_gradient"}
-    assert settings["cell"] == "SRNN"
+    assert settings["cell"] == {"name": "SRNN", "options": {}}
     assert settings["held"] == {"u": 1.0}
     assert settings["axes"]["b"]["count"] == 41
     assert {"git_commit", "version_jax", "version_rnn_landscape", "device", "dtype", "seconds", "nonfinite"} <= set(
@@ -106,10 +108,10 @@ print(json.dumps([words, json.loads(ds.attrs["settings"]), ds.attrs, float(ds.lo
 
 
 def test_every_metadata_file_is_strict_json(tmp_path):
-    with small(tmp_path / "s.zarr") as sink:
-        for index in sink.todo():
-            sink.write(index, block(index))
-        store.finish(sink, origin_loss=float("nan"), origin={"w": 1.0})
+    with small(tmp_path / "s.zarr") as writer:
+        for index in writer.todo():
+            writer.write(index, block(index))
+        writer.finish({"origin_loss": float("nan"), "origin": {"w": 1.0}}, {"loss": {"units": "1"}})
 
     def refuse(word):
         raise AssertionError(f"{word} is not JSON")
@@ -119,11 +121,11 @@ def test_every_metadata_file_is_strict_json(tmp_path):
 
 
 def test_what_is_not_finite_stays_and_is_counted(tmp_path):
-    with small(tmp_path / "s.zarr") as sink:
-        for index in sink.todo():
-            sink.write(index, block(index))
-        ds = store.finish(sink)
-    assert ds.attrs["nonfinite"] == ds.loss.attrs["nonfinite"] == 5 == int((~np.isfinite(ds.loss)).sum())
+    with small(tmp_path / "s.zarr") as writer:
+        for index in writer.todo():
+            writer.write(index, block(index))
+        ds = writer.finish({}, {})
+    assert ds.loss.attrs["nonfinite"] == 5 == int((~np.isfinite(ds.loss)).sum())
     assert ds.d_w.attrs["nonfinite"] == ds.d_w.size
     assert np.isposinf(ds.loss.values[0, ::3, 0]).all()
 
@@ -206,7 +208,7 @@ def test_what_is_not_a_store_is_said_and_left_alone(tmp_path, make, match):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("file", ["zarr.json", "loss/zarr.json", "blocks/done/zarr.json"])
+@pytest.mark.parametrize("file", ["zarr.json", "loss/zarr.json", "blocks/record/zarr.json"])
 def test_cut_off_metadata_are_named(stored, file):
     (stored / file).write_bytes((stored / file).read_bytes()[:30])
     with pytest.raises(store.StoreError, match=f"{file} is damaged"):
@@ -215,15 +217,15 @@ def test_cut_off_metadata_are_named(stored, file):
 
 def test_an_empty_folder_is_a_place_for_a_store(tmp_path):
     (tmp_path / "s.zarr").mkdir()
-    with small(tmp_path / "s.zarr") as sink:
-        assert sink.todo() == [0, 1, 2, 3, 4]
+    with small(tmp_path / "s.zarr") as writer:
+        assert writer.todo() == [0, 1, 2, 3, 4]
 
 
 def test_a_second_writer_is_kept_out_until_the_first_has_left(tmp_path):
     with small(tmp_path / "s.zarr"), pytest.raises(store.StoreError, match="is being written by another process"):
         small(tmp_path / "s.zarr")
-    with small(tmp_path / "s.zarr") as sink:
-        assert len(sink.todo()) == 5
+    with small(tmp_path / "s.zarr") as writer:
+        assert len(writer.todo()) == 5
 
 
 def test_a_failed_creation_leaves_nothing(tmp_path, monkeypatch):
@@ -239,9 +241,10 @@ def test_a_failed_creation_leaves_nothing(tmp_path, monkeypatch):
 def test_leftovers_of_killed_builders_are_swept_and_of_living_ones_are_not(tmp_path):
     dead = tmp_path / ".s.zarr.1.1.partial"
     dead.mkdir()
+    (dead / "zarr.json").touch()
     alive = tmp_path / ".s.zarr.2.2.partial"
     alive.mkdir()
-    with folders.alone(alive), small(tmp_path / "s.zarr"):
+    with folders.lock(alive), small(tmp_path / "s.zarr"):
         assert not dead.exists()
         assert alive.exists()
 
@@ -265,14 +268,17 @@ def test_a_store_keeps_its_own_blocks_when_it_is_resumed_elsewhere(tmp_path, mem
     assert store.blocks_done(path) == (2, 2)
 
 
-def test_a_result_made_in_two_places_says_both(tmp_path, monkeypatch):
+def test_a_result_made_in_two_places_says_which_made_how_much(tmp_path, monkeypatch):
     path = tmp_path / "s.zarr"
-    monkeypatch.setattr(store.provenance, "here", lambda: {"device": "one"})
-    small(path).__exit__(None, None, None)
-    monkeypatch.setattr(store.provenance, "here", lambda: {"device": "two"})
-    small(path).__exit__(None, None, None)
-    small(path).__exit__(None, None, None)
-    assert store.attributes(path)["device"] == "one, then two"
+    for place, blocks in [("one", (0, 3)), ("two", (1,)), ("none", ()), ("one", (2, 4))]:
+        monkeypatch.setattr(provenance, "here", lambda place=place: {"device": place})
+        with small(path) as writer:
+            for index in blocks:
+                writer.write(index, block(index))
+    both = [{"device": "one", "blocks": 4}, {"device": "two", "blocks": 1}]
+    assert store.runs_of(path) == both
+    with small(path) as writer:
+        assert json.loads(writer.finish({}, {}).attrs["runs"]) == both
 
 
 def test_text_in_a_result_is_stored_as_zarr_specifies_it(tmp_path):
@@ -296,8 +302,9 @@ def test_a_saved_result_is_found_by_its_settings_alone(tmp_path):
 
 
 def test_derivatives_are_labelled_by_whole_names_of_coordinates():
-    settings = {"axes": {name: {"moves": name} for name in ("w", "w_f", "b")}}
-    words = store.provenance.labels(settings, dict.fromkeys(["d_w", "d_w_f", "d_w_w_f", "d_w_f_b"], 0))
+    made = plane(LSTM(), {"w": ("w_i",), "b": ("b_i",)}, w=(0, 1), w_f=(0, 1), b=(0, 1))
+    every = labels(Evaluator(made, Recurrence(latch(), [1], order=2)))
+    words = {name: every[name] for name in ("d_w", "d_w_f", "d_w_w_f", "d_w_f_b")}
     said = [
         words[name]["long_name"].removeprefix("derivative of the mean loss along ") for name in words if "d_" in name
     ]
@@ -319,9 +326,9 @@ import sys
 from tests.test_store import block, small
 small(sys.argv[1] + ".warm", 1)
 print("go", flush=True)
-with small(sys.argv[1], int(sys.argv[2])) as sink:
-    for index in sink.todo():
-        sink.write(index, block(index))
+with small(sys.argv[1], int(sys.argv[2])) as writer:
+    for index in writer.todo():
+        writer.write(index, block(index))
 """
 
 
@@ -343,24 +350,24 @@ def test_a_killed_writer_loses_no_finished_block(tmp_path, times, blocks):
         kill_a_writer(path, blocks, rng.uniform(0, 0.6))
         if not path.exists():  # killed while it made the store
             continue
-        with small(path, blocks) as sink:
-            done = sorted(set(range(blocks)) - set(sink.todo()))
+        with small(path, blocks) as writer:
+            done = sorted(set(range(blocks)) - set(writer.todo()))
             assert set(known) <= set(done)
             for index in sorted(set(done) - set(known)):
                 for name, values in block(index).items():
-                    region = (slice(None), *sink.region(index))
-                    np.testing.assert_array_equal(sink.arrays[name][region], values)
+                    region = (slice(None), *writer.region(index))
+                    np.testing.assert_array_equal(writer.arrays[name][region], values)
         interrupted += known != done
         known = done
         if len(done) == blocks:
             shutil.rmtree(path)
             known = []
     assert interrupted
-    with small(path, blocks) as sink:
-        assert sink.todo() == sorted(set(range(blocks)) - set(known))
-        for index in sink.todo():
-            sink.write(index, block(index))
-        ds = store.finish(sink)
+    with small(path, blocks) as writer:
+        assert writer.todo() == sorted(set(range(blocks)) - set(known))
+        for index in writer.todo():
+            writer.write(index, block(index))
+        ds = writer.finish({}, {})
     for name in ("loss", "d_w"):
         whole = np.concatenate([block(index)[name] for index in range(blocks)], axis=1)
         np.testing.assert_array_equal(ds[name].values, whole)

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from landscape import cli, devices, names, sweeps
 from landscape.cells import GRU, SRNN, Cell
-from landscape.store import StoreError
+from landscape.store import BlockWriter, StoreError
 from landscape.sweeps.chunks import Chunks, summary
 from landscape.sweeps.plan import Grid
 from landscape.sweeps.settings import fit, function, label
@@ -403,10 +403,10 @@ def test_a_cell_in_a_file_is_found_beside_the_sweep_and_its_versions_are_not_mix
 
 
 def test_what_is_no_store_of_a_sweep_is_said_so(tmp_path, experiment):
-    with pytest.raises(StoreError, match="does not exist; give the path of a store that a sweep wrote"):
+    with pytest.raises(StoreError, match="does not exist; give the path of a store"):
         sweeps.status(tmp_path / "gone.zarr")
     (tmp_path / "file").write_text("x")
-    with pytest.raises(StoreError, match="is not a readable zarr v3 group"):
+    with pytest.raises(StoreError, match="is a file, not a store"):
         sweeps.status(tmp_path / "file")
     sweeps.fill(sweeps.plan(str(experiment), {"rate": [0.1]}, {"name": "raise"}), tmp_path / "s.zarr")
     with pytest.raises(StoreError, match="has no finished chunk yet"):
@@ -496,7 +496,7 @@ def test_the_time_left_is_told_by_the_recent_pace():
 
 def made_empty(plan, path):
     """A store in which nothing is done yet."""
-    sweeps.fill(plan, path, engine=lambda jobs: iter(()))
+    sweeps.fill(plan, path, engine=lambda jobs: (job for job in ()))
     return path
 
 
@@ -644,7 +644,7 @@ def test_a_chunk_killed_between_its_data_and_its_record_is_made_again(experiment
     out = tmp_path / "s.zarr"
     sweeps.sweep(str(experiment), AXES, {"size": 4}, out=out)
     for index in (0, 7):
-        (out / "chunks" / "record" / "c" / str(index) / "0").unlink()
+        (out / "blocks" / "record" / f"c.{index}.0").unlink()
     assert sweeps.status(out).left == 2
     assert bits(sweeps.sweep(str(experiment), AXES, {"size": 4}, out=out)) == bits(whole)
 
@@ -652,14 +652,14 @@ def test_a_chunk_killed_between_its_data_and_its_record_is_made_again(experiment
 def test_a_chunk_is_done_only_after_all_its_data(experiment, tmp_path):
     class Full:
         def __setitem__(self, key, value):
-            raise OSError("no space left on device")
+            raise OSError("the disk is away")
 
     made, out = sweeps.plan(str(experiment), {"rate": [0.1, 0.2]}), tmp_path / "s.zarr"
     sweeps.fill(made, out, shard=(0, 2))
-    store = Chunks(out)
-    store._arrays["word"] = Full()  # the last of the variables
-    with pytest.raises(OSError, match="no space left"):
-        store.write(1, 0.0, 0.0, [function(made.run)(rate=0.2)])
+    chunks = Chunks(BlockWriter(out))
+    chunks.writer.arrays["word"] = Full()  # the last of the variables
+    with pytest.raises(OSError, match="the disk is away"):
+        chunks.write(1, 0.0, 0.0, [function(made.run)(rate=0.2)])
     assert sweeps.status(out).done == 1
     assert sweeps.open_sweep(out).x.isnull().all("length").values.tolist() == [False, True]
 
@@ -668,7 +668,7 @@ def test_a_chunk_is_done_only_after_all_its_data(experiment, tmp_path):
 def test_two_writers_that_begin_at_once_share_one_store(experiment, whole, tmp_path, monkeypatch, rival):
     """The other one makes the store, or its results, just before this one moves its own into place."""
     made, out = sweeps.plan(str(experiment), AXES, {"size": 4}), tmp_path / "s.zarr"
-    move, raced = os.rename, []
+    move, raced = os.replace, []
 
     def late(source, target):
         if Path(target).name == {"store": "s.zarr", "results": "results"}[rival] and not raced:
@@ -676,7 +676,7 @@ def test_two_writers_that_begin_at_once_share_one_store(experiment, whole, tmp_p
             sweeps.fill(made, out, shard=(1, 2))
         move(source, target)
 
-    monkeypatch.setattr(os, "rename", late)
+    monkeypatch.setattr(os, "replace", late)
     state = sweeps.fill(made, out, shard=(0, 2))
     assert raced
     assert state.done == state.chunks

@@ -39,11 +39,12 @@ def run(*words: str) -> None:
     from landscape.sweeps.settings import fit, hints
 
     path, kinds = Path("results", f"{Path(name).stem}.zarr"), hints(module.run)
+    values = {key: fit(value, kinds[key], f"--{key}") for key, value in settings.items()}
     result = store.find(path, settings) if "out" not in settings else None
     if result is not None:
         say(f"{path} holds this already; remove it to run again")
     else:
-        result = module.run(**{key: fit(value, kinds[key], f"--{key}") for key, value in settings.items()})
+        result = module.run(**values)
         if "out" not in settings and isinstance(result, xarray.Dataset):
             store.save(result, path, settings)
             say(f"{path}: {dict(result.sizes)}, {', '.join(map(str, result.data_vars))}")

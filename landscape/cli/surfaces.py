@@ -62,28 +62,28 @@ def surface(
 
     import numpy as np
 
-    from landscape import devices, planes, progress, report, surfaces, tasks
+    from landscape import devices, planes, progress, recurrence, report, surfaces, tasks
 
     names.fits(held, dtype)
     names.fits(options, dtype)
     model, made = names.cell(cell, held), names.task(task, options)
     tasks.check(made, model)
     path = Path(out or f"{cell.rpartition(':')[2]}-{task.rpartition(':')[2]}.zarr")
-    episodes = episodes or surfaces.default_episodes(made)
     count, width = sum(map(len, parts)), np.dtype(dtype).itemsize
+    asked: dict[str, Any] = {"order": order, "episodes": episodes or None, "seed": seed, "dtype": dtype}
+    last = recurrence.Recurrence(made, parts[-1][-1:], **asked)
     points = math.prod(axis.count for axis in ranges.values())
-    stored = points * count * len(surfaces.names(tuple(ranges), order)) * width
-    inputs = parts[-1][-1] * episodes * width * (1 if made.nested else count)
+    stored = points * count * len(last.variables(tuple(ranges))) * width
+    inputs = parts[-1][-1] * last.width * width * (1 if made.nested else count)
     grid = f"{' x '.join(str(axis.count) for axis in ranges.values())} points at {count} lengths"
     if not yes:
         progress.check_size(grid, stored, inputs, path)
     plane = planes.plane(model, ties, **{name: axis.values(name, dtype) for name, axis in ranges.items()})
     every = [length for part in parts for length in part]
-    settings: dict[str, Any] = {"order": order, "episodes": episodes, "seed": seed, "dtype": dtype}
     say(f"{grid}: up to {progress.size(stored)}, into {path}")
     with progress.kept(path), progress.bar(say) as bar:
         watch = progress.watch(bar, say, devices.threads(), yes)
-        surfaces.surface(plane, made, every, out=path, progress=watch, **settings)
+        surfaces.surface(plane, made, every, out=path, progress=watch, **asked)
     word = shlex.quote(str(path))
     more = f"\nExplore it:  landscape explore {word}" if len(plane.shape) == 2 else ""
     say(f"{report.summary(path)}\nDraw it:     landscape plot {word}{more}")
@@ -180,7 +180,7 @@ def explore(
     parts = names.lengths(lengths or "1:8,10,12,14,17,20,25,30,35,40,50,70,100")
     held, options = names.numbers(set, "--set NAME=VALUE"), names.numbers(task_option, "--task-option NAME=VALUE")
 
-    from landscape import explorer, planes, progress, store, surfaces, tasks
+    from landscape import explorer, planes, progress, recurrence, store, surfaces, tasks
 
     task = None
     if len(words) == 1:
@@ -192,9 +192,10 @@ def explore(
         tasks.check(task, model)
         count, points = sum(map(len, parts)), math.prod(axis.count for axis in axes.values())
         grid = f"{' x '.join(str(axis.count) for axis in axes.values())} points at {count} lengths"
-        inputs = parts[-1][-1] * surfaces.default_episodes(task) * (1 if task.nested else count)
-        variables = len(surfaces.names(tuple(axes), 2))
-        progress.check_memory(grid, 4 * (points * count * variables + inputs), "", "fewer points or shorter lengths")
+        last = recurrence.Recurrence(task, parts[-1][-1:], order=2)
+        inputs = parts[-1][-1] * last.width * (1 if task.nested else count)
+        needed = 4 * (points * count * len(last.variables(tuple(axes))) + inputs)
+        progress.check_memory(grid, needed, "", "fewer points or shorter lengths")
         plane = planes.plane(model, {}, **{name: axis.values(name, "float32") for name, axis in axes.items()})
         ds = surfaces.surface(plane, task, [length for part in parts for length in part], order=2)
     with store.damage(words[0]) if len(words) == 1 else contextlib.nullcontext():

@@ -5,6 +5,7 @@ an xarray.Dataset, for every point. Each chunk of points is one job that owns wh
 anywhere, be killed at any moment and be run again: what is done stays, and its bits do not depend on how it came about.
 """
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.progress import QUIET, duration, size
-from landscape.sweeps.chunks import DONE, FAILED, Chunks, Status, create, disk, open_sweep, status, summary, to_csv
-from landscape.sweeps.engines import Engine, Job, Row, cluster, dask, serial
+from landscape.progress import QUIET
+from landscape.store import StoreError
+from landscape.sweeps.chunks import DONE, FAILED, Chunks, Status, create, open_sweep, status, summary, to_csv
+from landscape.sweeps.engines import STOPPED, TAKEN, Engine, Job, Row, cluster, dask, serial
+from landscape.sweeps.estimate import Estimate
 from landscape.sweeps.file import read
 from landscape.sweeps.plan import Grid, Plan, plan
 
@@ -89,23 +92,46 @@ def fill(
             f"shard {part}/{parts} does not exist; the shards of {parts} are 0/{parts} to {parts - 1}/{parts}"
         )
     say, progress = report or (lambda text: None), progress or (lambda state: None)
-    store = create(Path(out), plan)
-    record, reasons, took = store.record[:], {}, []
-    todo = [i for i in range(part, plan.grid.chunks, parts) if record[i, 0] != DONE]
-    say(f"{plan}; {np.count_nonzero(record[:, 0] == DONE)} done, {len(todo)} to do here, in {out}")
-    for count, (index, row) in enumerate(engine({i: _job(plan, store, i) for i in todo}), 1):
-        if isinstance(row, Exception):
-            row = Row(FAILED, math.nan, math.nan, f"{type(row).__name__}: {row}")
-            store.fail(index, row.started, row.reason)
-        record[index] = row[:3]
-        if row.state == FAILED:
-            reasons[index] = row.reason
-        else:
-            took.append(row)
-            if len(took) == 2:
-                say(_estimate(plan, store, took, len(todo) - count))
-        progress(summary(plan.grid, record, reasons))
-    return status(out)
+    with create(out, plan, shared=parts > 1) as chunks:
+        todo = chunks.writer.todo(range(part, plan.grid.chunks, parts))
+        _compute(plan, chunks, todo, engine, say, progress)
+        state = status(out)
+        if state.done == state.chunks and (todo or not chunks.writer.complete):
+            chunks.writer.seal({}, {})
+    return state
+
+
+def _compute(
+    plan: Plan, chunks: Chunks, todo: list[int], engine: Engine, say: Callable[[str], None], progress: Callable
+) -> None:
+    """Compute the chunks of ``todo``, and say what is to come as soon as that is known."""
+    record, reasons, estimate = chunks.writer.record.copy(), {}, Estimate(plan)
+    record[todo] = 0
+    say(f"{plan}; {np.count_nonzero(record[:, 0] == DONE)} done, {len(todo)} to do here, in {chunks.writer.path}")
+    told = False
+    with contextlib.closing(engine({index: _job(plan, chunks, index) for index in todo})) as rows:
+        for count, (index, row) in enumerate(rows, 1):
+            row = _row(chunks, index, row)
+            record[index, :3] = row[:3] if row.state != TAKEN else 0
+            if row.state == FAILED:
+                reasons[index] = row.reason
+            elif row.state == DONE:
+                estimate.add(index, row)
+                chunks.writer.fresh = estimate.count
+            if not told and estimate.ready(len(todo) - count):
+                told = True
+                say(estimate.words(len(todo) - count, chunks.writer.need(plan.grid.chunks)))
+            progress(summary(plan.grid, record, reasons))
+
+
+def _row(chunks: Chunks, index: int, row: Row | Exception) -> Row:
+    """What came of a chunk. Raises StoreError if the store cannot be written, since then no other chunk can."""
+    if isinstance(row, Exception):
+        row = Row(FAILED, reason=f"{type(row).__name__}: {row}")
+        chunks.fail(index, math.nan, row.reason)
+    if row.state == STOPPED:
+        raise StoreError(row.reason)
+    return row
 
 
 def ticker(say: Callable[[str], None], seconds: float = QUIET) -> Callable[[Status], None]:
@@ -121,18 +147,7 @@ def ticker(say: Callable[[str], None], seconds: float = QUIET) -> Callable[[Stat
     return tell
 
 
-def _job(plan: Plan, store: Chunks, index: int) -> Job:
+def _job(plan: Plan, chunks: Chunks, index: int) -> Job:
     points = [{**plan.fixed, **plan.point(point)} for point in plan.grid.within(index)]
-    return Job(plan.run, str(store.path.resolve()), store.token, index, points)
-
-
-def _estimate(plan: Plan, store: Chunks, took: list[Row], left: int) -> str:
-    """What two chunks say about the rest: the first also compiled, the second did not if they share a program."""
-    first, second = (row.finished - row.started for row in took)
-    together = (first + second) / max(max(row.finished for row in took) - min(row.started for row in took), 1e-9)
-    compiling = max(0.0, first - second) * (plan.programs()[0] - 1)
-    room = disk(store) / np.count_nonzero(store.record[:, 0] == DONE) * plan.grid.chunks
-    return (
-        f"the first chunk took {duration(first)}, the next {duration(second)}: about "
-        f"{duration((compiling + left * second) / together)} for the {left} left, and {size(room)} on disk in all"
-    )
+    writer = chunks.writer
+    return Job(plan.run, str(writer.path), writer.token, writer.shared, index, points)

@@ -1,36 +1,30 @@
-"""The store of a sweep: chunks, each complete with its record or absent; what is done, failed and left.
+"""What a sweep adds to a block store: the layout of results, learnt from the first chunk; failures with their reasons.
 
-A zarr v3 group. ``results`` is a group that `xarray.open_zarr` reads without this package: dims are the axes of the
-sweep, then those of what one run returns. It is made from the first chunk finished, and moved into place in one step.
-``chunks/record`` has a row (state, started, finished) for each chunk, written after the chunk's data; ``chunks/reason``
-the text of its error. A killed writer therefore loses no finished chunk.
+``results`` is a group that `xarray.open_zarr` reads without this package: dims are the axes of the sweep, then those of
+what one run returns. It is made from the first chunk finished, and moved into place in one step. ``blocks/reason``
+keeps the text of errors.
 """
 
 import dataclasses
-import functools
 import hashlib
 import json
 import math
-import os
-import shutil
-import time
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape import provenance
+from landscape import store
 from landscape.progress import duration
-from landscape.store import StoreError, differences
+from landscape.store.arrays import add_array, empty_array, seal
+from landscape.store.folders import appearing
+from landscape.store.records import DONE, FAILED, LEFT
 from landscape.sweeps.plan import Grid, Plan
 
 if TYPE_CHECKING:
     import xarray
 
-FORMAT = "landscape sweep 1"
-LEFT, DONE, FAILED = 0, 1, 2
 REASON_BYTES = 8192
 RECENT = 50  # finished chunks whose pace tells the time left
 
@@ -68,40 +62,15 @@ class Status:
         )
 
 
-def create(path: Path, plan: Plan) -> "Chunks":
-    """The store of ``plan`` at ``path``: a new one, or the one there if its settings are the same."""
-    if not path.exists():
-        staging = _staging(path)
-        try:
-            _build(staging, plan)
-            os.rename(staging, path)
-        except OSError:
-            if not path.exists():  # else another shard was first
-                raise
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-    store = Chunks(path)
-    new = json.loads(json.dumps(plan.settings))
-    if store.settings != new:
-        told = "; ".join(differences(store.settings, new))
-        raise StoreError(f"{path} holds a sweep of other settings ({told}); give another path")
-    return store
+def create(path: Path | str, plan: Plan, shared: bool = False) -> "Chunks":
+    """The store of ``plan`` at ``path``, open for writing: a new one, or the one there if its settings are the same."""
 
+    def build(group: Any) -> None:
+        shape = (plan.grid.chunks, REASON_BYTES)
+        empty_array(group["blocks"], "reason", ["chunk", "byte"], shape, (1, REASON_BYTES), "uint8")
 
-def _staging(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-
-
-def _build(path: Path, plan: Plan) -> None:
-    import zarr
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    group = zarr.create_group(path, zarr_format=3)
-    group.attrs.update({"format": FORMAT, "token": uuid.uuid4().hex, "settings": json.dumps(plan.settings)})
-    chunks = group.create_group("chunks")
-    count = plan.grid.chunks
-    chunks.create_array("record", shape=(count, 3), chunks=(1, 3), dtype="float64", fill_value=0)
-    chunks.create_array("reason", shape=(count, REASON_BYTES), chunks=(1, REASON_BYTES), dtype="uint8", fill_value=0)
+    about = {"variables": [], "leading": 0, "under": "results"}
+    return Chunks(store.begin(path, plan.grid.cut, plan.settings, store.SWEEP, build, about, shared))
 
 
 def _encode(values: Sequence | np.ndarray) -> np.ndarray:
@@ -118,83 +87,53 @@ def _numeric(values: Sequence) -> bool:
 
 
 class Chunks:
-    """The store of a sweep that is there. Many processes may hold it, each writing chunks of its own."""
+    """The chunks of a sweep and their `landscape.store.BlockWriter`. Many processes may write chunks of their own."""
 
-    def __init__(self, path: Path | str) -> None:
-        import zarr
-
-        group: Any
-        self.path = Path(path)
-        if not self.path.exists():
-            raise StoreError(f"{path} does not exist; give the path of a store that a sweep wrote")
-        try:
-            group = zarr.open_group(self.path, mode="r+", zarr_format=3)
-            ours = group.attrs.get("format") == FORMAT
-        except Exception as error:
-            raise StoreError(
-                f"{path} is not a readable zarr v3 group ({type(error).__name__}); give another path"
-            ) from error
-        if not ours:
-            raise StoreError(f"{path} is a zarr group, but not a {FORMAT!r}; give another path")
-        self.settings = json.loads(group.attrs["settings"])
-        self.token: str = group.attrs["token"]
-        self.grid = Grid(self.settings["axes"], tuple(self.settings["chunk"].values()))
-        self.record: Any = group["chunks/record"]
-        self.reason: Any = group["chunks/reason"]
-
-    @functools.cached_property
-    def results(self) -> Any:
-        """The group of results. Raises KeyError as long as no chunk has been finished."""
-        import zarr
-
-        return zarr.open_group(self.path, mode="r+", zarr_format=3)["results"]
-
-    @functools.cached_property
-    def _arrays(self) -> dict[str, Any]:
-        return {name: self.results[name] for name in json.loads(self.results.attrs["layout"]) if name in self.results}
+    def __init__(self, writer: store.BlockWriter) -> None:
+        self.writer = writer
+        with store.sense(writer.path):
+            self.grid = grid_of(store.attributes(writer.path))
+            self.reason: Any = writer.group["blocks/reason"]
 
     def admit(self, index: int, datasets: list[Any]) -> "list[xarray.Dataset]":
         """What the runs of one chunk returned, if it can be stored: Datasets that look like the first of the sweep."""
         datasets = [_checked(dataset, self.grid) for dataset in datasets]
-        if not (self.path / "results").exists():
-            self._template(datasets[0])
-        expected = json.loads(self.results.attrs["layout"])
+        if not self.results.exists():
+            with self.writer.writing(), appearing(self.results, self.writer.path) as partial:
+                _build_results(partial, self.grid, datasets[0], self.writer.settings)
+        expected = layout_of(self.writer.path)
         for dataset, point in zip(datasets, self.grid.within(index), strict=True):
             _same(layout(dataset), expected, self.grid.settings(point))
         return datasets
 
+    def __enter__(self) -> "Chunks":
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.writer.held.close()
+
+    @property
+    def results(self) -> Path:
+        """The folder of the results, which is there once a chunk has been computed."""
+        return self.writer.path / "results"
+
     def write(self, index: int, started: float, finished: float, datasets: "list[xarray.Dataset]") -> None:
         """Write the results of one chunk, a Dataset for each of its points, then say that it is done."""
-        region = self.grid.region(index)
-        shape = tuple(part.stop - part.start for part in region)
+        shape = tuple(part.stop - part.start for part in self.grid.cut.region(index))
+        results = {}
         for name, variable in datasets[0].data_vars.items():
             values = np.stack([_encode(dataset[name].values) for dataset in datasets])
-            self._arrays[str(name)][(*region, ...)] = values.reshape(*shape, *variable.shape)
-        self.record[index] = [DONE, started, finished]
+            results[str(name)] = values.reshape(*shape, *variable.shape)
+        self.writer.write(index, results, started, finished)
 
     def fail(self, index: int, started: float, reason: str) -> None:
         """Say why a chunk could not be computed."""
         text = np.zeros(REASON_BYTES, np.uint8)
         encoded = reason.encode()[:REASON_BYTES]
         text[: len(encoded)] = np.frombuffer(encoded, np.uint8)
-        self.reason[index] = text
-        self.record[index] = [FAILED, started, time.time()]
-
-    def why(self, index: int) -> str:
-        """The reason written by `fail`: one line, then the traceback."""
-        return bytes(self.reason[index]).rstrip(b"\0").decode(errors="replace")
-
-    def _template(self, first: "xarray.Dataset") -> None:
-        """Make empty results for the whole grid beside the store and move them in, unless another writer was first."""
-        staging = _staging(self.path)
-        try:
-            _build_results(staging, self.grid, first, self.settings)
-            os.rename(staging, self.path / "results")
-        except OSError:
-            if not (self.path / "results").exists():
-                raise
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+        with self.writer.writing():
+            self.reason[index] = text
+        self.writer.fail(index, started)
 
 
 def _checked(dataset: Any, grid: Grid) -> "xarray.Dataset":
@@ -237,42 +176,24 @@ def _same(given: dict[str, str], expected: dict[str, str], point: dict[str, Any]
 
 
 def _build_results(path: Path, grid: Grid, first: "xarray.Dataset", settings: dict[str, Any]) -> None:
-    """Empty arrays (axes of the sweep, dims of one result) with all coordinates and the provenance."""
+    """Empty arrays (axes of the sweep, dims of one result) with all coordinates and the settings."""
     import zarr
 
     group = zarr.create_group(path, zarr_format=3)
     moved = {name: (axis, labels) for axis, names in grid.axes.items() for name, labels in names.items()}
-    group.attrs.update(
-        {
-            "format": FORMAT,
-            "title": f"{settings['run']} over {', '.join(grid.axes)}",
-            "settings": json.dumps(settings),
-            "layout": json.dumps(layout(first)),
-            "coordinates": " ".join([*moved, *map(str, first.coords)]),
-            **provenance.here(),
-        }
-    )
+    coordinates = [*moved, *map(str, first.coords)]
+    title = f"{settings['run']} over {', '.join(grid.axes)}"
+    about = {"format": store.SWEEP, "title": title, "settings": json.dumps(settings)}
+    group.attrs.update({**about, "layout": json.dumps(layout(first)), "coordinates": " ".join(coordinates)})
     for name, (axis, labels) in moved.items():
-        _coordinate(group, name, [axis], _encode(labels), {})
+        add_array(group, name, [axis], _encode(labels))
     for key, variable in first.coords.items():
-        _coordinate(group, str(key), list(variable.dims), _encode(variable.values), variable.attrs)
+        add_array(group, str(key), [str(d) for d in variable.dims], _encode(variable.values), _plain(variable.attrs))
     for key, variable in first.data_vars.items():
-        values = _encode(variable.values)
-        group.create_array(
-            str(key),
-            shape=(*grid.shape, *values.shape),
-            chunks=(*grid.chunk, *(max(1, n) for n in values.shape)),
-            dtype=str if values.dtype == object else values.dtype,
-            fill_value={"f": math.nan, "c": math.nan, "O": ""}.get(values.dtype.kind, 0),
-            dimension_names=[*grid.axes, *map(str, variable.dims)],
-            attributes=_plain(variable.attrs),
-        )
-
-
-def _coordinate(group: Any, name: str, dims: list, values: np.ndarray, attrs: dict) -> None:
-    dtype = str if values.dtype == object else values.dtype
-    array = group.create_array(name, shape=values.shape, dtype=dtype, dimension_names=dims, attributes=_plain(attrs))
-    array[...] = values
+        values, dims = _encode(variable.values), [*grid.axes, *map(str, variable.dims)]
+        shape, chunks = (*grid.shape, *values.shape), (*grid.chunk, *values.shape)
+        empty_array(group, str(key), dims, shape, chunks, values.dtype, _plain(variable.attrs))
+    seal(group, coordinates)
 
 
 def _plain(attrs: dict) -> dict[str, Any]:
@@ -280,24 +201,47 @@ def _plain(attrs: dict) -> dict[str, Any]:
     return {str(key): value for key, value in attrs.items() if isinstance(value, str)}
 
 
+def grid_of(about: dict[str, Any]) -> Grid:
+    """The grid of a sweep, from what its store says about itself."""
+    settings = json.loads(about["settings"])
+    return Grid(settings["axes"], tuple(settings["chunk"].values()))
+
+
+def layout_of(path: Path | str) -> dict[str, str]:
+    """What one result of the sweep at ``path`` looks like, in the words of `layout`."""
+    with store.sense(path):
+        return json.loads(json.loads((Path(path) / "results" / "zarr.json").read_bytes())["attributes"]["layout"])
+
+
+def _about(path: Path | str) -> dict[str, Any]:
+    """What a store says about itself. Raises StoreError unless it is one of a sweep."""
+    about = store.attributes(path)
+    if store.kind(path) != "sweep":
+        raise store.StoreError(f"{path} holds a {store.kind(path)}, not a sweep; see `landscape show {path}`")
+    return about
+
+
 def open_sweep(path: Path | str) -> "xarray.Dataset":
     """Results of a sweep, dims (axes of the sweep, dims of one result), complete or not.
 
     Coordinate ``sweep_state`` over the axes: 0 left, 1 done, 2 failed. Where it is not 1 every variable is NaN, and
-    whole numbers have become floats for it. Raises StoreError if there is no store, or no chunk is done.
+    whole numbers have become floats for it. Raises StoreError if there is no store, it is damaged, or no chunk is done.
     """
-    import xarray
-
-    store = Chunks(path)
-    if not (store.path / "results").exists():
-        raise StoreError(f"{path} has no finished chunk yet; see `landscape status {path}`")
-    dataset = xarray.open_zarr(store.path, group="results", consolidated=False, zarr_format=3, chunks=None)
-    state = np.zeros(store.grid.shape, np.int8)
-    for index, value in enumerate(store.record[:, 0]):
-        state[store.grid.region(index)] = value
+    about, path = _about(path), Path(path)
+    if not (path / "results").exists():
+        raise store.StoreError(f"{path} has no finished chunk yet; see `landscape status {path}`")
+    with store.sense(path):
+        grid, record = grid_of(about), store.record_of(path)
+        state = np.zeros(grid.shape, np.int8)
+        for index, value in enumerate(record[:, 0]):
+            state[grid.cut.region(index)] = value
+        gone = store.missing(path, np.flatnonzero(record[:, 0] == DONE).tolist())
+    if gone:
+        raise store.StoreError(f"{path} lacks files of {gone} of its chunks; the same command again computes them anew")
+    dataset = store.open_arrays(path, "results")
     meanings = {"flag_values": [LEFT, DONE, FAILED], "flag_meanings": "left done failed"}
-    dataset = dataset.assign_coords(sweep_state=(tuple(store.grid.axes), state, meanings))
-    dataset = dataset[[name for name in json.loads(store.results.attrs["layout"]) if name in dataset.data_vars]]
+    dataset = dataset.assign_coords(sweep_state=(tuple(grid.axes), state, meanings))
+    dataset = dataset[[name for name in layout_of(path) if name in dataset.data_vars]]
     if (state == DONE).all():
         return dataset
     text = {name: v.astype(object) for name, v in dataset.data_vars.items() if v.dtype.kind not in "biufc"}
@@ -317,9 +261,17 @@ def to_csv(dataset: "xarray.Dataset", path: Path | str) -> None:
 
 def status(path: Path | str) -> Status:
     """How far the sweep in a store is, whoever is working on it."""
-    store = Chunks(path)
-    record = store.record[:]
-    return summary(store.grid, record, {int(i): store.why(int(i)) for i in np.flatnonzero(record[:, 0] == FAILED)})
+    about = _about(path)
+    with store.sense(path):
+        record = store.record_of(path)
+        return summary(grid_of(about), record, reasons(path, np.flatnonzero(record[:, 0] == FAILED)))
+
+
+def reasons(path: Path | str, failed: Sequence[int] | np.ndarray) -> dict[int, str]:
+    """Why chunks failed: one line, then the traceback."""
+    text = store.arrays_of(path, ("blocks", "chunks"))["reason"]
+    with store.damage(path):
+        return {int(i): bytes(np.asarray(text[int(i)])).rstrip(b"\0").decode(errors="replace") for i in failed}
 
 
 def summary(grid: Grid, record: np.ndarray, reasons: dict[int, str]) -> Status:
@@ -334,11 +286,3 @@ def summary(grid: Grid, record: np.ndarray, reasons: dict[int, str]) -> Status:
         seconds=float(np.mean(done[:, 2] - done[:, 1])) if len(done) else math.nan,
         pace=float(np.ptp(lately[:, 1:]) / len(lately)) if len(lately) else math.nan,
     )
-
-
-def disk(store: Chunks) -> float:
-    """Bytes on disk of the chunks that are done, in whole file-system blocks."""
-    files = (
-        file for name in store._arrays for file in (store.path / "results" / name).glob("c/**/*") if file.is_file()
-    )
-    return sum(512 * file.stat().st_blocks for file in files)

@@ -3,27 +3,36 @@
 import contextlib
 import dataclasses
 import functools
+import logging
+import math
+import os
+import platform
+import signal
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from landscape import devices, names
+from landscape import devices, names, store
+from landscape.store import StoreError
 from landscape.sweeps import settings
 from landscape.sweeps.chunks import DONE, FAILED, Chunks
 
 RETRIES = 2  # of a chunk whose worker could not be reached or could not write; an error of the run itself is final
+QUIET = {"DASK_LOGGING__DISTRIBUTED": "critical"}  # what workers log of their own; what matters is said in one line
+TAKEN, STOPPED = 3, 4  # beside the states of a record: another process is at the chunk; the store cannot be written
 
 
 class Row(NamedTuple):
-    """What came of a chunk; small, since a scheduler keeps it."""
+    """What came of a chunk; small, since a scheduler keeps it. ``run``: the process that computed it."""
 
     state: int
-    started: float
-    finished: float
+    started: float = math.nan
+    finished: float = math.nan
     reason: str = ""
+    run: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,35 +42,59 @@ class Job:
     run: Callable | str
     path: str
     token: str
+    shared: bool
     index: int
     points: list[dict[str, Any]]
 
     def __call__(self) -> Row:
         """Compute and write the chunk unless that is done; an error of the run is written down as the reason."""
-        store = _opened(self.path, self.token)
-        state, started, finished = store.record[self.index]
-        if state == DONE:
-            return Row(DONE, started, finished)
+        try:
+            chunks = _opened(self.path, self.token, self.shared)
+            with chunks.writer.claim(self.index) as mine:
+                return self._computed(chunks) if mine else _found(chunks, self.index)
+        except StoreError as error:
+            return Row(STOPPED, reason=str(error))
+
+    def _computed(self, chunks: Chunks) -> Row:
         started = time.time()
         try:
             run = settings.function(self.run)
             results = [run(**_fitted(run, point)) for point in self.points]
-            finished = time.time()
-            datasets = store.admit(self.index, results)
         except Exception as error:
-            line = f"{type(error).__name__}: {error}"
-            store.fail(self.index, started, f"{line}\n{traceback.format_exc()}")
-            return Row(FAILED, started, time.time(), line)
-        store.write(self.index, started, finished, datasets)
-        return Row(DONE, started, finished)
+            return self._failed(chunks, started, error)
+        finished = time.time()
+        try:
+            datasets = chunks.admit(self.index, results)
+        except StoreError:
+            raise
+        except Exception as error:
+            return self._failed(chunks, started, error)
+        chunks.write(self.index, started, finished, datasets)
+        return Row(DONE, started, finished, run=here())
+
+    def _failed(self, chunks: Chunks, started: float, error: Exception) -> Row:
+        line = f"{type(error).__name__}: {error}"
+        chunks.fail(self.index, started, f"{line}\n{traceback.format_exc()}")
+        return Row(FAILED, started, time.time(), line, here())
+
+
+def here() -> str:
+    """A name of this process."""
+    return f"{platform.node()}:{os.getpid()}"
+
+
+def _found(chunks: Chunks, index: int) -> Row:
+    """What another process made of a chunk, or that it is still at it."""
+    state, started, finished = chunks.writer.row(index)[:3]
+    return Row(DONE, started, finished, run="another") if state == DONE else Row(TAKEN)
 
 
 @functools.lru_cache(maxsize=8)
-def _opened(path: str, token: str) -> Chunks:
-    store = Chunks(path)
-    if store.token != token:
-        raise ValueError(f"{path} is another store than the one this sweep began with")
-    return store
+def _opened(path: str, token: str, shared: bool) -> Chunks:
+    chunks = Chunks(store.BlockWriter(Path(path), shared))
+    if chunks.writer.token != token:
+        raise StoreError(f"{path} is another store than the one this sweep began with")
+    return chunks
 
 
 def _fitted(run: Callable, point: dict[str, Any]) -> dict[str, Any]:
@@ -69,10 +102,11 @@ def _fitted(run: Callable, point: dict[str, Any]) -> dict[str, Any]:
     return {name: settings.fit(value, hints.get(name, Any), name) for name, value in point.items()}
 
 
-Engine = Callable[[dict[int, Job]], Iterator[tuple[int, Row | Exception]]]
+Rows = Generator[tuple[int, Row | Exception], None, None]
+Engine = Callable[[dict[int, Job]], Rows]
 
 
-def serial(jobs: dict[int, Job]) -> Iterator[tuple[int, Row | Exception]]:
+def serial(jobs: dict[int, Job]) -> Rows:
     """One chunk after the other in this process."""
     for index, job in jobs.items():
         yield index, job()
@@ -86,7 +120,7 @@ def dask(client: Any) -> Engine:
     """
     from distributed import KilledWorker
 
-    def engine(jobs: dict[int, Job]) -> Iterator[tuple[int, Row | Exception]]:
+    def engine(jobs: dict[int, Job]) -> Rows:
         suspects = []
         for index, row in _submitted(client, jobs):
             if isinstance(row, KilledWorker):
@@ -99,7 +133,7 @@ def dask(client: Any) -> Engine:
     return engine
 
 
-def _submitted(client: Any, jobs: dict[int, Job]) -> Iterator[tuple[int, Row | Exception]]:
+def _submitted(client: Any, jobs: dict[int, Job]) -> Rows:
     from distributed import as_completed
 
     key = f"chunk-{uuid.uuid4().hex[:8]}"
@@ -120,17 +154,6 @@ def _submitted(client: Any, jobs: dict[int, Job]) -> Iterator[tuple[int, Row | E
         yield from _submitted(client, lost)
 
 
-def _joined(client: Callable, scheduler: str) -> Any:
-    """A client of the scheduler at an address, or of one that wrote its address into a file."""
-    where = {"scheduler_file": scheduler} if Path(scheduler).suffix == ".json" else {"address": scheduler}
-    try:
-        return client(**where)
-    except ValueError as error:
-        raise ValueError(
-            f"--scheduler {scheduler!r} is no address: {error}; give tcp://HOST:PORT, or the scheduler's file.json"
-        ) from error
-
-
 @contextlib.contextmanager
 def cluster(workers: int = 0, scheduler: str = "") -> Iterator[Any]:
     """A `distributed.Client`: of a scheduler (address or ``file.json``), else of ``workers`` processes here.
@@ -142,14 +165,56 @@ def cluster(workers: int = 0, scheduler: str = "") -> Iterator[Any]:
     import distributed
 
     if scheduler:
-        with _joined(distributed.Client, scheduler) as client:
+        with _client(scheduler) as client:
             yield client
         return
     env = {"NPROC": str(max(1, devices.cores() // workers)), "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     local = {"n_workers": workers, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None, "env": env}
-    with (
-        dask.config.set({"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.allowed-failures": 1}),
-        distributed.LocalCluster(**local) as here,
-        distributed.Client(here) as client,
-    ):
+    quiet = {f"distributed.nanny.pre-spawn-environ.{key}": text for key, text in QUIET.items()}
+    spread = {"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.allowed-failures": 1}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(dask.config.set({**spread, **quiet}))
+        try:
+            with _deaf():
+                here = stack.enter_context(distributed.LocalCluster(**local, silence_logs=logging.CRITICAL))
+                client = stack.enter_context(distributed.Client(here))
+        except Exception as error:
+            raise ClusterError(
+                f"the {workers} workers could not be started ({type(error).__name__}: {str(error).splitlines()[0]}); "
+                "try again, with fewer --workers if memory is short; nothing finished is lost"
+            ) from error
         yield client
+
+
+class ClusterError(ValueError):
+    """Workers that cannot be started or reached."""
+
+
+@contextlib.contextmanager
+def _client(scheduler: str) -> Iterator[Any]:
+    """A client of the scheduler at an address, or of the one that wrote a ``file.json``."""
+    import distributed
+
+    where = {"scheduler_file": scheduler} if Path(scheduler).suffix == ".json" else {"address": scheduler}
+    try:
+        client = distributed.Client(**where)
+    except Exception as error:
+        raise ClusterError(
+            f"there is no scheduler at {scheduler!r} ({type(error).__name__}: {str(error).splitlines()[0]}); "
+            "give tcp://HOST:PORT, or the file.json that `dask scheduler --scheduler-file` wrote"
+        ) from error
+    with client:
+        yield client
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """Start threads and processes that never hear Ctrl-C, which is for this process alone; it comes afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

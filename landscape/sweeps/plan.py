@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from landscape import names
+from landscape.blocks import Cut
 from landscape.sweeps import settings
 
 
@@ -27,9 +26,9 @@ class Grid:
         return tuple(len(next(iter(moved.values()))) for moved in self.axes.values())
 
     @property
-    def counts(self) -> tuple[int, ...]:
-        """Chunks along each dimension."""
-        return tuple(-(-n // c) for n, c in zip(self.shape, self.chunk, strict=True))
+    def cut(self) -> Cut:
+        """The same without labels."""
+        return Cut(self.shape, self.chunk)
 
     @property
     def points(self) -> int:
@@ -39,18 +38,11 @@ class Grid:
     @property
     def chunks(self) -> int:
         """Chunks in all."""
-        return math.prod(self.counts)
-
-    def region(self, index: int) -> tuple[slice, ...]:
-        """The part of the grid that chunk ``index`` covers."""
-        where = np.unravel_index(index, self.counts)
-        return tuple(
-            slice(int(i) * c, min(n, (int(i) + 1) * c)) for i, c, n in zip(where, self.chunk, self.shape, strict=True)
-        )
+        return self.cut.number
 
     def within(self, index: int) -> list[tuple[int, ...]]:
         """The points of a chunk, as indices along each dimension, the last fastest."""
-        return list(itertools.product(*(range(part.start, part.stop) for part in self.region(index))))
+        return list(itertools.product(*(range(part.start, part.stop) for part in self.cut.region(index))))
 
     def settings(self, point: Sequence[int]) -> dict[str, Any]:
         """Labels of the settings at a point."""
@@ -112,6 +104,13 @@ class Plan:
             )
 
         return distinct((int, float)), distinct((float,)), distinct(())
+
+    def program(self, index: int) -> frozenset[tuple[str, ...]]:
+        """What chunk ``index`` compiles if ``run`` traces all numbers: the combinations of its other settings."""
+        return frozenset(
+            tuple(repr(v) for v in self.grid.settings(point).values() if type(v) not in (int, float))
+            for point in self.grid.within(index)
+        )
 
     def __str__(self) -> str:
         sizes = " x ".join(f"{name} ({n})" for name, n in zip(self.grid.axes, self.grid.shape, strict=True))

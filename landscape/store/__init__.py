@@ -1,0 +1,49 @@
+"""Results on disk: labelled arrays filled block by block, complete or resumable, never mixed, never half read."""
+
+from landscape.blocks import SURFACE, Progress
+from landscape.store.building import begin, create
+from landscape.store.folders import StoreError
+from landscape.store.reading import (
+    RESULT,
+    SWEEP,
+    arrays_of,
+    attributes,
+    blocks_done,
+    damage,
+    kind,
+    missing,
+    open_arrays,
+    open_surface,
+    record_of,
+    runs_of,
+    sense,
+)
+from landscape.store.results import find, kept, save
+from landscape.store.settings import differences
+from landscape.store.writer import BlockWriter
+
+__all__ = [
+    "RESULT",
+    "SURFACE",
+    "SWEEP",
+    "BlockWriter",
+    "Progress",
+    "StoreError",
+    "arrays_of",
+    "attributes",
+    "begin",
+    "blocks_done",
+    "create",
+    "damage",
+    "differences",
+    "find",
+    "kept",
+    "kind",
+    "missing",
+    "open_arrays",
+    "open_surface",
+    "record_of",
+    "runs_of",
+    "save",
+    "sense",
+]
