@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Literal
 
 import numpy as np
 import optax
@@ -152,6 +153,8 @@ def test_names_stand_for_what_the_setting_wants(tmp_path):
         (None, int | None, None),
         (3, float | int, 3),
         ("SRNN", str | type, "SRNN"),
+        (["a", "b"], Literal["c"] | tuple[str, str], ("a", "b")),
+        ("b", Literal["a", "b"], "b"),
     ],
 )
 def test_a_value_becomes_what_the_annotation_says(value, hint, expected):
@@ -180,7 +183,17 @@ def test_an_axis_of_whole_numbers_and_fractions_keeps_them(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("value", "hint"), [("ab", list[str]), ([1, 2, 3], tuple[int, int]), ([1, "a"], list[int]), (1.5, int | None)]
+    ("value", "hint"),
+    [
+        ("ab", list[str]),
+        ("ab", tuple[str, str]),
+        (["ab"], list[list[str]]),
+        ([1, 2, 3], tuple[int, int]),
+        ([1, "a"], list[int]),
+        (1.5, int | None),
+        (True, float),
+        ("c", Literal["a", "b"]),
+    ],
 )
 def test_a_value_of_another_type_is_refused(value, hint):
     with pytest.raises(TypeError, match=re.escape(f"here = {value!r} must be ")):
