@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Literal
 
 import numpy as np
 import optax
@@ -24,7 +25,7 @@ from hypothesis import strategies as st
 from landscape import cli, devices, names, sweeps
 from landscape.cells import GRU, SRNN, Cell
 from landscape.store import BlockWriter, StoreError
-from landscape.sweeps.chunks import Chunks
+from landscape.sweeps.chunks import Chunks, summary
 from landscape.sweeps.plan import Grid
 from landscape.sweeps.settings import fit, function, label
 from landscape.tasks import Task
@@ -152,6 +153,8 @@ def test_names_stand_for_what_the_setting_wants(tmp_path):
         (None, int | None, None),
         (3, float | int, 3),
         ("SRNN", str | type, "SRNN"),
+        (["a", "b"], Literal["c"] | tuple[str, str], ("a", "b")),
+        ("b", Literal["a", "b"], "b"),
     ],
 )
 def test_a_value_becomes_what_the_annotation_says(value, hint, expected):
@@ -160,8 +163,37 @@ def test_a_value_becomes_what_the_annotation_says(value, hint, expected):
     assert type(got) is type(expected)
 
 
+def test_whole_numbers_among_fractions_are_fractions():
+    def run(rates=(1, 2.5), seeds=(1, 2)):
+        """A setting without annotation is like its default."""
+
+    found = sweeps.plan(run, {"rates": [[0.5, 2], [3, 4]]}).grid.axes["rates"]["rates"]
+    assert found == [[0.5, 2.0], [3.0, 4.0]]
+    assert {type(value) for values in found for value in values} == {float}
+    with pytest.raises(TypeError, match=r"axes.seeds\[0\] = \[0.5, 2\] must be"):
+        sweeps.plan(run, {"seeds": [[0.5, 2]]})
+
+
+def test_an_axis_of_whole_numbers_and_fractions_keeps_them(tmp_path):
+    def run(w=0.5):
+        return xarray.Dataset({"x": ((), w)})
+
+    made = sweeps.sweep(run, {"w": [1.5, 2]}, out=tmp_path / "s.zarr")
+    assert made.w.values.tolist() == made.x.values.tolist() == [1.5, 2.0]
+
+
 @pytest.mark.parametrize(
-    ("value", "hint"), [("ab", list[str]), ([1, 2, 3], tuple[int, int]), ([1, "a"], list[int]), (1.5, int | None)]
+    ("value", "hint"),
+    [
+        ("ab", list[str]),
+        ("ab", tuple[str, str]),
+        (["ab"], list[list[str]]),
+        ([1, 2, 3], tuple[int, int]),
+        ([1, "a"], list[int]),
+        (1.5, int | None),
+        (True, float),
+        ("c", Literal["a", "b"]),
+    ],
 )
 def test_a_value_of_another_type_is_refused(value, hint):
     with pytest.raises(TypeError, match=re.escape(f"here = {value!r} must be ")):
@@ -460,6 +492,19 @@ def test_the_estimate_comes_from_the_first_two_chunks(experiment, tmp_path):
     assert states[1].time_left >= 0.05
     assert states[2].seconds >= 0.05
     assert math.isnan(sweeps.status(made_empty(made, tmp_path / "e.zarr")).time_left)
+
+
+def test_the_time_left_is_told_by_the_recent_pace():
+    """100 chunks of 10 s, then 50 of 1 s, one after the other: the 50 left will take 50 s, and not 7 times as long."""
+    took = np.repeat([10.0, 1.0], [100, 50])
+    ends = np.cumsum(took)
+    record = np.zeros((200, 3))
+    record[:150] = np.stack([np.ones(150), ends - took, ends], -1)
+    record = np.random.default_rng(0).permutation(record)  # chunks may end in any order
+    state = summary(Grid({"a": {"a": list(range(200))}}, (1,)), record, {})
+    assert (state.done, state.left) == (150, 50)
+    assert state.time_left == pytest.approx(50)
+    assert state.seconds == pytest.approx(7)
 
 
 def made_empty(plan, path):
