@@ -9,6 +9,7 @@ from landscape.plots.curves import means, success, training
 from landscape.plots.moving import animation, interactive
 from landscape.plots.parts import NONFINITE, STYLE, styled
 from landscape.plots.still import formation, gradient, indexed, profile, save, surface3d
+from landscape.plots.sweeps import sweep
 
 __all__ = [
     "NONFINITE",
@@ -25,5 +26,6 @@ __all__ = [
     "styled",
     "success",
     "surface3d",
+    "sweep",
     "training",
 ]
