@@ -14,10 +14,9 @@ import pytest
 import xarray
 
 from landscape import devices, provenance, store
-from landscape.blocks import Memory
-from landscape.store import folders
 from landscape.cells import SRNN
 from landscape.planes import plane
+from landscape.store import folders
 from landscape.surfaces import surface
 from landscape.tasks import latch
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from landscape.plots.curves import LINES
 from landscape.plots.parts import headed, styled
@@ -25,18 +26,17 @@ def sweep(
     at: Mapping[str, Any] | None = None,
     title: str = "",
 ) -> Figure:
-    """``variable`` of a sweep, opened by `landscape.sweeps.open_sweep`, against ``along``: a curve for each of ``lines``.
+    """``variable`` of a sweep, as `landscape.sweeps.open_sweep` opens it, over ``along``, a curve for each ``lines``.
 
     Axes of the sweep that are neither, nor held ``at`` a value, are averaged over. Of a variable that is 0 or 1 the
     curve is the share of ones, with Wilson intervals of 95 %; of any other the mean, with Student's intervals of 95 %.
     Further dimensions of one result are taken at their last value. The small print says all this, how much of the sweep
     is done, and how many values are inf or NaN. Raises ValueError for a name that is not there.
     """
-    data, state = _numbers(ds, variable or _first(ds)), ds["sweep_state"] == 1
-    along = along or _default(ds, state.dims, data)
-    data, state = _onto(_onto(data, along), lines), _onto(_onto(state, along), lines)
+    data = _numbers(ds, variable or _first(ds))
+    along = along or _default(ds, ds["sweep_state"].dims, data)
+    data = _onto(_onto(data, along), lines)
     data, held = _held(data, {**_last(ds, data, (along, lines)), **(at or {})})
-    state, _ = _held(state, {name: value for name, value in (at or {}).items() if name in state.dims})
     if along not in data.dims:
         raise ValueError(f"{data.name} does not depend on {along!r}; it has {', '.join(map(str, data.dims))}")
     lines = lines or _some(data, along)
@@ -54,7 +54,7 @@ def sweep(
         )
     _axes(ax, data, along, binary, over)
     handles, _ = ax.get_legend_handles_labels()
-    headed(figure, title or ds.attrs.get("title", str(data.name)), _said(data, state, over, held, binary), handles)
+    headed(figure, title or ds.attrs.get("title", str(data.name)), _said(data, over, held, binary), handles)
     return figure
 
 
@@ -98,9 +98,8 @@ def _onto(data: xarray.DataArray, name: str) -> xarray.DataArray:
 
 def _last(ds: xarray.Dataset, data: xarray.DataArray, free: tuple[str, ...]) -> dict[str, Any]:
     """The last value of every dimension of one result that no axis of the figure is."""
-    inner = [dim for dim in data.dims if dim not in ds["sweep_state"].dims and dim not in free]
-    inner = [dim for dim in inner if not any(dim == name for name in free)]
-    return {str(dim): data[dim].values[-1] for dim in inner if dim in data.coords and not _moved(ds, str(dim))}
+    inner = [str(dim) for dim in data.dims if dim not in free and dim not in ds["sweep_state"].dims]
+    return {dim: data[dim].values[-1] for dim in inner if not _moved(ds, dim)}
 
 
 def _moved(ds: xarray.Dataset, name: str) -> bool:
@@ -170,19 +169,23 @@ def _axes(ax: Any, data: xarray.DataArray, along: str, binary: bool, over: list[
         ax.set_xticks(places, [textwrap.shorten(str(name), 16) for name in data[along].values])
     elif places.min() > 0 and places.max() >= 100 * places.min():
         ax.set_xscale("log")
+    elif data[along].dtype.kind in "iu":
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if binary:
         ax.set_ylim(-0.03, 1.03)
     ax.grid(alpha=0.4)
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def _said(data: xarray.DataArray, state: xarray.DataArray, over: list[str], held: list[str], binary: bool) -> list[str]:
+def _said(data: xarray.DataArray, over: list[str], held: list[str], binary: bool) -> list[str]:
     """What the bars are, what was averaged over, what is held, and what is missing."""
-    done, lost = int(state.sum()), int((~np.isfinite(data) & state).sum()) if state.size else 0
+    state = data["sweep_state"] == 1
+    done, lost = int(state.sum()), int((~np.isfinite(data) & state).sum())
     kind = "Wilson's" if binary else "Student's"
-    whole = f"averaged over {', '.join(f'{dim} ({data.sizes[dim]})' for dim in over)}"
+    what = "share" if binary else "mean"
+    whole = f"of the {what} over {', '.join(f'{dim} ({data.sizes[dim]})' for dim in over)}"
     return [
-        f"Bars: {kind} intervals of 95 %, {whole}." if over else "Nothing is averaged: no bars.",
+        f"Bars: {kind} intervals of 95 % {whole}." if over else "Nothing is averaged: no bars.",
         f"Held: {', '.join(held)}." if held else "",
         f"Not finished: drawn from {done} of {state.size} points." if done < state.size else "",
         f"{lost} values are inf or NaN, and left out." if lost else "",

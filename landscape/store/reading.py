@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,7 +81,7 @@ def sense(path: Any) -> Iterator[None]:
         yield
     except StoreError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, StopIteration) as error:
         lacks = f"there is no {error}" if isinstance(error, KeyError) else f"{error}"
         raise StoreError(
             f"{path} is damaged (what it says about itself makes no sense: {lacks}); "
@@ -110,7 +111,10 @@ def record_of(path: Any) -> np.ndarray:
     with sense(path):
         if group.attrs["format"] in (first.SURFACE, first.SWEEP):
             return first.record(Path(path), group)
-        return records.read(Path(path), group["blocks/record"].shape)
+        shape, number = group["blocks/record"].shape, cut_of(group).number
+        if shape[0] != number:
+            raise ValueError(f"{shape[0]} records of {number} blocks")
+        return records.read(Path(path), shape)
 
 
 def blocks_done(path: Any) -> tuple[int, int]:
@@ -152,7 +156,7 @@ def open_surface(path: Any) -> "xarray.Dataset":
         return open_arrays(path)
     with sense(path):
         gone = lost(path, group)
-        order = list(group["blocks"].attrs["variables"])
+        order = [group[name].basename for name in group["blocks"].attrs["variables"]]
     if gone:
         raise StoreError(f"{path} lacks files of {gone} of its blocks; run the command that made it again to mend it")
     return open_arrays(path)[order]
@@ -174,7 +178,7 @@ def missing(path: Path, done: list[int]) -> int:
     about, cut = group["blocks"].attrs, cut_of(group)
     under = about["under"]
     inner = group[under] if under else group
-    arrays = {name: array for name, array in inner.arrays() if name not in json.loads(inner.attrs["marks"])}
+    arrays = {name: array for name, array in members(inner).items() if name not in json.loads(inner.attrs["marks"])}
     chunks = (files(path / under, arrays, int(about["leading"]), cut, index) for index in done)
     return sum(not all(file.exists() for file in block) for block in chunks)
 
@@ -183,7 +187,14 @@ def arrays_of(path: Any, groups: Sequence[str]) -> dict[str, Any]:
     """The zarr arrays in the first of some ``groups`` that the store at ``path`` has."""
     with sense(path):
         group = group_of(path)
-        return dict(next(group[name] for name in groups if name in group).arrays())
+        return members(next(group[name] for name in groups if name in group))
+
+
+def members(group: Any) -> dict[str, Any]:
+    """The arrays of a zarr group by name, without a word on what else lies there."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return dict(group.arrays())
 
 
 def open_arrays(path: Path, inside: str = "") -> "xarray.Dataset":
@@ -203,7 +214,9 @@ def check_arrays(path: Path, inside: str = "") -> None:
     about = dict(group.attrs)
     with sense(path):
         group = group[inside] if inside else group
-        expected, marks = json.loads(group.attrs.get("arrays", "{}")), json.loads(group.attrs.get("marks", "{}"))
+        must = about["format"] in (SURFACE, SWEEP)  # others may be older than this
+        known = {key: group.attrs[key] for key in ("arrays", "marks") if must or key in group.attrs}
+        expected, marks = (json.loads(known.get(key, "{}")) for key in ("arrays", "marks"))
         found = layout(group)
         there = {name: found.get(name, "absent") for name in expected}
         wrong = [f"{name} is {there[name]}, was {was}" for name, was in expected.items() if there[name] != was]
@@ -225,7 +238,7 @@ def _is(array: Any, was: str) -> bool:
 def layout(group: Any) -> dict[str, str]:
     """Every array of a zarr group in words: ``float32 (length 3, w 40, b 41) in chunks of 3 x 20 x 41``."""
     words = {}
-    for name, array in group.arrays():
+    for name, array in members(group).items():
         dims = ", ".join(f"{dim} {n}" for dim, n in zip(array.metadata.dimension_names or (), array.shape, strict=True))
         chunks = f" in chunks of {' x '.join(map(str, array.chunks))}" if array.ndim else ""
         words[name] = f"{array.dtype} ({dims}){chunks}"
@@ -261,7 +274,7 @@ def _unreadable(path: Path, inside: str) -> list[Path]:
     found, folder = [], path / inside
     with contextlib.suppress(Exception):
         group = group_of(path)
-        for name, array in (group[inside] if inside else group).arrays():
+        for name, array in members(group[inside] if inside else group).items():
             for where in np.ndindex(*Cut(array.shape, array.chunks).counts):
                 try:
                     array.blocks[where]

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import xarray
 
 SQUEEZED = 4  # blocks that are not measured yet are taken to shrink on disk by no more than this factor
+MEASURED = 100  # blocks whose size on disk tells that of the others
 
 
 class BlockWriter(Target):
@@ -163,27 +164,31 @@ class BlockWriter(Target):
 
     def safe(self) -> str:
         """What of a store is finished, and how to go on."""
-        done = int(np.count_nonzero(records.read(self.path, self.table.shape)[:, 0] == records.DONE))
-        return f"{done} of {self.cut.number} blocks are safe in {self.path}, and the same command resumes"
+        return f"{len(self._done())} of {self.cut.number} blocks are safe in {self.path}, and the same command resumes"
 
     def check_room(self) -> None:
         """StoreError if what is left needs more disk than is free, judged by the blocks that are done."""
-        left = int(np.count_nonzero(records.read(self.path, self.table.shape)[:, 0] != records.DONE))
-        need, free = self.need(left), shutil.disk_usage(self.path).free
+        done = self._done()
+        left, free = self.cut.number - len(done), shutil.disk_usage(self.path).free
+        need = self.need(left)
         if left and need > free:
             raise StoreError(
                 f"{self.path} needs about {need / 1e6:,.1f} MB for the {left} blocks left, and {free / 1e6:,.1f} MB "
                 f"are free; make room, or give a path on another disk; {self.safe()}"
             )
 
-    def need(self, left: int) -> float:
-        """Bytes that ``left`` blocks will take on disk; 0 as long as nothing is known of the results."""
-        done = np.flatnonzero(self.finished)[:100].tolist() if (self.path / self.under).exists() else []
+    def need(self, blocks: int) -> float:
+        """Bytes that so many blocks take on disk, as those that are done; 0 if nothing is known of the results yet."""
+        done = self._done()[:MEASURED] if (self.path / self.under).exists() else []
         if not self.under and not done:
             self.arrays  # noqa: B018  counts their size
-            return self.size / self.cut.number * left / SQUEEZED
+            return self.size / self.cut.number * blocks / SQUEEZED
         sizes = [512 * file.stat().st_blocks for index in done for file in self.files(index) if file.exists()]
-        return sum(sizes) / len(done) * left if done else 0.0
+        return sum(sizes) / len(done) * blocks if done else 0.0
+
+    def _done(self) -> list[int]:
+        """Blocks that are done, whoever wrote them."""
+        return np.flatnonzero(records.read(self.path, self.table.shape)[:, 0] == records.DONE).tolist()
 
     @property
     def nonfinite(self) -> dict[str, int]:
