@@ -171,7 +171,15 @@ def cluster(workers: int = 0, scheduler: str = "") -> Iterator[Any]:
             yield client
         return
     env = {"NPROC": str(max(1, devices.cores() // workers)), "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-    local = {"n_workers": workers, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None, "env": env}
+    port = {"dashboard_address": "127.0.0.1:0"}  # any that is free, though nothing is shown there
+    local = {
+        "n_workers": workers,
+        "scheduler_kwargs": port,
+        "threads_per_worker": 1,
+        "host": "127.0.0.1",
+        "dashboard_address": None,
+        "env": env,
+    }
     quiet = {f"distributed.nanny.pre-spawn-environ.{key}": text for key, text in QUIET.items()}
     spread = {"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.allowed-failures": 1}
     with contextlib.ExitStack() as stack:
