@@ -1,6 +1,8 @@
 """Stores: what is on disk equals what was computed, whoever reads it, and whatever killed the writer."""
 
+import contextlib
 import errno
+import itertools
 import json
 import os
 import shutil
@@ -475,6 +477,68 @@ assert not {"zarr", "landscape.store"} & set(sys.modules), sorted(sys.modules)
 def test_opening_a_store_needs_no_jax(stored):
     code = "import sys; from landscape import store; store.open_surface(sys.argv[1]); assert 'jax' not in sys.modules"
     subprocess.run([sys.executable, "-c", code, stored], check=True)
+
+
+# Growing
+
+
+def recorder(path, settings=None):
+    return store.Recorder(path, "step", {"w": np.arange(3.0)}, {"loss": "float32"}, settings or {"seed": 0})
+
+
+def test_what_is_appended_is_read_by_anyone_and_gone_on_with(tmp_path):
+    path = tmp_path / "r.zarr"
+    with recorder(path) as record:
+        record.append(0, {"loss": np.zeros(3)})
+        record.append(10, {"loss": np.full(3, np.nan)})
+        with pytest.raises(ValueError, match="step = 10 does not come after 10; append whole numbers in order"):
+            record.append(10, {"loss": np.zeros(3)})
+        with pytest.raises(store.StoreError, match="is being written by another process"):
+            recorder(path)
+    with pytest.raises(store.StoreError, match="seed: 0 there, 1 asked"):
+        recorder(path, {"seed": 1})
+    with recorder(path) as record:
+        assert record.values == [0, 10]
+        record.append(20, {"loss": np.ones(3)})
+    for ds in (xarray.open_zarr(path), store.open_surface(path)):
+        assert ds.loss.dims == ("step", "w")
+        assert ds.step.values.tolist() == [0, 10, 20]
+        np.testing.assert_array_equal(ds.loss, [[0.0] * 3, [np.nan] * 3, [1.0] * 3])
+
+
+@pytest.mark.parametrize("writes", range(6))
+def test_an_append_that_is_killed_at_any_write_leaves_what_was_there(tmp_path, monkeypatch, writes):
+    from zarr.storage import LocalStore
+
+    path, true, count = tmp_path / "r.zarr", LocalStore.set, itertools.count()
+
+    async def dying(self, key, value):
+        if next(count) >= writes:
+            raise Stop("killed")
+        await true(self, key, value)
+
+    with recorder(path) as record:
+        record.append(0, {"loss": np.zeros(3)})
+        with monkeypatch.context() as patch:
+            patch.setattr(LocalStore, "set", dying)
+            with contextlib.suppress(Stop):
+                record.append(7, {"loss": np.ones(3)})
+    whole = writes > 4  # the last of five writes is the one that counts
+    for ds in (xarray.open_zarr(path), store.open_surface(path)):
+        assert ds.step.values.tolist() == ([0, 7] if whole else [0])
+        np.testing.assert_array_equal(ds.loss[0], np.zeros(3))
+    with recorder(path) as record:
+        record.append(8, {"loss": np.full(3, 8.0)})
+    assert float(store.open_surface(path).loss.sel(step=8, w=1)) == 8.0
+
+
+def test_a_lost_place_of_a_growing_store_is_damage(tmp_path):
+    with recorder(tmp_path / "r.zarr") as record:
+        for step in (0, 1):
+            record.append(step, {"loss": np.zeros(3)})
+    (tmp_path / "r.zarr" / "step" / "c" / "0").unlink()
+    with pytest.raises(store.StoreError, match="step is not what was written"):
+        store.open_surface(tmp_path / "r.zarr")
 
 
 # Kills

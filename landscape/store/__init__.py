@@ -3,6 +3,7 @@
 from landscape.blocks import SURFACE, Progress
 from landscape.store.building import begin, create
 from landscape.store.folders import StoreError
+from landscape.store.growing import Recorder
 from landscape.store.reading import (
     RESULT,
     SWEEP,
@@ -28,6 +29,7 @@ __all__ = [
     "SWEEP",
     "BlockWriter",
     "Progress",
+    "Recorder",
     "StoreError",
     "arrays_of",
     "attributes",

@@ -201,10 +201,13 @@ def open_arrays(path: Path, inside: str = "") -> "xarray.Dataset":
     """The arrays of the group ``inside`` a store, lazily, after a check of their layout and of every coordinate."""
     import xarray
 
+    grows = attributes(path).get("grows")  # then the gathered metadata say how much of it is finished
     with damage(path, inside):
         check_arrays(path, inside)
-        ds = xarray.open_zarr(path, group=inside or None, consolidated=False, zarr_format=3, chunks=None)
-    own = ("arrays", "marks", "token")  # of the store, not of the result
+        ds = xarray.open_zarr(path, group=inside or None, consolidated=bool(grows), zarr_format=3, chunks=None)
+    if grows and np.any(np.diff(ds[grows].values, prepend=-1) <= 0):
+        raise StoreError(f"{path} is damaged ({grows} is not what was written); move it away and start again")
+    own = ("arrays", "marks", "token", "grows")  # of the store, not of the result
     return ds.drop_attrs(deep=False).assign_attrs({k: v for k, v in ds.attrs.items() if k not in own})
 
 
