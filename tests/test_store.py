@@ -236,7 +236,7 @@ def test_a_failed_creation_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(store.StoreError, match=r"s\.zarr cannot be written: No space left on device; nothing of it is"):
         small(tmp_path / "s.zarr")
     assert list(tmp_path.iterdir()) == []
 
@@ -477,6 +477,13 @@ assert not {"zarr", "landscape.store"} & set(sys.modules), sorted(sys.modules)
 def test_opening_a_store_needs_no_jax(stored):
     code = "import sys; from landscape import store; store.open_surface(sys.argv[1]); assert 'jax' not in sys.modules"
     subprocess.run([sys.executable, "-c", code, stored], check=True)
+
+
+def test_a_store_of_other_coordinates_is_left_alone(tmp_path):
+    layout = ({}, {"w": np.arange(3.0)}, {"f": "float64"}, (2,), {"any": 1})
+    store.create(tmp_path / "s.zarr", *layout).__exit__()
+    with pytest.raises(store.StoreError, match="holds other values of w; give another path"):
+        store.create(tmp_path / "s.zarr", {}, {"w": np.arange(3.0) + 1}, *layout[2:])
 
 
 # Growing

@@ -25,10 +25,11 @@ from hypothesis import strategies as st
 from landscape import cli, devices, names, provenance, store, sweeps
 from landscape.cells import GRU, SRNN, Cell
 from landscape.store import BlockWriter, StoreError
-from landscape.sweeps.chunks import Chunks, summary
+from landscape.sweeps.chunks import Chunks
 from landscape.sweeps.engines import Row
 from landscape.sweeps.estimate import Estimate
 from landscape.sweeps.plan import Grid
+from landscape.sweeps.reading import summary
 from landscape.sweeps.settings import fit, function, label
 from landscape.tasks import Task
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from landscape.store import reading
+from landscape.store import groups, reading
 from landscape.store.arrays import add_array, consolidate, empty_array
 from landscape.store.folders import StoreError, appearing, lock, real, sweep, sweep_inside
-from landscape.store.reading import RESULT
+from landscape.store.groups import RESULT
 from landscape.store.settings import same_settings
 
 
@@ -40,16 +40,16 @@ class Recorder:
         if not self.path.exists():
             self._build(coordinates, variables, settings)
         sweep(self.path)
-        about = reading.attributes(self.path)
+        about = groups.attributes(self.path)
         self.held = contextlib.ExitStack()
         with contextlib.ExitStack() as guard:
             if not guard.enter_context(lock(self.path)):
                 raise StoreError(f"{path} is being written by another process; wait for it, or give another path")
-            with reading.sense(path):
+            with groups.sense(path):
                 same_settings(path, json.loads(about["settings"]), json.loads(json.dumps(settings)))
             sweep_inside(self.path, 0.0)
             self.values = reading.open_arrays(self.path)[along].values.tolist()
-            self.group = reading.group_of(self.path, "r+")
+            self.group = groups.group_of(self.path, "r+")
             with zarr.config.set({"array.write_empty_chunks": True}):
                 self.variables = {name: self.group[name] for name in variables}
             self.held = guard.pop_all()

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape.blocks import Target, nonfinite
-from landscape.store import first, reading, records
+from landscape.store import first, groups, reading, records
 from landscape.store.arrays import consolidate
 from landscape.store.folders import StoreError, claim
 from landscape.store.settings import same_settings
@@ -42,16 +42,16 @@ class BlockWriter(Target):
 
     def __init__(self, path: Path, shared: bool = False) -> None:
         self.path, self.shared = path, shared
-        self.group = reading.group_of(path, "r+")
+        self.group = groups.group_of(path, "r+")
         if self.group.attrs["format"] in (first.SURFACE, first.SWEEP):
             raise StoreError(
                 f"{path} was begun in an earlier format, which is read and not added to; give another path"
             )
-        with reading.sense(path):
+        with groups.sense(path):
             self.blocks = dict(self.group["blocks"].attrs)
             self.under = str(self.blocks["under"])
             self.table = self.group["blocks/record"]
-            super().__init__(reading.cut_of(self.group), int(self.blocks["leading"]), 0)
+            super().__init__(groups.cut_of(self.group), int(self.blocks["leading"]), 0)
             self.settings = json.loads(self.group.attrs["settings"])
             self.complete, self.token = bool(self.group.attrs["complete"]), str(self.group.attrs["token"])
         self.folder, self.run = path.stat().st_ino, 0
@@ -65,7 +65,7 @@ class BlockWriter(Target):
 
         # Blocks of NaN alone are written like any other, so that every finished block has its files.
         with reading.damage(self.path, self.under), zarr.config.set({"array.write_empty_chunks": True}):
-            group = reading.group_of(self.path, "r+")
+            group = groups.group_of(self.path, "r+")
             group = group[self.under] if self.under else group
             reading.check_arrays(self.path, self.under)
             marks = json.loads(group.attrs["marks"])
@@ -75,8 +75,8 @@ class BlockWriter(Target):
 
     def check(self, settings: Mapping[str, Any], written: str) -> None:
         """StoreError unless the store holds, or will hold, results of these settings."""
-        with reading.sense(self.path):
-            kind = reading.KINDS[written]
+        with groups.sense(self.path):
+            kind = groups.KINDS[written]
         same_settings(self.path, self.settings, json.loads(json.dumps(settings)), kind)
 
     def todo(self, among: Iterable[int] | None = None) -> list[int]:
@@ -200,17 +200,18 @@ class BlockWriter(Target):
         """Write down that every block is done, by which runs, with ``attributes`` and ``labels`` of each array."""
         from landscape import provenance
 
-        group = reading.group_of(self.path, "r+")
-        arrays = group[self.under] if self.under else group
-        counts = {name: {"nonfinite": count} for name, count in self.nonfinite.items()}
-        for name in {**labels, **counts}:
-            arrays[name].update_attributes({**labels.get(name, {}), **counts.get(name, {})})
-        runs = records.runs(self.path, records.read(self.path, self.table.shape))
-        about = {**provenance.here(), **self._about(attributes, runs)}
-        if self.under:
-            arrays.update_attributes(about)
-            consolidate(self.path / self.under)
-        consolidate(self.path).update_attributes(about)
+        with self.writing():
+            group = groups.group_of(self.path, "r+")
+            arrays = group[self.under] if self.under else group
+            counts = {name: {"nonfinite": count} for name, count in self.nonfinite.items()}
+            for name in {**labels, **counts}:
+                arrays[name].update_attributes({**labels.get(name, {}), **counts.get(name, {})})
+            runs = records.runs(self.path, records.read(self.path, self.table.shape))
+            about = {**provenance.here(), **self._about(attributes, runs)}
+            if self.under:
+                arrays.update_attributes(about)
+                consolidate(self.path / self.under)
+            consolidate(self.path).update_attributes(about)
 
     def finish(self, attributes: Mapping[str, Any], labels: Mapping[str, Mapping[str, Any]]) -> "xarray.Dataset":
         """The Dataset of a filled store, read lazily, with ``attributes`` and ``labels`` of each array written down."""

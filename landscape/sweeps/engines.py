@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 from landscape import devices, store
 from landscape.store import StoreError
+from landscape.store.records import DONE, FAILED
 from landscape.sweeps import settings
-from landscape.sweeps.chunks import DONE, FAILED, Chunks
+from landscape.sweeps.chunks import Chunks
 
 RETRIES = 2  # of a chunk whose worker could not be reached or could not write; an error of the run itself is final
 QUIET = {"DASK_LOGGING__DISTRIBUTED": "critical"}  # what workers log of their own; what matters is said in one line
