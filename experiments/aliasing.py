@@ -18,8 +18,9 @@ import xarray
 
 from landscape import cliffs, dynamics
 from landscape.cells import Pascanu, logistic
+from landscape.engine import Evaluator
 from landscape.planes import plane
-from landscape.surfaces import Evaluator
+from landscape.recurrence import Recurrence
 from landscape.tasks import pascanu
 
 START = 0.5
@@ -38,7 +39,7 @@ def run(
     continued from the last but one by the multiplier of the unstable state at the largest w, as log10.
     """
     task, window = pascanu(START), plane(Pascanu(), w=w, b=b)
-    evaluator = Evaluator(window, task, lengths, order=1, dtype="float64").resize(10_000)
+    evaluator = Evaluator(window, Recurrence(task, lengths, order=1, dtype="float64")).resize(10_000)
     found = [sampled(evaluator, np.linspace(*w, side), np.linspace(*b, side)) for side in sides]
     true = np.max([steepest(window, task, lengths, float(at), b) for at in np.linspace(*w, cuts)], 0)
     with jax.enable_x64(True):
@@ -68,7 +69,7 @@ def sampled(evaluator: Evaluator, w: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def steepest(window, task, lengths, at: float, b: tuple[float, float]) -> np.ndarray:
     """The largest slope along b at w = ``at`` (length,); NaN where it is not resolved."""
-    cut = cliffs.cut(window, task, lengths, (at, b[0]), (at, b[1]), points=129)
+    cut = cliffs.cut(window, Recurrence(task, lengths), (at, b[0]), (at, b[1]), points=129)
     return cut.slope.where(cut.resolved).values
 
 

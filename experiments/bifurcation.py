@@ -21,6 +21,7 @@ import xarray
 from landscape import dynamics
 from landscape.cells import Pascanu, logistic
 from landscape.planes import plane
+from landscape.recurrence import Recurrence
 from landscape.surfaces import values
 from landscape.tasks import pascanu
 
@@ -69,7 +70,7 @@ def itself(y, goal):
 def followed(w: float, start: float, b: np.ndarray, lengths: tuple[int, ...]) -> dict[str, np.ndarray]:
     """``loss``, here the state x_T itself, and its derivative ``d_b``, (length, b) in float64."""
     task = dataclasses.replace(pascanu(start), loss=itself, name="state")
-    return values(plane(Pascanu(w=w), b=(-10.0, 10.0)), task, b[:, None], lengths, dtype="float64")
+    return values(plane(Pascanu(w=w), b=(-10.0, 10.0)), Recurrence(task, lengths, dtype="float64"), b[:, None])
 
 
 def felt(ds: xarray.Dataset, length: int, start: float) -> tuple[float, float]:

@@ -19,6 +19,7 @@ import xarray
 from landscape import cliffs, dynamics
 from landscape.cells import Pascanu, logistic
 from landscape.planes import plane
+from landscape.recurrence import Recurrence
 from landscape.tasks import pascanu
 
 FREE = plane(Pascanu(), w=(-20.0, 20.0), b=(-20.0, 20.0))
@@ -43,7 +44,7 @@ def run(
         with jax.enable_x64(True):
             line = dynamics.cliff_line(logistic, w, start)
             limit, theory = float(line.b), np.pi**2 / float(dynamics.passage_constant(logistic, w))
-        cut = cliffs.cut(FREE, pascanu(start), lengths, (w, limit - 0.2), (w, limit + 0.3))
+        cut = cliffs.cut(FREE, Recurrence(pascanu(start), lengths), (w, limit - 0.2), (w, limit + 0.3))
         seen = cut[["slope"]].assign(distance=limit - cut.b)
         found.append(seen.where(cut.resolved).assign(multiplier=float(line.multiplier), theory=theory))
     weights = xarray.DataArray([*map(float, folds), *map(float, basins)], dims="w", name="w")

@@ -18,6 +18,7 @@ import xarray
 from landscape import cliffs, descent, dynamics
 from landscape.cells import Pascanu, logistic
 from landscape.planes import Plane, plane
+from landscape.recurrence import Recurrence
 from landscape.surfaces import surface, values
 from landscape.tasks import Task, pascanu
 
@@ -68,9 +69,9 @@ def optimisers(rate: float) -> dict[str, optax.GradientTransformation]:
 
 def walk(axes: Plane, task: Task, length: int, one: optax.GradientTransformation, starts, steps: int) -> xarray.Dataset:
     """The paths of one optimiser, and at each of their points the distance over which the gradient holds."""
-    ds = descent.paths(axes, task, length, one, starts, steps)
+    ds = descent.paths(axes, Recurrence(task, [length]), one, starts, steps)
     at = np.stack([ds.w.values.ravel(), ds.b.values.ravel()], -1)
-    found = values(axes, task, at, [length], order=2, dtype="float64")
+    found = values(axes, Recurrence(task, [length], order=2, dtype="float64"), at)
     gradient = np.stack([found["d_w"][0], found["d_b"][0]])
     turning = np.stack([[found["d_w_w"][0], found["d_w_b"][0]], [found["d_w_b"][0], found["d_b_b"][0]]])
     with np.errstate(all="ignore"):

@@ -18,6 +18,7 @@ import xarray
 from landscape import cliffs, dynamics
 from landscape.cells import Pascanu, logistic
 from landscape.planes import plane
+from landscape.recurrence import Recurrence
 from landscape.tasks import pascanu
 
 FREE = plane(Pascanu(), w=(-20.0, 20.0), b=(-20.0, 20.0))
@@ -65,7 +66,9 @@ def measure(w: float, start: float, long: tuple[int, int], count: int = 7) -> di
     rate = float(np.log(np.abs(line.multiplier)))
     steps = np.linspace(9, 21, count) / rate if rate > 0 else np.geomspace(*long, count)
     middle = float(line.cliff)
-    cut = cliffs.cut(FREE, pascanu(start), np.unique(np.rint(steps).astype(int)), (w, middle - 0.2), (w, middle + 0.3))
+    cut = cliffs.cut(
+        FREE, Recurrence(pascanu(start), np.unique(np.rint(steps).astype(int))), (w, middle - 0.2), (w, middle + 0.3)
+    )
     law = cliffs.growth(cut)
     measured = {"rate": np.log(law.multiplier), "power": law.power, "law": law.kind}
     return measured | {"predicted": rate, "kind_at": line.kind.item()}

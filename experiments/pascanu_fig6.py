@@ -20,6 +20,7 @@ from landscape import provenance
 from landscape.cells import Pascanu, logistic
 from landscape.dynamics import cliff_line
 from landscape.planes import plane
+from landscape.recurrence import Recurrence
 from landscape.surfaces import surface, values
 from landscape.tasks import pascanu
 
@@ -56,7 +57,9 @@ def cut(axes, lengths: tuple[int, ...], at: float, reach: float = 0.05) -> xarra
     steps = np.geomspace(1e-7, reach, 500)
     offset = np.concatenate([-steps[::-1], [0.0], steps])
     found = values(
-        axes, pascanu(START), np.stack([np.full_like(offset, at), wall + offset], -1), lengths, dtype="float64"
+        axes,
+        Recurrence(pascanu(START), lengths, dtype="float64"),
+        np.stack([np.full_like(offset, at), wall + offset], -1),
     )
     data = {name: (("length", "offset"), found[name]) for name in ("loss", "log10_gradient")}
     return xarray.Dataset(data, {"length": list(lengths), "offset": offset}, {"w": at, "b": wall, **provenance.here()})

@@ -27,6 +27,7 @@ from landscape import descent
 from landscape.cells import Pascanu, logistic
 from landscape.models import run as orbit
 from landscape.planes import plane
+from landscape.recurrence import Recurrence
 from landscape.tasks import pascanu
 
 START = 0.5
@@ -84,7 +85,7 @@ def optimiser(rate: float, threshold: float) -> optax.GradientTransformation:
 
 def walk(axes, one: optax.GradientTransformation, steps: int, length: int, **settings) -> xarray.Dataset:
     """`landscape.descent.trainability` over the plane of ``axes``."""
-    return descent.trainability(plane(Pascanu(), **axes), pascanu(START), length, one, steps, **settings)
+    return descent.trainability(plane(Pascanu(), **axes), Recurrence(pascanu(START), [length], **settings), one, steps)
 
 
 def chart(

@@ -10,7 +10,6 @@ import importlib.util
 import inspect
 import re
 import sys
-import typing
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -118,26 +117,11 @@ def cell(text: str, held: Mapping[str, float] = MappingProxyType({})) -> Any:
     return value
 
 
-def tasks(place: ModuleType | None = None) -> dict[str, Callable]:
-    """Every task defined in a module, `landscape.tasks` unless given: public functions annotated to return a Task."""
-    from landscape import tasks as ours
-
-    place = place or ours
-    return {
-        name: value
-        for name, value in vars(place).items()
-        if not name.startswith("_")
-        and inspect.isfunction(inspect.unwrap(value))
-        and inspect.unwrap(value).__module__ == place.__name__
-        and typing.get_type_hints(inspect.unwrap(value)).get("return") is ours.Task
-    }
-
-
 def task(text: str, options: Mapping[str, float] = MappingProxyType({})) -> Any:
     """The task of that name, ``latch`` or ``file.py:mytask``, made with ``options`` such as noise."""
-    from landscape.tasks import Task
+    from landscape.tasks import Task, known
 
-    value = _made("task", text, _found("task", text, tasks), options)
+    value = _made("task", text, _found("task", text, known), options)
     if not isinstance(value, Task):
         raise ValueError(f"{text} makes {type(value).__name__}, not a landscape.tasks.Task")
     return value
@@ -165,11 +149,6 @@ def pairs(texts: Iterable[str], form: str) -> dict[str, str]:
             raise ValueError(f"{name} is given twice: {found[name]} and {value}")
         found[name] = value
     return found
-
-
-def described(task: str) -> tuple[str, dict[str, float]]:
-    """Name and options of a task from how a store describes it, ``latch(noise=0.1)``."""
-    return task.partition("(")[0], numbers(re.findall(r"\w+=[^,)]+", task), "NAME=VALUE")
 
 
 def numbers(texts: Iterable[str], form: str) -> dict[str, float]:

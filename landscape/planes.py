@@ -2,14 +2,18 @@
 
 import dataclasses
 import difflib
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from landscape.models import as_rnn
 from landscape.tree import pytree
+
+RESERVED = ("length", "loss", "log10_gradient")  # what surfaces call something else
 
 
 @pytree
@@ -26,8 +30,16 @@ class Affine:
         """The model at coordinates ``point`` (one number per direction)."""
         leaves, tree = jax.tree.flatten(self.origin)
         for p, direction in zip(point, self.directions, strict=True):
-            leaves = [leaf if d is None else leaf + p * d for leaf, d in zip(leaves, direction, strict=True)]
+            leaves = [leaf if d is None else _moved(leaf, p * d) for leaf, d in zip(leaves, direction, strict=True)]
         return jax.tree.unflatten(tree, leaves)
+
+
+def _moved(leaf: Any, step: Any) -> Any:
+    """``leaf + step``; a leaf in half precision stays so."""
+    kind = jnp.result_type(leaf)
+    if jnp.issubdtype(kind, jnp.floating) and kind.itemsize < 4:
+        return (jnp.asarray(leaf, jnp.result_type(step)) + step).astype(kind)
+    return leaf + step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,12 +48,16 @@ class Plane:
 
     affine: Affine
     axes: dict[str, np.ndarray]
-    moves: dict[str, str]  # what each coordinate moves, in words: for labels and provenance
+    moves: dict[str, tuple[str, ...]]  # the parameters that each coordinate is the value of; none if a displacement
     center: tuple[float, ...]  # the coordinates of the model the plane was made from
 
     def at(self, point: Mapping[str, Any] | Sequence[Any]) -> Any:
         """The model at a point given by name or in the order of ``axes``."""
         return self.affine.at([point[name] for name in self.axes] if isinstance(point, Mapping) else point)
+
+    def words(self, name: str) -> str:
+        """What a coordinate moves, in words: ``b_i = b_f``."""
+        return " = ".join(self.moves[name]) or f"displacement along {name}"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -50,7 +66,7 @@ class Plane:
 
 
 def _axis(name: str, values: Any) -> np.ndarray:
-    if name in ("length", "loss"):
+    if name in RESERVED:
         raise ValueError(f"a coordinate cannot be called {name!r}, which a surface has; choose another name")
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or len(values) < 2 or not np.all(np.isfinite(values)) or not np.all(np.diff(values) > 0):
@@ -64,23 +80,32 @@ def named_leaves(model: Any) -> dict[str, int]:
     names: dict[str, int] = {}
     for index, path in enumerate(paths):
         keys = [str(getattr(key, "name", getattr(key, "key", getattr(key, "idx", key)))) for key in path]
-        keys = keys[1:] if keys[0] == "cell" else keys
+        keys = keys[1:] if keys[:1] == ["cell"] else keys
         names[".".join(keys)] = index
     return names
 
 
-def plane(model: Any, ties: Mapping[str, Sequence[str]] | None = None, **axes: Any) -> Plane:
+def plane(model: Any, /, ties: Mapping[str, Sequence[str]] | None = None, **axes: Any) -> Plane:
     """The plane of named parameters: ``plane(SRNN(), w=linspace(-3, 3, 201), b=linspace(-2, 2, 201))``.
 
     Coordinates are values of the parameters; all others are held at ``model``'s. ``ties={"bias": ("b_i", "b_f")}``
-    makes one coordinate, here ``bias``, the value of several parameters. Raises ValueError for a name the model lacks.
+    makes one coordinate, here ``bias``, the value of several parameters. Raises ValueError for a name the model lacks,
+    TypeError for what is no model.
     """
+    if not isinstance(ties, Mapping | None):
+        raise TypeError(f"ties must map a coordinate to parameters, ties={{'bias': ('b_i', 'b_f')}}; given {ties!r}")
     ties = dict(ties or {})
+    _refuse_maker(model)
+    if not axes:
+        raise ValueError("a plane needs a coordinate or more, such as w=np.linspace(-3, 3, 201)")
     if unused := set(ties) - set(axes):
         raise ValueError(f"tied coordinate {sorted(unused)[0]!r} has no axis; give {sorted(unused)[0]}=values")
     model = as_rnn(model)
     names = named_leaves(model)
     leaves, tree = jax.tree.flatten(model)
+    for name, index in names.items():
+        if isinstance(leaves[index], str):
+            raise TypeError(f"{name} of {_name(model)} must be a number, given {leaves[index]!r}")
     directions, center = [], []
     moved: dict[str, str] = {}
     for name in axes:
@@ -89,9 +114,7 @@ def plane(model: Any, ties: Mapping[str, Sequence[str]] | None = None, **axes: A
             if target not in names:
                 near = difflib.get_close_matches(target, names, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ValueError(
-                    f"{type(model.cell).__name__} has no parameter {target!r}; it has {', '.join(names)}{hint}"
-                )
+                raise ValueError(f"{_name(model)} has no parameter {target!r}; it has {', '.join(names)}{hint}")
             if np.size(leaves[names[target]]) != 1:
                 raise ValueError(
                     f"{target!r} has shape {np.shape(leaves[names[target]])}; a named axis moves one number, use span"
@@ -107,8 +130,20 @@ def plane(model: Any, ties: Mapping[str, Sequence[str]] | None = None, **axes: A
         directions.append(tuple(1.0 if i in hit else None for i in range(len(leaves))))
         leaves = [0.0 * np.asarray(leaf) if i in hit else leaf for i, leaf in enumerate(leaves)]
     affine = Affine(origin=jax.tree.unflatten(tree, leaves), directions=tuple(directions))
-    moves = {name: " = ".join(ties.get(name, (name,))) for name in axes}
+    moves = {name: tuple(ties.get(name, (name,))) for name in axes}
     return Plane(affine, {name: _axis(name, values) for name, values in axes.items()}, moves, tuple(center))
+
+
+def _name(model: Any) -> str:
+    """What a model is called in a sentence: the class of its cell, if it has one."""
+    return type(getattr(model, "cell", model)).__name__
+
+
+def _refuse_maker(model: Any) -> None:
+    """TypeError for a class or function where what it makes is meant."""
+    if isinstance(model, type) or inspect.isfunction(model):
+        name = model.__name__
+        raise TypeError(f"a plane needs a model, given {name} itself; call it: {name}()")
 
 
 def span(model: Any, directions: Mapping[str, Any], **axes: Any) -> Plane:
@@ -119,6 +154,7 @@ def span(model: Any, directions: Mapping[str, Any], **axes: Any) -> Plane:
     """
     if set(directions) != set(axes):
         raise ValueError(f"directions {sorted(directions)} and axes {sorted(axes)} must have the same names")
+    _refuse_maker(model)
     model = as_rnn(model)
     tree: Any = jax.tree.structure(model)
     sparse = []
@@ -129,6 +165,5 @@ def span(model: Any, directions: Mapping[str, Any], **axes: Any) -> Plane:
                 f"direction {name!r} must be a pytree like the model, {tree}; given {jax.tree.structure(direction)}"
             )
         sparse.append(tuple(leaf if np.any(leaf) else None for leaf in jax.tree.leaves(direction)))
-    moves = {name: f"displacement along {name}" for name in axes}
     checked = {name: _axis(name, values) for name, values in axes.items()}
-    return Plane(Affine(origin=model, directions=tuple(sparse)), checked, moves, (0.0,) * len(axes))
+    return Plane(Affine(origin=model, directions=tuple(sparse)), checked, dict.fromkeys(axes, ()), (0.0,) * len(axes))

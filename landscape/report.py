@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape import names, store
+from landscape import names, specs, store
 from landscape.progress import duration, size
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def show(path: Any) -> str:
 
 def _surface(path: Any, about: dict[str, Any]) -> tuple[str, list[tuple[str, str]]]:
     """Whether a surface is complete, and what it holds."""
-    rows = list(_setup(json.loads(about["settings"])))
+    rows = list(_setup(specs.current(json.loads(about["settings"]))))
     if about["complete"]:
         return "complete", [*rows, *_values(store.open_surface(path), path), *_origin(about)]
     done, blocks = store.blocks_done(path)
@@ -76,13 +76,13 @@ def _pairs(values: dict[str, Any]) -> str:
 
 def _setup(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Cell, task, plane and lengths, from the settings of a surface."""
-    held = {name: value for name, value in settings["held"].items() if np.size(value) == 1}
-    yield "cell", settings["cell"]
+    held = {name: value for name, value in settings["held"].items() if not isinstance(value, list | dict)}
+    yield "cell", specs.text(settings["cell"])
     yield "held", _pairs(held) + (f", and {more} arrays" if (more := len(settings["held"]) - len(held)) else "")
     many = f"{settings['episodes']} episodes from seed {settings['seed']}"
-    yield "task", f"{settings['task']}, {many}, chance {settings['chance']:.6g}"
+    yield "task", f"{specs.text(settings['task'])}, {many}, chance {settings['chance']:.6g}"
     for name, axis in settings["axes"].items():
-        moves = "" if axis["moves"] == name else f" ({axis['moves']})"
+        moves = "" if axis["moves"] == [name] else f" ({' = '.join(axis['moves']) or 'displacement'})"
         yield "plane", f"{name}{moves} from {axis['from']:g} to {axis['to']:g}, {axis['count']} values"
     lengths = settings["lengths"]
     every = ", every one" if lengths == list(range(lengths[0], lengths[-1] + 1)) and len(lengths) > 1 else ""
@@ -161,18 +161,18 @@ def summary(path: Any) -> str:
     points = int(np.prod([axis["count"] for axis in settings["axes"].values()])) * len(settings["lengths"])
     lost = f"{about['nonfinite']:,} of {points:,}" if about["nonfinite"] else f"none of {points:,}"
     over = f"{len(settings['lengths'])} lengths over {', '.join(settings['axes'])}"
-    words = f"{settings['cell']} on {settings['task']}, {over}"
+    words = f"{about['cell']} on {about['task']}, {over}"
     return f"{path}: {words}; {size(disk(path))} in {duration(about['seconds'])}. Losses that are inf or NaN: {lost}."
 
 
 def known() -> str:
     """Cells with their equations and parameters, tasks with their options, and the experiments of this folder."""
-    from landscape import cells
+    from landscape import cells, tasks
 
     parts = ["Cells (the parameters at which one unit starts):"]
     parts += [_entry(name, make, names.options_of(make)) for name, make in cells.known().items()]
     parts += ["", "Tasks (their options):"]
-    parts += [_entry(name, make, names.options_of(make)) for name, make in names.tasks().items()]
+    parts += [_entry(name, make, names.options_of(make)) for name, make in tasks.known().items()]
     found = names.experiments()
     parts += ["", f"Experiments in {Path('experiments').resolve()}:" if found else "No experiments in this folder."]
     parts += [f"  {name:<16}{line}" for name, line in found.items()]

@@ -9,8 +9,12 @@ draw every length.
 
 import dataclasses
 import functools
+import inspect
 import math
+import sys
+import typing
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -35,7 +39,7 @@ class Task:
     Consecutive indices therefore give balanced classes; draw the index at random for independent examples.
     ``loss(y, target)`` scores the answer ``y``, by default the cell's ``h`` itself.
     ``nested``: the short episode is a prefix of the long one, so that one pass serves all lengths.
-    ``name``: the task with its options, for labels and provenance.
+    ``name`` and ``options`` say which task it is, for labels and provenance; `named` fills them in.
     ``chance``: the expected loss of the best guess that has not seen the input. ``start``: h before the first step.
     """
 
@@ -46,6 +50,40 @@ class Task:
     nested: bool = True
     chance: float = 0.0
     start: float = 0.0
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def __str__(self) -> str:
+        """The task in words: ``latch(noise=0.1)``."""
+        given = ", ".join(f"{name}={value:g}" for name, value in self.options)
+        return f"{self.name}({given})" if given else self.name
+
+
+def named(make: Callable[..., Task]) -> Callable[..., Task]:
+    """Give every task that a function makes its name and options; the same options make the same task, once.
+
+    Compiled programs are kept by task, so that asking for ``latch()`` again compiles nothing.
+    """
+    signature = inspect.signature(make)
+
+    @functools.cache
+    def build(**options: Any) -> Task:
+        return dataclasses.replace(make(**options), name=make.__name__, options=tuple(options.items()))
+
+    @functools.wraps(make)
+    def task(*args: Any, **given: Any) -> Task:
+        bound = signature.bind(*args, **given)
+        bound.apply_defaults()
+        return build(**bound.arguments)
+
+    return task
+
+
+def known(place: ModuleType | None = None) -> dict[str, Callable[..., Task]]:
+    """Every task defined in a module, this one unless given: public functions annotated to return a Task."""
+    place = place or sys.modules[__name__]
+    public = {name: inspect.unwrap(value) for name, value in vars(place).items() if not name.startswith("_")}
+    ours = [name for name, f in public.items() if inspect.isfunction(f) and f.__module__ == place.__name__]
+    return {name: vars(place)[name] for name in ours if typing.get_type_hints(public[name]).get("return") is Task}
 
 
 def episodes(task: Task, key: jax.Array, count: int, length: Any, time: int | None = None) -> Episode:
@@ -81,7 +119,7 @@ def sign(bit: Any) -> jax.Array:
     return jnp.where(bit % 2 == 0, 1.0, -1.0)
 
 
-@functools.cache
+@named
 def latch(noise: float = 0.1) -> Task:
     """Information latching (stats.SE 340898): ``x_0 = ±1``, then silence, all under Gaussian noise; recall the sign.
 
@@ -92,10 +130,10 @@ def latch(noise: float = 0.1) -> Task:
         bit = sign(index)
         return Episode(x=gaussian(key, length, noise).at[0].add(bit), target=bit)
 
-    return Task(sample, name=f"latch(noise={noise:g})", classes=2, chance=1.0)
+    return Task(sample, classes=2, chance=1.0)
 
 
-@functools.cache
+@named
 def relay(noise: float = 0.1) -> Task:
     """Bit relay (stats.SE 340898, update): signs at step 0 and at step T // 2, else noise; the target is their product.
 
@@ -109,10 +147,10 @@ def relay(noise: float = 0.1) -> Task:
         x = jnp.where(t == length // 2, second, gaussian(key, len(t), noise))
         return Episode(x=jnp.where(t == 0, first, x), target=first * second)
 
-    return Task(sample, name=f"relay(noise={noise:g})", classes=4, nested=False, chance=1.0)
+    return Task(sample, classes=4, nested=False, chance=1.0)
 
 
-@functools.cache
+@named
 def pascanu(start: float = 0.5, target: float = 0.7) -> Task:
     """Pascanu et al. (2013), fig. 6: no input, ``h_0 = .5``, ``E = (logistic(h_T) - .7)²``."""
 
@@ -122,10 +160,10 @@ def pascanu(start: float = 0.5, target: float = 0.7) -> Task:
     def loss(y: Any, goal: Any) -> jax.Array:
         return squared_error(jax.nn.sigmoid(y), target)  # not the episode's goal, which is drawn in float32
 
-    return Task(sample, loss, name=f"pascanu(start={start:g}, target={target:g})", start=start)
+    return Task(sample, loss, start=start)
 
 
-@functools.cache
+@named
 def reach(start: float = 0.0, target: float = 1.0) -> Task:
     """The raw-state variant of Pascanu's figure: no input, ``h_0 = 0``, ``E = (h_T - 1)²``."""
 
@@ -135,10 +173,10 @@ def reach(start: float = 0.0, target: float = 1.0) -> Task:
     def loss(y: Any, goal: Any) -> jax.Array:
         return squared_error(y, target)  # not the episode's goal, which is drawn in float32
 
-    return Task(sample, loss, name=f"reach(start={start:g}, target={target:g})", start=start)
+    return Task(sample, loss, start=start)
 
 
-@functools.cache
+@named
 def bengio(noise: float = 0.2, evidence: int = 3, target: float = 0.8) -> Task:
     """The reduced latch of Bengio, Simard & Frasconi (1994), for `landscape.cells.BengioLatch`.
 
@@ -157,11 +195,10 @@ def bengio(noise: float = 0.2, evidence: int = 3, target: float = 0.8) -> Task:
     def loss(y: Any, goal: Any) -> jax.Array:
         return squared_error(y, goal) / 2
 
-    name = f"bengio(noise={noise:g}, evidence={evidence}, target={target:g})"
-    return Task(sample, loss, name=name, classes=2, chance=target**2 / 2)
+    return Task(sample, loss, classes=2, chance=target**2 / 2)
 
 
-def _two_marks(name: str, combine: Callable[[Any, Any], Any], chance: float) -> Task:
+def _two_marks(combine: Callable[[Any, Any], Any], chance: float) -> Task:
     """A task over two marked values of U[0, 1], one in each half of the episode."""
 
     def sample(key: jax.Array, length: Any, index: Any, time: int | None = None) -> Episode:
@@ -175,29 +212,29 @@ def _two_marks(name: str, combine: Callable[[Any, Any], Any], chance: float) -> 
         mark = ((t == first) | (t == second)).astype(value.dtype)
         return Episode(x=jnp.column_stack([value, mark]), target=combine(value[first], value[second]))
 
-    return Task(sample, name=name, nested=False, chance=chance)
+    return Task(sample, nested=False, chance=chance)
 
 
-@functools.cache
+@named
 def adding() -> Task:
     """Adding problem (Le, Jaitly & Hinton 2015): the sum of the two marked values; lengths from 2 up.
 
     Inputs (time, 2): values of U[0, 1], and a mark that is 1 at one step of each half. Chance, the variance of a
     sum of two uniform numbers, is 1/6.
     """
-    return _two_marks("adding", jnp.add, 1 / 6)
+    return _two_marks(jnp.add, 1 / 6)
 
 
-@functools.cache
+@named
 def multiplication() -> Task:
     """Multiplication problem (Hochreiter & Schmidhuber 1997, exp. 5): the product of the two marked values of U[0, 1].
 
     Inputs as in `adding`. Chance, the variance of the product, is 1/9 - 1/16.
     """
-    return _two_marks("multiplication", jnp.multiply, 7 / 144)
+    return _two_marks(jnp.multiply, 7 / 144)
 
 
-@functools.cache
+@named
 def temporal_order() -> Task:
     """Temporal order (Hochreiter & Schmidhuber 1997, exp. 6a, as in Pascanu et al. 2013, fig. 7): which came first?
 
@@ -220,10 +257,10 @@ def temporal_order() -> Task:
     def loss(logits: Any, label: Any) -> jax.Array:
         return cross_entropy(logits, jnp.asarray(label, jnp.int32))
 
-    return Task(sample, loss, name="temporal_order", classes=4, nested=False, chance=math.log(4))
+    return Task(sample, loss, classes=4, nested=False, chance=math.log(4))
 
 
-@functools.cache
+@named
 def parity(jitter: float = 0.0) -> Task:
     """Parity (Bengio, Simard & Frasconi 1994): +1 if the number of positive inputs is odd, else -1.
 
@@ -240,10 +277,10 @@ def parity(jitter: float = 0.0) -> Task:
         shake = by_time(lambda k: jax.random.uniform(k, minval=-jitter, maxval=jitter), shaken, len(t))
         return Episode(x=jnp.where(positive, 1.0, -1.0) + shake, target=sign(index))
 
-    return Task(sample, name=f"parity(jitter={jitter:g})", classes=2, nested=False, chance=1.0)
+    return Task(sample, classes=2, nested=False, chance=1.0)
 
 
-@functools.cache
+@named
 def two_sequence(evidence: int = 3, noise: float = 0.2**0.5) -> Task:
     """Two-sequence problem (Hochreiter & Schmidhuber 1997, exp. 3a, after Bengio et al. 1994): which beginning was it?
 
@@ -255,4 +292,4 @@ def two_sequence(evidence: int = 3, noise: float = 0.2**0.5) -> Task:
         shown = jnp.arange(length) < evidence
         return Episode(x=jnp.where(shown, sign(index), gaussian(key, length, noise)), target=sign(index))
 
-    return Task(sample, name=f"two_sequence(evidence={evidence}, noise={noise:g})", classes=2, chance=1.0)
+    return Task(sample, classes=2, chance=1.0)

@@ -7,7 +7,7 @@ published values, or were computed once with 60-digit arithmetic (mpmath). A tol
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +19,7 @@ from landscape.cells import GRU, LSTM, SRNN, FrozenLSTM, HardLSTM, Pascanu, Soft
 from landscape.convert import as_unit, from_keras
 from landscape.models import RNN, Dense, run
 from landscape.planes import plane
+from landscape.recurrence import Recurrence
 from landscape.surfaces import values
 from landscape.tasks import Task, episodes, latch, pascanu, reach
 
@@ -52,9 +53,9 @@ def check(quantity: str, expected: float, got: Any, tolerance: float, note: str 
     return Check(quantity, expected, got, digits(expected, got), expected == got or close, note)
 
 
-def _at(cell: Any, task: Task, points: Any, lengths: Iterable[int], order: int, dtype: str, **axes: Any) -> dict:
+def _at(cell: Any, task: Task, points: Any, lengths: Sequence[int], order: int, dtype: str, **axes: Any) -> dict:
     axes = axes or {"w": (-10.0, 10.0), "b": (-10.0, 10.0)}
-    return values(plane(cell, **axes), task, points, lengths, order=order, dtype=dtype)
+    return values(plane(cell, **axes), Recurrence(task, lengths, order=order, dtype=dtype), points)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -110,7 +111,7 @@ def orbits() -> Iterator[Check]:
 def steepest() -> Iterator[Check]:
     """Peaks and growth of cliffs on refined cuts, a traced bifurcation curve, and orbits that never come to rest."""
     wall = plane(Pascanu(), w=(-10.0, 10.0), b=(-10.0, 10.0))
-    across = cliffs.cut(wall, pascanu(), (50, 70, 85, 100), (5.0, -3.0), (5.0, -2.0))
+    across = cliffs.cut(wall, Recurrence(pascanu(), (50, 70, 85, 100)), (5.0, -3.0), (5.0, -2.0))
     law = cliffs.growth(across)
     yield check("largest |dE/db| of all b, w = 5, T = 50", 5751.099, across.slope[0], 1e-7, "on no grid")
     yield check("growth of that cliff a step, ln", 0.161283944073887, math.log(law.multiplier), 1e-3, law.kind)

@@ -9,8 +9,10 @@ import xarray
 
 from landscape import cliffs, dynamics
 from landscape.cells import GRU, LSTM, SRNN, Pascanu, logistic
+from landscape.engine import Evaluator
 from landscape.planes import plane
-from landscape.surfaces import Evaluator, surface, values
+from landscape.recurrence import Recurrence
+from landscape.surfaces import surface, values
 from landscape.tasks import latch, pascanu, reach
 
 FREE = plane(Pascanu(), w=(-10.0, 10.0), b=(-10.0, 10.0))
@@ -19,12 +21,12 @@ LENGTHS = (20, 40, 50, 70, 100)
 
 @pytest.fixture(scope="module")
 def basin():
-    return cliffs.cut(FREE, pascanu(), LENGTHS, {"w": 5.0, "b": -3.0}, {"w": 5.0, "b": -2.0})
+    return cliffs.cut(FREE, Recurrence(pascanu(), LENGTHS), {"w": 5.0, "b": -3.0}, {"w": 5.0, "b": -2.0})
 
 
 @pytest.fixture(scope="module")
 def fold():
-    return cliffs.cut(FREE, pascanu(), (1000, 2000, 4000, 8000), (4.1, -2.2), (4.1, -2.0))
+    return cliffs.cut(FREE, Recurrence(pascanu(), (1000, 2000, 4000, 8000)), (4.1, -2.2), (4.1, -2.0))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,7 @@ def test_a_cut_finds_the_true_maximum_at_any_length(basin):
     # From T = 100 on the maximum is the limit c m**T / (m - 1), c = .3183.
     _, m = line(5.0)
     assert float(basin["slope"].sel(length=100)) == pytest.approx(0.3183 * m**100 / (m - 1), rel=2e-4)
-    six = cliffs.cut(FREE, pascanu(), LENGTHS, (6.0, -4.0), (6.0, -2.5))
+    six = cliffs.cut(FREE, Recurrence(pascanu(), LENGTHS), (6.0, -4.0), (6.0, -2.5))
     assert float(six["slope"].sel(length=50)) == pytest.approx(1.663034e7, rel=1e-6)
     assert float(six["height"].sel(length=50)) == pytest.approx(0.384279804115, rel=3e-3)
 
@@ -86,7 +88,7 @@ def test_a_cut_along_the_other_coordinate_or_a_slant_meets_the_same_cliff():
     slope = {}
     for name, shift in (("w", (0.4, 0.0)), ("b", (0.0, 0.4)), ("both", (0.3, 0.4))):
         ends = [(5 + sign * shift[0], float(b) + sign * shift[1]) for sign in (-1, 1)]
-        found = cliffs.cut(FREE, pascanu(), LENGTHS, *ends).sel(length=100)
+        found = cliffs.cut(FREE, Recurrence(pascanu(), LENGTHS), *ends).sel(length=100)
         np.testing.assert_allclose((found["w"], found["b"]), (5, b), atol=1e-5)
         slope[name] = float(found["slope"])
     assert slope["w"] / slope["b"] == pytest.approx(float(logistic(0.5)), rel=1e-3)
@@ -94,13 +96,13 @@ def test_a_cut_along_the_other_coordinate_or_a_slant_meets_the_same_cliff():
 
 
 def test_the_number_of_samples_changes_nothing_but_the_way_there(basin):
-    other = cliffs.cut(FREE, pascanu(), LENGTHS, (5.0, -3.0), (5.0, -2.0), points=21)
+    other = cliffs.cut(FREE, Recurrence(pascanu(), LENGTHS), (5.0, -3.0), (5.0, -2.0), points=21)
     np.testing.assert_allclose(other["slope"], basin["slope"], rtol=1e-6)
     assert not np.array_equal(other["b"], basin["b"])
 
 
 def test_where_the_dtype_ends_first_the_slope_is_a_lower_bound_and_says_so(basin):
-    single = cliffs.cut(FREE, pascanu(), LENGTHS, (5.0, -3.0), (5.0, -2.0), dtype="float32")
+    single = cliffs.cut(FREE, Recurrence(pascanu(), LENGTHS, dtype="float32"), (5.0, -3.0), (5.0, -2.0))
     assert list(single["resolved"].values) == [True, False, False, False, False]
     assert float(single["slope"][0]) == pytest.approx(float(basin["slope"][0]), rel=1e-3)
     assert np.all(single["slope"][1:] < basin["slope"][1:])
@@ -110,7 +112,7 @@ def test_where_the_dtype_ends_first_the_slope_is_a_lower_bound_and_says_so(basin
 
 def test_a_cut_needs_two_points():
     with pytest.raises(ValueError, match="two different points"):
-        cliffs.cut(FREE, pascanu(), LENGTHS, (5.0, -3.0), (5.0, -3.0))
+        cliffs.cut(FREE, Recurrence(pascanu(), LENGTHS), (5.0, -3.0), (5.0, -3.0))
 
 
 # Growth
@@ -120,7 +122,7 @@ def test_a_basin_cliff_steepens_by_the_multiplier_of_the_unstable_state(basin):
     grown = cliffs.growth(basin.isel(length=slice(1, None)))
     assert grown.kind == "basin"
     assert grown.evidence > 10
-    late = cliffs.cut(FREE, pascanu(), (70, 85, 100, 120, 140), (5.0, -3.0), (5.0, -2.0))
+    late = cliffs.cut(FREE, Recurrence(pascanu(), (70, 85, 100, 120, 140)), (5.0, -3.0), (5.0, -2.0))
     m = float(line(5.0)[1])
     grown = cliffs.growth(late, m)
     assert math.log(grown.multiplier) == pytest.approx(math.log(m), abs=1e-4)
@@ -145,7 +147,7 @@ def test_a_fold_cliff_steepens_as_the_cube_and_creeps_as_the_inverse_square(fold
 
 
 def test_a_slope_that_settles_is_no_cliff():
-    smooth = cliffs.cut(FREE, pascanu(), LENGTHS, (2.0, -4.0), (2.0, -2.5))
+    smooth = cliffs.cut(FREE, Recurrence(pascanu(), LENGTHS), (2.0, -4.0), (2.0, -2.5))
     grown = cliffs.growth(smooth)
     assert grown.kind == "none"
     assert str(grown) == "no cliff, it does not steepen with length"
@@ -181,7 +183,7 @@ def test_the_largest_sampled_gradient_falls_while_the_cliff_steepens(basin):
 
 def test_a_line_of_100001_points_sees_the_peak_at_50_steps_and_misses_it_ten_million_times_at_100(basin):
     across = np.stack([np.full(100_001, 5.0), np.linspace(-3, -2, 100_001)], axis=1)
-    seen = np.abs(values(FREE, pascanu(), across, (50, 100), dtype="float64")["d_b"]).max(1)
+    seen = np.abs(values(FREE, Recurrence(pascanu(), (50, 100), dtype="float64"), across)["d_b"]).max(1)
     missed = basin["slope"].sel(length=[50, 100]).values / seen
     assert 1 <= missed[0] < 1.01
     assert missed[1] > 1e7
@@ -320,7 +322,7 @@ def test_nine_cells_a_width_place_a_ridge_within_a_thousandth_of_a_cell_of_where
     found = cliffs.ridge(surface(window, pascanu(), (10,), order=2, dtype="float64"))
     found = found.isel(point=(found["line"] == 0).values)
     assert float(found["width"].min()) > 9 * 0.003
-    snapped = cliffs.snap(window, pascanu(), found).sortby("w")
+    snapped = cliffs.snap(window, Recurrence(pascanu(), [1]), found).sortby("w")
     between = (found["w"] > snapped["w"].min()) & (found["w"] < snapped["w"].max())
     apart = np.abs(found["b"] - np.interp(found["w"], snapped["w"], snapped["b"]))[between.values]
     assert apart.size > 100
@@ -388,7 +390,7 @@ def test_lines_need_two_coordinates(coarse):
 @pytest.fixture(scope="module")
 def traced():
     window = plane(Pascanu(), w=np.linspace(4.0, 6.0, 21), b=np.linspace(-3.5, -1.5, 41))
-    return window, cliffs.trace(window, pascanu(), (40, 50, 60, 70, 100))
+    return window, cliffs.trace(window, Recurrence(pascanu(), (40, 50, 60, 70, 100)))
 
 
 def main_line(lines, length):
@@ -425,7 +427,7 @@ def test_curvature_over_squared_slope_tends_to_its_limit_on_the_line():
     b, m = line(w)
     with jax.enable_x64(True):
         # From the state itself: E has a factor of its own. E = x here.
-        found = values(FREE, reach(0.5, 0.0), [(w, float(b))], (100,), order=2, dtype="float64")
+        found = values(FREE, Recurrence(reach(0.5, 0.0), (100,), order=2, dtype="float64"), [(w, float(b))])
     x, e_b, e_bb = 0.5, found["d_b"][0, 0], found["d_b_b"][0, 0]
     x_b = e_b / (2 * x)
     x_bb = (e_bb - 2 * x_b**2) / (2 * x)
@@ -434,14 +436,11 @@ def test_curvature_over_squared_slope_tends_to_its_limit_on_the_line():
 
 
 def independent_slope(window, task, length, point):
-    """|gradient| by central differences in the plainest route there is: `Evaluator.independent_loss`."""
-    evaluator = Evaluator(window, task, (length,), order=0, dtype="float64")
+    """|gradient| by central differences in the plainest route there is: `Evaluator.again`."""
+    evaluator = Evaluator(window, Recurrence(task, (length,), order=0, dtype="float64"))
 
     def slope(at, step):
-        each = [
-            (evaluator.independent_loss(at + e) - evaluator.independent_loss(at - e)) / (2 * step)
-            for e in step * np.eye(2)
-        ]
+        each = [(evaluator.again(at + e) - evaluator.again(at - e)) / (2 * step) for e in step * np.eye(2)]
         return float(np.hypot(*each))
 
     return slope
@@ -455,7 +454,7 @@ def independent_slope(window, task, length, point):
 )
 def test_on_a_gated_cell_every_vertex_is_steeper_than_both_sides(cell, w, b):
     window = plane(cell, **{w: np.linspace(3.0, 7.0, 9), b: np.linspace(0.0, 1.2, 25)})
-    lines = cliffs.trace(window, latch(0.0), (20,))
+    lines = cliffs.trace(window, Recurrence(latch(0.0), (20,)))
     found = main_line(lines, 20)
     assert np.ptp(found[w].values) > 3.5
     assert np.all(found["height"] > 0.5)
@@ -475,7 +474,7 @@ def test_followed_to_its_root_a_basin_cliff_lies_on_its_line_to_rounding(traced)
     window, lines = traced
     basin = main_line(lines, 50)
     basin = basin.isel(point=(basin["w"] > 4.45).values)
-    found = cliffs.limit(window, pascanu(), basin, length=1500)
+    found = cliffs.limit(window, Recurrence(pascanu(), [1]), basin, length=1500)
     exact = cliffs.closed_form(window, pascanu())(found["w"].values)
     np.testing.assert_allclose(found["b"], exact.b, rtol=0, atol=1e-12)
     np.testing.assert_allclose(found["multiplier"], exact.multiplier, rtol=1e-12)
@@ -485,7 +484,7 @@ def test_followed_to_its_root_a_basin_cliff_lies_on_its_line_to_rounding(traced)
 def test_a_cliff_of_an_lstm_steepens_by_the_multiplier_of_the_state_its_orbits_linger_at():
     """No closed form: the unstable state is found by its own equation, the growth by refined cuts."""
     over, task = plane(LSTM(w_g=4.0), w_g=(2.0, 5.0), b_g=(-1.0, 1.0)), reach(start=0.3, target=1.0)
-    across = cliffs.cut(over, task, (20, 25, 30, 35), (4.0, -1.0), (4.0, 1.0))
+    across = cliffs.cut(over, Recurrence(task, (20, 25, 30, 35)), (4.0, -1.0), (4.0, 1.0))
     (found,) = cliffs.multipliers(over, task, np.array([[4.0, float(across["b_g"][-1])]]))
     law = cliffs.growth(across, found)
     assert law.kind == "basin"
@@ -505,7 +504,7 @@ def test_a_closed_form_is_claimed_only_where_there_is_one():
 
 def test_each_line_is_described_by_place_and_kind_beside_theory(traced):
     window, lines = traced
-    found = cliffs.describe(lines, window, pascanu()).sel(line=0)
+    found = cliffs.describe(lines, window, Recurrence(pascanu(), [1])).sel(line=0)
     assert list(found["kind"].values) == ["basin", "basin", "fold"] or list(found["kind"].values) == [
         "fold",
         "basin",
@@ -514,7 +513,7 @@ def test_each_line_is_described_by_place_and_kind_beside_theory(traced):
     basin = found.isel(station=1)
     assert basin["theory"] == "closed form"
     assert float(basin["multiplier"]) == pytest.approx(float(basin["expected"]), rel=5e-3)
-    text = cliffs.words(cliffs.describe(lines, window, pascanu()), {"w": 0.1, "b": 0.05})
+    text = cliffs.words(cliffs.describe(lines, window, Recurrence(pascanu(), [1])), {"w": 0.1, "b": 0.05})
     assert "hidden below the grid" in text
     assert "closed form" in text
 
@@ -553,7 +552,7 @@ def test_a_stored_surface_is_described_afresh_if_its_cell_can_be_made_again(tmp_
 @pytest.fixture(scope="module")
 def refined():
     window = plane(Pascanu(), w=np.linspace(3, 7, 129), b=np.linspace(-4, -1.5, 129))
-    return cliffs.refine(window, pascanu(), (50, 100)), surface(window, pascanu(), (50, 100))
+    return cliffs.refine(window, Recurrence(pascanu(), (50, 100))), surface(window, pascanu(), (50, 100))
 
 
 def test_refined_and_dense_surfaces_agree_bit_for_bit_where_both_are_computed(refined):
@@ -588,7 +587,7 @@ def test_the_cells_of_a_refined_surface_tile_the_plane(refined):
 
 def test_a_higher_threshold_computes_less():
     window = plane(Pascanu(), w=np.linspace(3, 7, 129), b=np.linspace(-4, -1.5, 129))
-    count = lambda threshold: cliffs.refine(window, pascanu(), (50, 100), threshold).attrs["evaluations"]  # noqa: E731
+    count = lambda threshold: cliffs.refine(window, Recurrence(pascanu(), (50, 100)), threshold).attrs["evaluations"]  # noqa: E731
     assert count(0.5) < count(0.2) < count(0.05)
 
 
@@ -597,17 +596,17 @@ def test_a_higher_threshold_computes_less():
 def test_fig_6_at_4096_by_4096_takes_no_more_than_30000_evaluations_at_any_length(length):
     for w, b in (((3, 7), (-4, -1.5)), ((4.5, 5.4), (-3, -1))):
         window = plane(Pascanu(), w=np.linspace(*w, 4097), b=np.linspace(*b, 4097))
-        sparse = cliffs.refine(window, pascanu(), (length,), order=0)
+        sparse = cliffs.refine(window, Recurrence(pascanu(), (length,), order=0))
         assert sparse.attrs["evaluations"] <= 30_000
         assert int(sparse["cell_size"].min()) == 1
 
 
 def test_refinement_needs_a_grid_that_halves_and_two_coordinates():
     with pytest.raises(ValueError, match="such as 1025 or 4097"):
-        cliffs.refine(plane(Pascanu(), w=np.linspace(0, 1, 300), b=np.linspace(0, 1, 300)), pascanu(), (5,))
+        cliffs.refine(plane(Pascanu(), w=np.linspace(0, 1, 300), b=np.linspace(0, 1, 300)), Recurrence(pascanu(), (5,)))
     three = plane(Pascanu(), w=np.linspace(0, 1, 5), b=np.linspace(0, 1, 5), u=np.linspace(0, 1, 5))
     with pytest.raises(ValueError, match="this plane has 3"):
-        cliffs.refine(three, pascanu(), (5,))
+        cliffs.refine(three, Recurrence(pascanu(), (5,)))
 
 
 def test_the_ridge_on_a_surface_is_where_the_cut_finds_it(basin):

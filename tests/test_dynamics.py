@@ -11,6 +11,7 @@ from landscape import dynamics
 from landscape.cells import GRU, LSTM, SRNN, LinearRNN, LSTMPeephole, Pascanu, logistic
 from landscape.models import run
 from landscape.planes import plane
+from landscape.recurrence import Recurrence
 from landscape.surfaces import values
 from landscape.tasks import latch
 
@@ -440,7 +441,9 @@ def test_what_noise_leaves_of_a_bit_agrees_with_sampled_episodes():
 def test_the_population_loss_is_what_a_latching_surface_estimates():
     w, lengths, count = 1.2, [1, 2, 10], 8192
     at = plane(SRNN(), w=[0.0, 1.0], b=[0.0, 1.0])
-    sampled = values(at, latch(0.2), [[w, 0.0]], lengths, order=0, episodes=count, dtype="float64")["loss"][:, 0]
+    sampled = values(at, Recurrence(latch(0.2), lengths, order=0, episodes=count, dtype="float64"), [[w, 0.0]])["loss"][
+        :, 0
+    ]
     exact = dynamics.stored_bit(w, 1.0, 0.0, 0.2, lengths).loss
     # A squared error of mean m that lies in [0, 4] has variance at most 4 m.
     assert np.all(np.abs(sampled - exact) < 4 * np.sqrt(4 * exact / count))

@@ -39,7 +39,9 @@ from landscape.dynamics import fixed_points
 from landscape.explorer.lines import lines
 from landscape.models import RNN
 from landscape.plots.parts import scale, spread
-from landscape.provenance import describe_cell, describe_plane, describe_task
+from landscape.recurrence import Recurrence
+from landscape.specs import of_cell, of_plane, of_task, text
+from landscape.surfaces import settings_of
 from landscape.tasks import Episode, Task, bengio, latch, pascanu, sign
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -363,18 +365,18 @@ def unit_of(name):
     axes = plane(cells.known()[name](**held), **{p: np.linspace(-3, 3, 5), q: np.linspace(low, high, 5)})
     rng = np.random.default_rng(sorted(UNITS).index(name))
     points = np.stack([rng.uniform(-3, 3, 6), rng.uniform(low, high, 6)], -1)
-    evaluator = Evaluator(axes, latch(0.3), range(1, STEPS + 1), episodes=4, seed=7, dtype="float64")
+    evaluator = Evaluator(axes, Recurrence(latch(0.3), range(1, STEPS + 1), episodes=4, seed=7, dtype="float64"))
     return axes, evaluator, points
 
 
 def told(evaluator):
     """A script that makes the page's unit from what Python writes into a page."""
-    live = explorer.live(evaluator.settings, [STEPS])
+    live = explorer.live(settings_of(evaluator), [STEPS])
     return f"(live => {{ live.inputs = live.inputs.map(floats); return new Unit(live); }})({json.dumps(live)})"
 
 
 def test_the_page_steps_the_units_it_is_tested_for(opened):
-    described = {describe_cell(cells.known()[name]()) for name in UNITS}
+    described = {text(of_cell(cells.known()[name]())) for name in UNITS}
     assert set(opened.run("Object.keys(CELLS)")) == described
 
 
@@ -432,7 +434,7 @@ def test_a_task_whose_short_episode_is_no_prefix_has_a_run_for_each_length(opene
     ramp = Task(sample, name="ramp", classes=2, nested=False)
     lengths = [4, 9]
     axes = plane(SRNN(), w=np.linspace(-3, 3, 5), b=np.linspace(-1, 1, 5))
-    settings = describe_plane(axes) | describe_task(ramp) | {"episodes": 4, "seed": 0}
+    settings = of_plane(axes) | of_task(ramp) | {"episodes": 4, "seed": 0}
     live = json.dumps(explorer.live(settings, lengths, ramp))
     unit = f"(live => {{ live.inputs = live.inputs.map(floats); return new Unit(live); }})({live})"
     past = opened.run(f"{unit}.history([1.7, 0.2])")
@@ -458,13 +460,13 @@ class Sine(Cell):
 
 def reason(cell, task, **axes):
     axes = axes or {"w": np.linspace(4, 6, 21), "b": np.linspace(-3.5, -1.5, 17)}
-    settings = describe_plane(plane(cell, **axes)) | describe_task(task) | {"episodes": 1, "seed": 0}
+    settings = of_plane(plane(cell, **axes)) | of_task(task) | {"episodes": 1, "seed": 0}
     return explorer.live(settings, list(LENGTHS)).get("reason", "")
 
 
 def test_the_page_of_a_unit_it_does_not_know_says_so_and_still_shows_the_surface(browser, wall, tmp_path):
     axes = plane(Sine(), w=np.linspace(4, 6, 21), b=np.linspace(-3.5, -1.5, 17))
-    theirs = wall.assign_attrs(settings=json.dumps(Evaluator(axes, pascanu(), LENGTHS).settings))
+    theirs = wall.assign_attrs(settings=json.dumps(settings_of(Evaluator(axes, Recurrence(pascanu(), LENGTHS)))))
     _, complaints = browser.open(explorer.page(theirs, tmp_path / "sine.html"))
     assert complaints == []
     said = browser.run("document.getElementById('unknown').innerText")
@@ -492,8 +494,8 @@ def test_what_a_page_cannot_step_is_said_in_words(opened):
     assert "mine is not one of this package" in reason(SRNN(), dataclasses.replace(latch(), name="mine"))
     assert "layer with a readout" in reason(RNN(cell=SRNN(), readout=Dense()), latch())
     known = opened.run("Object.keys(CELLS)")
-    assert describe_cell(cells.MUT1()) not in known
-    assert describe_cell(cells.LSTMPeephole()) not in known
+    assert text(of_cell(cells.MUT1())) not in known
+    assert text(of_cell(cells.LSTMPeephole())) not in known
 
 
 def test_lines_lie_where_the_closed_forms_put_them(wall):
@@ -525,7 +527,7 @@ def test_lines_lie_where_the_closed_forms_put_them(wall):
 @pytest.mark.slow
 def test_folds_of_a_gated_unit_are_followed_numerically_and_say_so():
     lengths, ranges = [1, 2], {"w_g": np.linspace(0, 4, 5), "b_g": np.linspace(-1, 1, 5)}
-    settings = Evaluator(plane(LSTM(), **ranges), latch(), lengths).settings
+    settings = settings_of(Evaluator(plane(LSTM(), **ranges), Recurrence(latch(), lengths)))
     flat = xarray.Dataset({"loss": (("length", *ranges), np.zeros((2, 5, 5)))}, {"length": lengths, **ranges})
     drawn = {line["name"]: line for line in lines(flat, settings, lengths)}
     assert list(drawn) == ["fold"]
@@ -541,7 +543,7 @@ def test_latching_cliffs_stand_at_the_bound_and_axes_may_be_swapped():
     lengths = [1, 2]
     for names in (("w", "b"), ("b", "w")):
         ranges = {"w": np.linspace(0.5, 3, 3), "b": np.linspace(-1, 1, 3)}
-        settings = Evaluator(plane(SRNN(), **{n: ranges[n] for n in names}), latch(), lengths).settings
+        settings = settings_of(Evaluator(plane(SRNN(), **{n: ranges[n] for n in names}), Recurrence(latch(), lengths)))
         flat = xarray.Dataset({"loss": (("length", *names), np.zeros((2, 3, 3)))}, {"length": lengths, **ranges})
         found = {line["name"]: line["points"] for line in lines(flat, settings, lengths)}
         lower_upper = sorted(
@@ -560,7 +562,7 @@ def test_the_page_states_the_equation_of_its_cell(wall):
 def test_large_surfaces_are_thinned_and_the_page_says_so():
     ranges = {"w": np.linspace(4, 6, 300), "b": np.linspace(-3, -1, 250)}
     lengths = list(range(1, 41))
-    settings = Evaluator(plane(Pascanu(), **ranges), pascanu(), lengths).settings
+    settings = settings_of(Evaluator(plane(Pascanu(), **ranges), Recurrence(pascanu(), lengths)))
     big = xarray.Dataset(
         {"loss": (("length", "w", "b"), np.zeros((40, 300, 250), "f4"))}, {"length": lengths, **ranges}
     )
@@ -588,7 +590,7 @@ def test_other_things_than_surfaces_over_two_coordinates_are_refused(wall):
     with pytest.raises(ValueError, match="does not say how it was made"):
         explorer.contents(wall.drop_attrs())
     three = plane(SRNN(), **dict.fromkeys("wub", np.linspace(0, 1, 2)))
-    settings = json.dumps(Evaluator(three, latch(), [1]).settings)
+    settings = json.dumps(settings_of(Evaluator(three, Recurrence(latch(), [1]))))
     with pytest.raises(ValueError, match="over two coordinates, and this one has 3: w, u, b"):
         explorer.contents(wall.assign_attrs(settings=settings))
 
@@ -636,7 +638,7 @@ def test_each_option_reaches_the_surface(wall, tmp_path, monkeypatch):
     words = ["explore", "SRNN", "latch", "w=4:6:21", "b=-3.5:-1.5:17", "--out", str(tmp_path / "x.html"), "--no-open"]
     assert cli.main([*words, "--set", "u=2", "--task-option", "noise=.3", "--lengths", "2:4"]) == 0
     ((plane, task, lengths),) = asked
-    assert (plane.at([5, -2]).cell.u, task.name, lengths) == (2, "latch(noise=0.3)", [2, 3, 4])
+    assert (plane.at([5, -2]).cell.u, str(task), lengths) == (2, "latch(noise=0.3)", [2, 3, 4])
 
 
 @pytest.mark.slow

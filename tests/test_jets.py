@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from landscape.jets import Jet, exponent, fold, load, log10_norm, pairs, power, push, rescale, shifted
+from landscape.engine.jets import Jet, exponent, fold, load, log10_norm, pairs, power, push, rescale, shifted
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

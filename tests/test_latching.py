@@ -165,7 +165,7 @@ def test_every_setting_of_an_experiment_reaches_the_training(module, monkeypatch
         module.train(SRNN(), **given, **own)
     setup, task, lengths, options = told.value.args
     assert [options[name] for name in ("seeds", "count", "epochs", "batch", "seed")] == list(given.values())
-    assert "noise=0.25" in task.name
+    assert "noise=0.25" in str(task)
     assert list(lengths) == ([3] if module is units else [3, 4])
     if module is learning_rates:
         assert options["settings"] == {"rate": (0.5, 0.125)}

@@ -109,9 +109,3 @@ def test_lengths_are_lists_and_ranges_with_both_ends():
 def test_an_axis_is_not_an_array_until_its_size_is_known():
     assert names.axis("w", "-3:3:1000000000000") == (-3.0, 3.0, 10**12)
     assert names.axis("w", "-1e-3:.5:2") == (-0.001, 0.5, 2)
-
-
-def test_a_task_is_read_back_from_how_a_store_describes_it():
-    assert names.described("latch(noise=0.1)") == ("latch", {"noise": 0.1})
-    assert names.described("pascanu(start=0.5, target=-7e-1)") == ("pascanu", {"start": 0.5, "target": -0.7})
-    assert names.described("parity") == ("parity", {})

@@ -19,10 +19,12 @@ import xarray
 
 from landscape import devices, provenance, store
 from landscape.blocks import Memory
-from landscape.cells import SRNN
+from landscape.cells import LSTM, SRNN
+from landscape.engine import Evaluator
 from landscape.planes import plane
+from landscape.recurrence import Recurrence
 from landscape.store import folders
-from landscape.surfaces import surface
+from landscape.surfaces import labels, surface
 from landscape.tasks import latch
 
 LENGTHS, SETTINGS = (1, 2, 5), {"episodes": 2, "seed": 3}
@@ -100,7 +102,7 @@ print(json.dumps([words, json.loads(ds.attrs["settings"]), ds.attrs, float(ds.lo
     assert words["length"] == [["length"], "steps", "sequence length"]
     assert words["d_w"][2] == "derivative of the mean loss along w"
     assert set(words) == {"length", "w", "b", "loss", "d_w", "d_b", "log10_gradient"}
-    assert settings["cell"] == "SRNN"
+    assert settings["cell"] == {"name": "SRNN", "options": {}}
     assert settings["held"] == {"u": 1.0}
     assert settings["axes"]["b"]["count"] == 41
     assert {"git_commit", "version_jax", "version_rnn_landscape", "device", "dtype", "seconds", "nonfinite"} <= set(
@@ -305,8 +307,9 @@ def test_a_saved_result_is_found_by_its_settings_alone(tmp_path):
 
 
 def test_derivatives_are_labelled_by_whole_names_of_coordinates():
-    settings = {"axes": {name: {"moves": name} for name in ("w", "w_f", "b")}}
-    words = provenance.labels(settings, dict.fromkeys(["d_w", "d_w_f", "d_w_w_f", "d_w_f_b"], 0))
+    made = plane(LSTM(), {"w": ("w_i",), "b": ("b_i",)}, w=(0, 1), w_f=(0, 1), b=(0, 1))
+    every = labels(Evaluator(made, Recurrence(latch(), [1], order=2)))
+    words = {name: every[name] for name in ("d_w", "d_w_f", "d_w_w_f", "d_w_f_b")}
     said = [
         words[name]["long_name"].removeprefix("derivative of the mean loss along ") for name in words if "d_" in name
     ]

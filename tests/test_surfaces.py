@@ -10,9 +10,11 @@ import pytest
 
 from landscape import cells, tasks
 from landscape.cells import GRU, LSTM, SRNN, BengioLatch, Cell, Pascanu, State, TanhMap
+from landscape.engine import Evaluator
 from landscape.models import RNN, Dense, run
 from landscape.planes import named_leaves, plane, span
-from landscape.surfaces import Evaluator, surface, values
+from landscape.recurrence import Recurrence
+from landscape.surfaces import surface, values
 from landscape.tasks import Task
 from landscape.tree import param, pytree
 
@@ -21,7 +23,7 @@ EPS = np.finfo(np.float32).eps
 
 def by_reverse_mode(evaluator: Evaluator, points: np.ndarray, length: int, derivative: Any) -> Any:
     """The mean loss of a run of ``length`` steps, differentiated as a function of the coordinates by JAX itself."""
-    task, drawn = evaluator.task, evaluator._drawn
+    task, (drawn, _) = evaluator.problem.task, evaluator.problem.data
 
     def loss(point: jax.Array, x: jax.Array, target: jax.Array) -> jax.Array:
         answers = jax.vmap(lambda x: run(evaluator.plane.at(list(point)), x, task.start)[-1], 1)(x)
@@ -44,7 +46,7 @@ def test_forward_gradient_equals_reverse_gradient_for_every_cell(name: str) -> N
     cell = cells.known()[name]()
     task = tasks.bengio() if isinstance(cell, BengioLatch) else tasks.latch()
     made = plane(cell, **{name: [-1.0, 1.0] for name in first_two(cell)})
-    evaluator = Evaluator(made, task, [5], episodes=4)
+    evaluator = Evaluator(made, Recurrence(task, [5], episodes=4))
     points = points_of(6)
     got = evaluator(points)
     loss, gradient = by_reverse_mode(evaluator, points, 5, jax.value_and_grad)
@@ -60,7 +62,7 @@ def test_forward_gradient_equals_reverse_gradient_for_every_cell(name: str) -> N
 )
 def test_hessian_equals_jax_hessian(cell: Cell, axes: tuple) -> None:
     made = plane(cell, **{name: [-1.0, 1.0] for name in axes})
-    evaluator = Evaluator(made, tasks.latch(), [3, 6], order=2, episodes=4)
+    evaluator = Evaluator(made, Recurrence(tasks.latch(), [3, 6], order=2, episodes=4))
     points = points_of(5, coordinates=len(axes))
     got = evaluator(points)
     hessian = by_reverse_mode(evaluator, points, 6, jax.hessian)
@@ -71,7 +73,7 @@ def test_hessian_equals_jax_hessian(cell: Cell, axes: tuple) -> None:
 
 def test_order_chooses_what_is_computed_and_never_changes_the_rest() -> None:
     made, points = plane(SRNN(), w=[0, 1], b=[0, 1]), points_of(7)
-    zero, one, two = (values(made, tasks.latch(), points, [2, 9], order=order) for order in (0, 1, 2))
+    zero, one, two = (values(made, Recurrence(tasks.latch(), [2, 9], order=order), points) for order in (0, 1, 2))
     assert list(zero) == ["loss"]
     assert list(one) == ["loss", "d_w", "d_b", "log10_gradient"]
     assert list(two) == [*one, "d_w_w", "d_w_b", "d_b_b"]
@@ -83,25 +85,25 @@ def test_order_chooses_what_is_computed_and_never_changes_the_rest() -> None:
 @pytest.mark.parametrize("task", [tasks.latch(), tasks.relay()])
 def test_entry_at_a_length_equals_a_run_of_that_length(task: Task) -> None:
     made, points = plane(SRNN(), w=[0, 1], b=[0, 1]), points_of(9)
-    together = values(made, task, points, [1, 2, 3, 8, 20])
+    together = values(made, Recurrence(task, [1, 2, 3, 8, 20]), points)
     for row, length in enumerate([1, 2, 3, 8, 20]):
-        alone = values(made, task, points, [length])
+        alone = values(made, Recurrence(task, [length]), points)
         for name, value in together.items():
             np.testing.assert_allclose(alone[name][0], value[row], rtol=20 * EPS, atol=EPS)
 
 
 def test_every_length_in_one_pass_equals_chosen_lengths() -> None:
     made, points = plane(GRU(), w_h=[0, 1], b_z=[0, 1]), points_of(9)
-    every = values(made, tasks.latch(), points, range(1, 21))
-    some = values(made, tasks.latch(), points, [4, 5, 20])
+    every = values(made, Recurrence(tasks.latch(), range(1, 21)), points)
+    some = values(made, Recurrence(tasks.latch(), [4, 5, 20]), points)
     for name, value in every.items():
         np.testing.assert_allclose(value[[3, 4, 19]], some[name], rtol=20 * EPS, atol=EPS)
 
 
 def test_value_at_a_point_does_not_depend_on_the_points_beside_it() -> None:
     made, points = plane(LSTM(), b_f=[0, 1], w_g=[0, 1]), points_of(3000)
-    small = Evaluator(made, tasks.latch(), range(1, 12)).resize(600)
-    large = Evaluator(made, tasks.latch(), range(1, 12)).resize(3000)
+    small = Evaluator(made, Recurrence(tasks.latch(), range(1, 12))).resize(600)
+    large = Evaluator(made, Recurrence(tasks.latch(), range(1, 12))).resize(3000)
     assert large.size > small.size
     one, other, shifted = small(points), large(points), large(points[1:])
     for name, value in one.items():
@@ -116,8 +118,8 @@ def test_named_plane_equals_span_along_unit_directions() -> None:
     named = plane(cell, b_f=[0, 1], w_g=[0, 1])
     spanned = span(cell, {"p": unit("b_f"), "q": unit("w_g")}, p=[0, 1], q=[0, 1])
     points = np.float32([[0.25, 0.5], [-1.0, 2.0], [3.0, -0.75]])  # sums with the held values are exact
-    one = values(named, tasks.latch(), points + np.float32([1.0, 1.0]), [6])
-    other = values(spanned, tasks.latch(), points, [6])
+    one = values(named, Recurrence(tasks.latch(), [6]), points + np.float32([1.0, 1.0]))
+    other = values(spanned, Recurrence(tasks.latch(), [6]), points)
     for name, twin in zip(one, other, strict=True):
         np.testing.assert_array_equal(one[name], other[twin])
 
@@ -126,8 +128,8 @@ def test_tied_parameters_move_together_and_their_derivatives_add() -> None:
     tied = plane(LSTM(), ties={"gates": ("b_i", "b_o")}, gates=[0, 1], w_g=[0, 1])
     both = plane(LSTM(), b_i=[0, 1], b_o=[0, 1], w_g=[0, 1])
     points = points_of(5)
-    one = values(tied, tasks.latch(), points, [6])
-    other = values(both, tasks.latch(), points[:, [0, 0, 1]], [6])
+    one = values(tied, Recurrence(tasks.latch(), [6]), points)
+    other = values(both, Recurrence(tasks.latch(), [6]), points[:, [0, 0, 1]])
     np.testing.assert_allclose(one["loss"], other["loss"], rtol=4 * EPS)
     np.testing.assert_allclose(one["d_gates"], other["d_b_i"] + other["d_b_o"], rtol=100 * EPS, atol=EPS)
 
@@ -170,7 +172,7 @@ def test_quadratic_surface_is_exact_on_any_plane() -> None:
 def test_gradient_logarithm_is_right_where_the_gradient_overflows() -> None:
     # tanh map at w = 2, b = 0, h = 0: dh_T/db = 2^T - 1, so E = (h - 1)^2 has dE/db = -2 (2^T - 1) and dE/dw = 0
     lengths = [1, 10, 100, 127, 128, 1000, 100_000]
-    got = values(plane(TanhMap(), w=[0, 1], b=[0, 1]), tasks.reach(), [[2.0, 0.0]], lengths)
+    got = values(plane(TanhMap(), w=[0, 1], b=[0, 1]), Recurrence(tasks.reach(), lengths), [[2.0, 0.0]])
     exact = np.array([float(np.log10(2.0 * (2**n - 1))) if n < 900 else (n + 1) * np.log10(2) for n in lengths])
     np.testing.assert_allclose(got["log10_gradient"][:, 0], exact, rtol=4 * EPS)
     assert got["d_b"][1, 0] == -2046
@@ -179,7 +181,7 @@ def test_gradient_logarithm_is_right_where_the_gradient_overflows() -> None:
 
 
 def test_gradient_logarithm_is_the_norm_of_the_gradient() -> None:
-    got = values(plane(GRU(), w_h=[0, 1], b_z=[0, 1]), tasks.latch(), points_of(50), range(1, 30))
+    got = values(plane(GRU(), w_h=[0, 1], b_z=[0, 1]), Recurrence(tasks.latch(), range(1, 30)), points_of(50))
     norm = np.hypot(got["d_w_h"].astype(float), got["d_b_z"].astype(float))
     np.testing.assert_allclose(got["log10_gradient"], np.log10(norm), rtol=10 * EPS, atol=4 * EPS)
 
@@ -223,8 +225,8 @@ def test_origin_agrees_with_the_plain_scan_and_with_the_grid() -> None:
 def test_readout_parameters_are_coordinates_too() -> None:
     model = RNN(cell=SRNN(), readout=Dense(w=2.0, b=0.25))
     point = np.float32([[1.5, -0.5]])
-    got = values(plane(model, **{"w": [0, 1], "readout.b": [0, 1]}), tasks.latch(), point, [4])
-    evaluator = Evaluator(plane(model, **{"w": [0, 1], "readout.b": [0, 1]}), tasks.latch(), [4])
+    got = values(plane(model, **{"w": [0, 1], "readout.b": [0, 1]}), Recurrence(tasks.latch(), [4]), point)
+    evaluator = Evaluator(plane(model, **{"w": [0, 1], "readout.b": [0, 1]}), Recurrence(tasks.latch(), [4]))
     loss, gradient = by_reverse_mode(evaluator, point, 4, jax.value_and_grad)
     np.testing.assert_allclose(got["loss"][0], loss, rtol=10 * EPS)
     np.testing.assert_allclose(got["d_readout.b"][0], gradient[:, 1], rtol=20 * EPS)
@@ -237,7 +239,7 @@ def test_a_layer_has_surfaces_too() -> None:
     model, one, two = (RNN(cell=layer(s), readout=head(s)) for s in (0.7, 0.3, 0.3))
     made = span(model, {"p": one, "q": two}, p=[0, 1], q=[0, 1])
     task = Task(lambda *a: jax.tree.map(lambda x: x, wide(tasks.latch().sample(*a))), classes=2)
-    evaluator = Evaluator(made, task, [6], order=2, episodes=4)
+    evaluator = Evaluator(made, Recurrence(task, [6], order=2, episodes=4))
     points = points_of(4)
     got = evaluator(points)
     loss, gradient = by_reverse_mode(evaluator, points, 6, jax.value_and_grad)
@@ -261,7 +263,7 @@ def test_lengths_that_cannot_be_are_refused(lengths: list) -> None:
     [
         ({"order": 3}, "order must be 0"),
         ({"dtype": "float16"}, "dtype must be"),
-        ({"episodes": 0}, "episodes must be at least 1"),
+        ({"episodes": 0}, "episodes must be a whole number from 1 up"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(setting: dict, message: str) -> None:

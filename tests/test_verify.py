@@ -10,6 +10,7 @@ import pytest
 from landscape import dynamics, verify
 from landscape.cells import LSTM, SRNN, Pascanu, SoftsignRNN, logistic
 from landscape.planes import plane
+from landscape.recurrence import Recurrence
 from landscape.surfaces import values
 from landscape.tasks import pascanu, reach
 from landscape.verify import Check, check, digits, report
@@ -142,7 +143,7 @@ def exactly(w: float, b: float, length: int) -> dict[str, float]:
 
 def test_generic_points_agree_with_forty_digit_arithmetic():
     points = [(4.37, -2.05), (5.213, -2.611), (2.9, -1.3), (-5.1, 3.3), (6.4, -3.9), (4.9, -2.553)]
-    found = values(plane(Pascanu(), **AXES), pascanu(), points, verify.LENGTHS, order=2, dtype="float64")
+    found = values(plane(Pascanu(), **AXES), Recurrence(pascanu(), verify.LENGTHS, order=2, dtype="float64"), points)
     for k, (w, b) in enumerate(points):
         for l, length in enumerate(verify.LENGTHS[:3]):
             exact = exactly(w, b, length)
@@ -154,7 +155,9 @@ def test_generic_points_agree_with_forty_digit_arithmetic():
 @pytest.mark.parametrize("w", [1.5, 1.0, 0.6, -1.5, -0.8])
 def test_the_softsign_unit_is_a_moebius_map(w):
     lengths = (1, 2, 7, 50)
-    found = values(plane(SoftsignRNN(), **AXES), reach(0.7), [(w, 0.0)], lengths, order=0, dtype="float64")["loss"]
+    found = values(plane(SoftsignRNN(), **AXES), Recurrence(reach(0.7), lengths, order=0, dtype="float64"), [(w, 0.0)])[
+        "loss"
+    ]
     for loss, T in zip(found[:, 0], lengths, strict=True):
         size = 1 / abs(w) ** T / 0.7 + ((1 - abs(w) ** -T) / (1 - 1 / abs(w)) if abs(w) != 1 else T)
         h = math.copysign(1, w) ** T / size
@@ -173,7 +176,9 @@ def test_basin_cliffs_of_all_lengths_fall_on_one_curve():
         cliff = dynamics.cliff_line(logistic, w, 0.5)
         b, m = float(cliff.b), float(cliff.multiplier)
     points = [(w, b + z * (m - 1) * m**-T) for z, row in table.items() for T in row]
-    found = values(plane(Pascanu(), **AXES), reach(0.5, 0.0), points, (20, 50, 100), order=0, dtype="float64")["loss"]
+    found = values(
+        plane(Pascanu(), **AXES), Recurrence(reach(0.5, 0.0), (20, 50, 100), order=0, dtype="float64"), points
+    )["loss"]
     for k, (z, row) in enumerate(table.items()):
         for l, (T, expected) in enumerate(row.items()):
             # At T = 100 the width is 1e-7: b has nine digits of it left, and the orbit amplifies its own rounding.
@@ -183,7 +188,7 @@ def test_basin_cliffs_of_all_lengths_fall_on_one_curve():
 def test_curvature_is_the_square_of_the_slope_on_a_basin_cliff():
     s = 1 / (1 + math.exp(-0.5))
     points = [(w, 0.5 - w * s) for w in (5.0, 6.0)]
-    found = values(plane(Pascanu(), **AXES), pascanu(), points, verify.LENGTHS, order=2, dtype="float64")
+    found = values(plane(Pascanu(), **AXES), Recurrence(pascanu(), verify.LENGTHS, order=2, dtype="float64"), points)
     slope, bend = s * (1 - s), s * (1 - s) * (1 - 2 * s)
     by_x, by_xx = 2 * (s - 0.7) * slope, 2 * (slope**2 + (s - 0.7) * bend)
     for k, (w, limit, length) in enumerate(((5.0, -1.39938679, 100), (6.0, -0.5973301413, 50))):
@@ -198,15 +203,15 @@ def test_curvature_is_the_square_of_the_slope_on_a_basin_cliff():
 
 def test_the_cusp_decays_as_the_square_root_of_time():
     lengths = (100, 1000, 10_000)
-    found = values(plane(SRNN(), **AXES), reach(1.0, 0.0), [(1.0, 0.0)], lengths, order=0, dtype="float64")["loss"][
-        :, 0
-    ]
+    found = values(plane(SRNN(), **AXES), Recurrence(reach(1.0, 0.0), lengths, order=0, dtype="float64"), [(1.0, 0.0)])[
+        "loss"
+    ][:, 0]
     constant = 1 / found - 2 * np.array(lengths) / 3 - 0.1 * np.log(lengths)
     np.testing.assert_allclose(constant[1:], 0.96665, atol=3e-4)  # o(1), of order 1/T
     assert abs(constant[2] - 0.96665) < abs(constant[1] - 0.96665) < abs(constant[0] - 0.96665)
 
 
 def test_a_gradient_along_the_cliff_dies_while_the_one_across_it_explodes():
-    found = values(plane(SRNN(), **AXES), reach(), [(2.0, 0.0)], (10, 60), order=1, dtype="float32")
+    found = values(plane(SRNN(), **AXES), Recurrence(reach(), (10, 60), order=1, dtype="float32"), [(2.0, 0.0)])
     assert np.all(found["d_w"] == 0)
     np.testing.assert_array_equal(found["d_b"][:, 0], [-(2.0**11) + 2, -(2.0**61)])  # 2**61 - 2 rounds to 2**61

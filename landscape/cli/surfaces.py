@@ -60,25 +60,25 @@ def surface(
 
     import numpy as np
 
-    from landscape import devices, planes, progress, report, surfaces
+    from landscape import devices, planes, progress, recurrence, report, surfaces
 
     model, made = names.cell(cell, held), names.task(task, options)
     path = Path(out or f"{cell.rpartition(':')[2]}-{task.rpartition(':')[2]}.zarr")
-    episodes = episodes or surfaces.default_episodes(made)
     count, width = sum(map(len, parts)), np.dtype(dtype).itemsize
+    asked: dict[str, Any] = {"order": order, "episodes": episodes or None, "seed": seed, "dtype": dtype}
+    last = recurrence.Recurrence(made, parts[-1][-1:], **asked)
     points = math.prod(axis.count for axis in ranges.values())
-    stored = points * count * len(surfaces.names(tuple(ranges), order)) * width
-    inputs = parts[-1][-1] * episodes * width * (1 if made.nested else count)
+    stored = points * count * len(last.variables(tuple(ranges))) * width
+    inputs = parts[-1][-1] * last.width * width * (1 if made.nested else count)
     grid = f"{' x '.join(str(axis.count) for axis in ranges.values())} points at {count} lengths"
     if not yes:
         progress.check_size(grid, stored, inputs, path)
     plane = planes.plane(model, ties, **{name: np.linspace(*axis) for name, axis in ranges.items()})
     every = [length for part in parts for length in part]
-    settings: dict[str, Any] = {"order": order, "episodes": episodes, "seed": seed, "dtype": dtype}
     say(f"{grid}: up to {progress.size(stored)}, into {path}")
     with progress.kept(path), progress.bar(say) as bar:
         watch = progress.watch(bar, say, devices.threads(), yes)
-        surfaces.surface(plane, made, every, out=path, progress=watch, **settings)
+        surfaces.surface(plane, made, every, out=path, progress=watch, **asked)
     more = f"\nExplore it:  landscape explore {path}" if len(plane.shape) == 2 else ""
     say(f"{report.summary(path)}\nDraw it:     landscape plot {path}{more}")
 

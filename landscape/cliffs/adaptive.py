@@ -1,15 +1,14 @@
 """Adaptive refinement: a surface computed where the loss jumps, and only there."""
 
 import itertools
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape.blocks import plain
+from landscape.engine import Evaluator, Problem
 from landscape.planes import Plane
-from landscape.provenance import labels, title
-from landscape.surfaces import Evaluator
-from landscape.tasks import Task
+from landscape.surfaces import describe, labels
 
 if TYPE_CHECKING:
     import xarray
@@ -21,36 +20,30 @@ NINE = np.array(list(itertools.product((0, 1, 2), repeat=2)))  # corners, middle
 CORNERS = NINE[[0, 2, 6, 8]]
 
 
-def refine(
-    plane: Plane,
-    task: Task,
-    lengths: Iterable[int],
-    threshold: float = 0.05,
-    *,
-    dtype: str = "float32",
-    **settings: Any,
-) -> "xarray.Dataset":
+def refine(plane: Plane, problem: Problem, threshold: float = 0.05) -> "xarray.Dataset":
     """A surface on the grid of a plane of two coordinates, computed only where the loss jumps.
 
     The plane's own values are the finest grid: 4097 by 4097 of them make 4096 by 4096 cells. Cells begin coarse, about
     32 along a coordinate, as powers of two of finest ones, and are split in four while the loss changes by more than
     ``threshold`` over their corners, what else is known on their sides, and, down to the last two splits, their
-    centre, at any of ``lengths``. A straight cliff separates the corners of every cell that it crosses; the centres
+    centre, at any length. A straight cliff separates the corners of every cell that it crosses; the centres
     find islands and tips. The gradient is never asked: at the points of a grid it knows nothing of a cliff. So the
     evaluations grow with the length of the cliffs in finest cells, not with the area.
 
     Returns the variables of `landscape.surfaces.surface` as (length, point), with both coordinates and the indices
     ``i``, ``j`` of each point in the grid; and the final cells as ``cell_i``, ``cell_j``, ``cell_size`` (cell,), in
-    finest cells. Computed values are bit for bit those of `surface` with the same ``settings`` (order, episodes, seed,
-    dtype). `dense` makes a surface of it. The attribute ``evaluations`` counts points.
+    finest cells. Computed values are bit for bit those of `surface` of the same problem. `dense` makes a surface of it.
+    The attribute ``evaluations`` counts points.
 
-    Raises ValueError for other than two coordinates, or counts of values that are not a power of two times a coarse
-    grid, plus one.
+    Raises ValueError for a threshold that is not positive, other than two coordinates, or counts of values that are not
+    a power of two times a coarse grid, plus one.
     """
     import xarray
 
+    if not threshold > 0:
+        raise ValueError(f"threshold must be a positive change of the loss, given {threshold!r}")
     cells = _first(plane)
-    evaluator = Evaluator(plane, task, lengths, dtype=dtype, **settings).resize(CALL)
+    evaluator = Evaluator(plane, problem).resize(CALL)
     points = _Points(evaluator)
     while True:
         corners, big = cells[:, None, :2] + CORNERS * cells[:, None, 2:] // 2, cells[cells[:, 2] > ISLANDS]
@@ -65,13 +58,15 @@ def refine(
         cells = np.concatenate([cells[~split], half])
     names, axes = list(plane.axes), list(plane.axes.values())
     i, j = np.divmod(points.keys, len(axes[1]))
-    values = {name: (("length", "point"), array) for name, array in points.values.items()}
-    where = {"i": ("point", i), "j": ("point", j)}
-    where |= {name: ("point", axis[index]) for name, axis, index in zip(names, axes, (i, j), strict=True)}
+    words = labels(evaluator)
+    values: dict[str, Any] = {name: (("length", "point"), array, words[name]) for name, array in points.values.items()}
+    where: dict[str, Any] = {"i": ("point", i), "j": ("point", j)}
+    where |= {name: ("point", axis[index], words[name]) for name, axis, index in zip(names, axes, (i, j), strict=True)}
     where |= {f"cell_{part}": ("cell", cells[:, k]) for k, part in enumerate(("i", "j", "size"))}
-    about = {"title": title(evaluator.settings), "evaluations": len(i), "threshold": threshold}
+    told = {name: plain(value) for name, value in describe(evaluator).items()}
+    about = {**told, "evaluations": len(i), "threshold": threshold}
     about |= {f"axis_{name}": axis for name, axis in plane.axes.items()}
-    return xarray.Dataset(values | where, coords={"length": evaluator.lengths}, attrs=about)
+    return xarray.Dataset(values | where, coords=evaluator.leading, attrs=about)
 
 
 def _first(plane: Plane) -> np.ndarray:
@@ -98,7 +93,7 @@ class _Points:
         self.evaluator = evaluator
         self.axes = list(evaluator.plane.axes.values())
         self.keys = np.zeros(0, int)
-        empty = np.zeros((len(evaluator.lengths), 0), evaluator.dtype)
+        empty = np.zeros((len(evaluator.leading["length"]), 0), evaluator.dtype)
         self.values = dict.fromkeys(evaluator.names, empty)
 
     def add(self, nodes: np.ndarray) -> None:
@@ -152,12 +147,10 @@ def dense(refined: "xarray.Dataset") -> "xarray.Dataset":
         values[:, i, j] = refined[name].values
         _fill(values, cells)
         values[:, i, j] = refined[name].values
-        found[name] = (("length", *names), values)
-    words = labels({"axes": {name: {"moves": name} for name in names}}, dict.fromkeys(found, 0))
+        found[name] = (("length", *names), values, refined[name].attrs)
     about = {key: value for key, value in refined.attrs.items() if not key.startswith("axis_")}
-    ds = xarray.Dataset(found, {"length": refined["length"].values, **axes}, about)
-    for name in (*found, *names, "length"):
-        ds[name].attrs = {key: word for key, word in words[name].items() if key != "nonfinite"}
+    told = {name: (name, axis, refined[name].attrs) for name, axis in axes.items()}
+    ds = xarray.Dataset(found, {"length": refined["length"], **told}, about)
     return ds.assign(computed=(names, computed, {"long_name": "points computed, not interpolated"}))
 
 

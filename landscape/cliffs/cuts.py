@@ -1,13 +1,14 @@
 """Cuts across a cliff: the true maximum of the slope, found by refining where the loss jumps."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from landscape.engine import Evaluator, precise
 from landscape.planes import Plane
-from landscape.surfaces import Evaluator
-from landscape.tasks import Task
+from landscape.recurrence import Recurrence
 
 if TYPE_CHECKING:
     import xarray
@@ -21,14 +22,11 @@ Sample = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 def cut(
     plane: Plane,
-    task: Task,
-    lengths: Iterable[int],
+    problem: Recurrence,
     start: Mapping[str, float] | Sequence[float],
     stop: Mapping[str, float] | Sequence[float],
     *,
     points: int = 33,
-    dtype: str = "float64",
-    **settings: Any,
 ) -> "xarray.Dataset":
     """The highest cliff along the straight cut from ``start`` to ``stop``, at each length, by adaptive refinement.
 
@@ -39,21 +37,21 @@ def cut(
     Returns variables (length,): every coordinate of the steepest place; ``slope``, the absolute derivative of the loss
     along the cut there; ``height``, the change of the loss across 40 widths around it (see `heights`); ``width``,
     height / slope; and ``resolved``, False where the dtype ended first: height is then the last jump seen and slope, by
-    the mean value theorem, a lower bound. ``settings`` (episodes, seed)
-    are those of `landscape.surfaces.surface`.
+    the mean value theorem, a lower bound. The dtype is float64 unless the problem names another.
+
+    Raises ValueError for ends that are the same, or not points of the plane.
     """
     import xarray
 
-    first, last = (
-        np.array([p[name] for name in plane.axes] if isinstance(p, Mapping) else p, float) for p in (start, stop)
-    )
+    first, last = (_end(plane, end) for end in (start, stop))
     if not np.linalg.norm(last - first) > 0:
         raise ValueError(f"a cut needs two different points, given {start} twice")
-    evaluator = Evaluator(plane, task, lengths, order=1, dtype=dtype, **settings)
-    rows = np.arange(len(evaluator.lengths))
+    evaluator = Evaluator(plane, dataclasses.replace(precise(problem), order=1))
+    lengths = evaluator.leading["length"]
+    rows = np.arange(len(lengths))
     sample = at_lengths(evaluator, rows)
     low, high = (np.broadcast_to(end, (len(rows), len(end))) for end in (first, last))
-    found = climb(sample, low, high, points, dtype)
+    found = climb(sample, low, high, points, evaluator.dtype)
     inside = lambda at: np.where(_between(at, first, last)[..., None], at, np.nan)  # noqa: E731
     toward = np.sign(found.slope)[:, None] * (last - first) / np.linalg.norm(last - first)
     height = heights(lambda at: sample(inside(at))["loss"], found.place, toward, np.abs(found.slope), found.jump)
@@ -61,7 +59,18 @@ def cut(
     slope = np.abs(found.slope)
     values = dict(zip(plane.axes, found.place.T, strict=True))
     values |= {"slope": slope, "height": height, "width": height / slope, "resolved": found.resolved}
-    return xarray.Dataset({name: ("length", v) for name, v in values.items()}, coords={"length": evaluator.lengths})
+    return xarray.Dataset({name: ("length", v) for name, v in values.items()}, coords={"length": lengths})
+
+
+def _end(plane: Plane, end: Mapping[str, float] | Sequence[float]) -> np.ndarray:
+    """An end of a cut as an array over the coordinates of the plane."""
+    names = list(plane.axes)
+    if isinstance(end, Mapping) and set(end) != set(names):
+        raise ValueError(f"an end of a cut names {', '.join(end)}; the coordinates of the plane are {', '.join(names)}")
+    place = np.array([end[name] for name in names] if isinstance(end, Mapping) else end, float)
+    if place.shape != (len(names),):
+        raise ValueError(f"an end of a cut has a number for each of {', '.join(names)}, given {end!r}")
+    return place
 
 
 def _between(at: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Limits: where a ridge ends up as sequences grow without end, and what theory says of its growth."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,13 @@ import numpy as np
 from landscape.cells import SRNN, Pascanu, logistic
 from landscape.cliffs.cuts import at_lengths
 from landscape.cliffs.lines import bisect
+from landscape.cliffs.snaps import same_problem
 from landscape.dynamics import Cliff, cliff_line, fixed_points
 from landscape.dynamics.maps import over
+from landscape.engine import Evaluator
 from landscape.models import as_rnn, run
 from landscape.planes import Plane
-from landscape.surfaces import Evaluator
+from landscape.recurrence import Recurrence
 from landscape.tasks import Task, episodes
 
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ def closed_form(plane: Plane, task: Task) -> Callable[[Any], Cliff] | None:
     """
     cell = as_rnn(plane.affine.origin).cell
     f: Any = getattr(cell, "f" if isinstance(cell, Pascanu) else "act", None)
-    over_w_b = sorted(plane.axes) == ["b", "w"] and all(plane.moves[name] == name for name in plane.axes)
+    over_w_b = sorted(plane.axes) == ["b", "w"] and all(plane.moves[name] == (name,) for name in plane.axes)
     if not isinstance(cell, Pascanu | SRNN) or f not in INVERSE or not over_w_b or np.any(_inputs(task, 8)):
         return None
     start = task.start if isinstance(cell, Pascanu) else float(INVERSE[f](task.start))
@@ -48,7 +51,7 @@ def _inputs(task: Task, length: int) -> np.ndarray:
     return np.asarray(episodes(task, jax.random.key(0), max(1, task.classes), length).x, float)
 
 
-def limit(plane: Plane, task: Task, lines: "xarray.Dataset", length: int = 2000, **settings: Any) -> "xarray.Dataset":
+def limit(plane: Plane, problem: Recurrence, lines: "xarray.Dataset", length: int = 2000) -> "xarray.Dataset":
     """The vertices of ridges moved on to where the loss of endless sequences jumps, by bisection on where orbits end.
 
     Each vertex moves along its direction: its two sides are told apart by the loss at ``length`` and at twice that,
@@ -58,11 +61,14 @@ def limit(plane: Plane, task: Task, lines: "xarray.Dataset", length: int = 2000,
     jump of half the height.
 
     Returns the variables ``line``, both coordinates, ``direction``, ``error`` and ``multiplier`` (see `multipliers`).
+    Computed in float64. Raises ValueError for lines that are those of another problem.
     """
+    same_problem(plane, problem, lines)
     names = list(plane.axes)
     place = np.stack([lines[name].values for name in names], axis=1)
     toward = np.stack([np.cos(lines["direction"].values), np.sin(lines["direction"].values)], axis=1)
-    evaluators = [Evaluator(plane, task, (n,), order=0, dtype="float64", **settings) for n in (length, 2 * length)]
+    ask = lambda n: dataclasses.replace(problem, lengths=(n,), order=0, dtype="float64")  # noqa: E731
+    evaluators = [Evaluator(plane, ask(n)) for n in (length, 2 * length)]
     each = [at_lengths(evaluator, np.zeros(len(place), int)) for evaluator in evaluators]
     reach, level = _sides(each[0], place, toward, lines["height"].values, 20 * lines["width"].values)
 
@@ -75,7 +81,7 @@ def limit(plane: Plane, task: Task, lines: "xarray.Dataset", length: int = 2000,
         "line": lines["line"].values,
         "direction": lines["direction"].values,
     }
-    values |= {"error": np.abs(found[1] - found[0]), "multiplier": multipliers(plane, task, where)}
+    values |= {"error": np.abs(found[1] - found[0]), "multiplier": multipliers(plane, problem.task, where)}
     return lines[["line"]].assign({name: ("point", array) for name, array in values.items()})
 
 

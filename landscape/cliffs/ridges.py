@@ -42,7 +42,8 @@ def ridge(surface: "xarray.Dataset", least: float = 0.05) -> "xarray.Dataset":
         for k, length in enumerate(surface["length"].values)
         for line in ordered(_lines(grid, k, least), grid.axes)
     ]
-    return dataset(names, lines)
+    kept = {"settings": surface.attrs["settings"]} if "settings" in surface.attrs else {}
+    return dataset(names, lines).assign_attrs(kept)
 
 
 class _Grid(NamedTuple):

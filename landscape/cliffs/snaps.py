@@ -1,16 +1,19 @@
 """Ridges to the accuracy of the dtype: vertices moved by fresh evaluations to where the gradient is largest."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+import dataclasses
+import json
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from landscape import specs
 from landscape.cliffs.cuts import Sample, at_lengths, climb, heights
 from landscape.cliffs.lines import bisect
 from landscape.cliffs.ridges import ridge
+from landscape.engine import Evaluator, precise
 from landscape.planes import Plane
-from landscape.surfaces import Evaluator, surface
-from landscape.tasks import Task
+from landscape.recurrence import Recurrence
+from landscape.surfaces import settings_of, surface
 
 if TYPE_CHECKING:
     import xarray
@@ -18,9 +21,7 @@ if TYPE_CHECKING:
 NEAR = 1.5  # cells on either side of a vertex in which the cliff is looked for
 
 
-def snap(
-    plane: Plane, task: Task, lines: "xarray.Dataset", *, points: int = 33, dtype: str = "float64", **settings: Any
-) -> "xarray.Dataset":
+def snap(plane: Plane, problem: Recurrence, lines: "xarray.Dataset", *, points: int = 33) -> "xarray.Dataset":
     """The lines of `ridge` with every vertex moved to the ridge itself, and measured there by fresh evaluations.
 
     Where the grid hides the cliff it is looked for within 1.5 cells of ``plane``'s grid on either side, along the
@@ -29,8 +30,10 @@ def snap(
     Vertices without such a zero are left out. ``resolved`` is False where the dtype cannot tell places on the cliff
     apart; the position is then right to the dtype, the slope a lower bound.
 
-    Returns the same variables as `ridge`. ``settings`` (episodes, seed) must be those of the surface.
+    Returns the same variables as `ridge`. The dtype is float64 unless the problem names another; its lengths are those
+    of the lines. Raises ValueError for lines that are those of another problem.
     """
+    same_problem(plane, problem, lines)
     found = lines.copy(deep=True)
     if not found.sizes["point"]:
         return found
@@ -40,10 +43,11 @@ def snap(
     toward = np.stack([np.cos(found["direction"].values), np.sin(found["direction"].values)], axis=1)
     steps = [np.interp(at, axis, np.gradient(axis)) for at, axis in zip(place.T, plane.axes.values(), strict=True)]
     reach = NEAR * toward / np.linalg.norm(toward / np.stack(steps, axis=1), axis=1)[:, None]
-    first = at_lengths(Evaluator(plane, task, length, order=1, dtype=dtype, **settings), rows)
-    second = at_lengths(Evaluator(plane, task, length, order=2, dtype=dtype, **settings), rows)
+    asked = dataclasses.replace(precise(problem), lengths=length)
+    each = (Evaluator(plane, dataclasses.replace(asked, order=order)) for order in (1, 2))
+    first, second = (at_lengths(evaluator, rows) for evaluator in each)
     known = found["resolved"].values
-    rough = climb(first, place - reach, place + reach, points, dtype)
+    rough = climb(first, place - reach, place + reach, points, asked.precision)
     start = np.where(known[:, None], place, rough.place)
     fine = known | rough.resolved
     with np.errstate(all="ignore"):
@@ -91,7 +95,25 @@ def _gradient(found: dict[str, np.ndarray], names: list[str]) -> np.ndarray:
     return np.stack([found[f"d_{name}"] for name in names], axis=-1)
 
 
-def trace(plane: Plane, task: Task, lengths: Iterable[int], least: float = 0.05, **settings: Any) -> "xarray.Dataset":
+def trace(plane: Plane, problem: Recurrence, least: float = 0.05) -> "xarray.Dataset":
     """The ridges over a plane to the accuracy of float64: `surface` of order 2, `ridge`, `snap`."""
-    drawn = surface(plane, task, lengths, order=2, dtype="float64", **settings)
-    return snap(plane, task, ridge(drawn, least), **settings)
+    drawn = surface(plane, dataclasses.replace(precise(problem), order=2))
+    return snap(plane, problem, ridge(drawn, least))
+
+
+FREE = ("order", "lengths", "dtype")  # what lines may differ in from the problem that measures them afresh
+
+
+def same_problem(plane: Plane, problem: Recurrence, lines: "xarray.Dataset") -> None:
+    """ValueError unless ``lines``, if they say where they come from, are those of this problem over this plane."""
+    if "settings" not in lines.attrs:
+        return
+    there = specs.current(json.loads(lines.attrs["settings"]))
+    here = json.loads(json.dumps(settings_of(Evaluator(plane, problem))))
+    for made in (there, here):
+        made["axes"] = {name: axis["moves"] for name, axis in made["axes"].items()}
+    if wrong := [key for key in {**there, **here} if key not in FREE and there.get(key) != here.get(key)]:
+        raise ValueError(
+            f"these lines are of another problem: {wrong[0]} is {there.get(wrong[0])} there and {here.get(wrong[0])} "
+            "here; give the plane and problem that the surface was made of"
+        )

@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape import store
+from landscape import specs, store
 from landscape.cliffs.laws import Growth, growth
 from landscape.cliffs.limits import closed_form, multipliers
 from landscape.cliffs.measures import jumps
 from landscape.cliffs.ridges import ridge
 from landscape.cliffs.snaps import snap
 from landscape.planes import Plane
-from landscape.provenance import remade
-from landscape.tasks import Task
+from landscape.recurrence import Recurrence
 
 if TYPE_CHECKING:
     import xarray
@@ -25,13 +24,13 @@ MEASURES = ("direction", "slope", "height", "width", "resolved")
 
 
 def describe(
-    lines: "xarray.Dataset", plane: Plane | None = None, task: Task | None = None, **settings: Any
+    lines: "xarray.Dataset", plane: Plane | None = None, problem: Recurrence | None = None
 ) -> "xarray.Dataset":
     """Every line of the longest length of `ridge`, `snap` or `trace`, at three places: what it is and how it grows.
 
     Each place is followed to the nearest point of the lines, of like direction, at every shorter length from a third of
     the longest on, and a law fitted to the slopes (`growth`) of those that are resolved. With the ``plane`` and
-    ``task`` of the surface they are measured afresh (`snap`), and theory is asked: the multiplier of the closed form
+    ``problem`` of the surface they are measured afresh (`snap`), and theory is asked: the multiplier of the closed form
     (``theory`` "closed form"), or of the unstable state where there is none ("numerical").
 
     Returns variables (line, station): both coordinates, ``direction``, ``slope``, ``height``, ``width``, ``resolved``;
@@ -48,23 +47,23 @@ def describe(
         line = last.isel(point=(last["line"] == number).values)
         for share in STATIONS:
             here = line.isel(point=[round(share * (line.sizes["point"] - 1))])
-            rows.append(_station(lines, here, names, plane, task, settings))
+            rows.append(_station(lines, here, names, plane, problem))
     numbers = np.unique(last["line"].values)
     columns = {key: np.array([row[key] for row in rows]).reshape(len(numbers), -1) for key in (rows[0] if rows else ())}
     found = {key: (("line", "station"), values) for key, values in columns.items()}
-    attrs = {"coordinates": names, "length": longest, "afresh": int(plane is not None and task is not None)}
+    attrs = {"coordinates": names, "length": longest, "afresh": int(plane is not None and problem is not None)}
     return xarray.Dataset(found, {"line": numbers, "station": list(STATIONS)}, attrs)
 
 
 def _station(
-    lines: "xarray.Dataset", here: "xarray.Dataset", names: list[str], plane: Any, task: Any, settings: dict
+    lines: "xarray.Dataset", here: "xarray.Dataset", names: list[str], plane: Any, problem: Any
 ) -> dict[str, Any]:
     """One place of one line."""
     history = _history(lines, here, names)
     theory, multiplier = "none", math.nan
-    if plane is not None and task is not None:
-        history = snap(plane, task, _beside(plane, history, here, names), **settings)
-        theory, multiplier = _theory(plane, task, here, names)
+    if plane is not None and problem is not None:
+        history = snap(plane, problem, _beside(plane, history, here, names))
+        theory, multiplier = _theory(plane, problem.task, here, names)
     row: dict[str, Any] = {name: float(here[name].values[0]) for name in (*names, *MEASURES[:-1])}
     row |= {"resolved": bool(here["resolved"].values[0]), "kind": "unknown", "theory": theory}
     row |= dict.fromkeys(("multiplier", "power", "evidence", "expected"), math.nan)
@@ -75,7 +74,7 @@ def _station(
     return row
 
 
-def _theory(plane: Plane, task: Task, here: "xarray.Dataset", names: list[str]) -> tuple[str, float]:
+def _theory(plane: Plane, task: Any, here: "xarray.Dataset", names: list[str]) -> tuple[str, float]:
     if line := closed_form(plane, task):
         return "closed form", float(np.asarray(line(here["w"].values).multiplier)[0])
     found = float(multipliers(plane, task, np.stack([here[name].values for name in names], axis=1))[0])
@@ -114,15 +113,23 @@ def report(path: Any, least: float = 0.05) -> str:
     surface, settings = store.open_surface(path), json.loads(store.attributes(path)["settings"])
     with store.damage(path):
         lines = ridge(surface, least)
-    made = remade(settings)
-    same = {"episodes": settings["episodes"], "seed": settings["seed"]}
-    found = describe(snap(*made, lines, **same), *made, **same) if made else describe(lines)
+    made = asked(surface, settings)
+    found = describe(snap(*made, lines), *made) if made else describe(lines)
     names = lines.attrs["coordinates"]
     steps = {name: float(np.diff(surface[name].values).max()) for name in names}
     hidden = int(jumps(surface)["hidden"].isel(length=-1).sum())
     tail = f"At the longest length {hidden or 'no'} cells of the grid hide a cliff thinner than themselves."
     how = "measured afresh in float64" if made else "measured on the stored grid, as its cell or task is not known here"
     return "\n".join([f"{path}: {surface.attrs['title']}; {how}.", words(found, steps), tail])
+
+
+def asked(surface: "xarray.Dataset", settings: dict[str, Any], *mine: Any) -> tuple[Plane, Recurrence] | None:
+    """The plane and problem that a stored surface was made of; None where its cell or task is not known here."""
+    made = specs.remade(settings, {name: surface[name].values for name in settings["axes"]}, *mine)
+    if made is None:
+        return None
+    given = {key: settings[key] for key in ("lengths", "episodes", "seed")}
+    return made[0], Recurrence(made[1], **given)
 
 
 def words(described: "xarray.Dataset", steps: dict[str, float]) -> str:

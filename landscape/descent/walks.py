@@ -1,12 +1,11 @@
 """Walks of an optimiser over a plane: the paths from a few starts, and where it leads from every point of the grid.
 
 The coordinates of a plane, by name, are the parameters that the optimiser sees. Losses and gradients are those of
-`landscape.surfaces`, by the same code. To clip, chain `optax.clip_by_global_norm` before the optimiser.
+the problem, by the same code. To clip, chain `optax.clip_by_global_norm` before the optimiser.
 """
 
-import concurrent.futures
+import dataclasses
 import functools
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,10 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from landscape import devices, provenance
+from landscape import devices, provenance, specs
+from landscape.blocks import Progress, plain
+from landscape.engine import Evaluator, Problem, derivatives, precise
+from landscape.engine.problem import whole
 from landscape.planes import Affine, Plane
-from landscape.surfaces import Evaluator, tile
-from landscape.tasks import Episode, Task
+from landscape.surfaces import describe, filled, labels
 
 if TYPE_CHECKING:
     import xarray
@@ -49,9 +50,9 @@ class _Walker(NamedTuple):
     step: Callable
 
 
-def _walker(
-    names: tuple[str, ...], task: Task, optimiser: Any, affine: Affine, episodes: Episode, lengths: jax.Array
-) -> _Walker:
+def _walker(names: tuple[str, ...], look: Callable, optimiser: Any) -> _Walker:
+    """The walk of ``optimiser`` where ``look(points) -> [loss, *slopes, log10 of their norm]``, each (1, point)."""
+
     def begin(points: jax.Array) -> tuple:
         place = dict(zip(names, points, strict=True))
         return place, jax.vmap(optimiser.init)(place)
@@ -59,7 +60,7 @@ def _walker(
     def step(at: tuple) -> tuple[Look, tuple]:
         place, inner = at
         points = jnp.stack([place[name] for name in names])  # JAX sorts the keys of a dict
-        loss, *slopes, norm = (rows[0] for rows in tile(affine, task, 1, False, points, episodes, lengths))
+        loss, *slopes, norm = (rows[0] for rows in look(points))
         slope = dict(zip(names, slopes, strict=True))
         change, inner = jax.vmap(optimiser.update)(slope, inner, place)
         return Look(place, loss, slope, norm), (optax.apply_updates(place, change), inner)
@@ -67,15 +68,31 @@ def _walker(
     return _Walker(names, begin, step)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Kernel:
+    """``of(walker, points, *static, *traced)`` for the walk of an optimiser over what ``kernel`` computes."""
+
+    of: Callable
+    kernel: Callable
+    optimiser: optax.GradientTransformation
+    names: tuple[str, ...]
+    static: tuple = ()
+
+    def __call__(self, affine: Affine, points: jax.Array, data: tuple) -> list[jax.Array]:
+        inner, *traced = data
+        walker = _walker(self.names, lambda points: self.kernel(affine, points, inner), self.optimiser)
+        return self.of(walker, points, *self.static, *traced)
+
+
 def _path(walker: _Walker, points: jax.Array, steps: int) -> list[jax.Array]:
-    """The variables of `paths`, each (step, point), for one tile of starts."""
+    """The variables of `Paths`, each (step, point), for one tile of starts."""
     looks = jax.lax.scan(lambda at, _: walker.step(at)[::-1], walker.begin(points), length=steps + 1)[1]
     each = lambda values: [values[name] for name in walker.names]  # noqa: E731
     return [*each(looks.place), looks.loss, *each(looks.slope), looks.log10_norm]
 
 
 def _end(walker: _Walker, points: jax.Array, steps: jax.Array, tolerance: jax.Array) -> list[jax.Array]:
-    """The variables of `trainability`, each (1, point), for one tile of starts."""
+    """The variables of `Ends`, each (1, point), for one tile of starts."""
     start = dict(zip(walker.names, points, strict=True))
 
     def over_coordinates(op: Callable, f: Callable) -> jax.Array:
@@ -102,47 +119,105 @@ def _end(walker: _Walker, points: jax.Array, steps: jax.Array, tolerance: jax.Ar
     return [row[None] for row in (look.loss, below, fate, lost, farthest, *ends)]
 
 
-@functools.lru_cache(maxsize=64)  # not for ever: every optax.sgd(0.1) is a new object
-def _program(names: tuple[str, ...], task: Task, optimiser: Any, kind: Callable, static: tuple, mesh: Any) -> Callable:
-    """``(traced, affine, points (tile, coordinate, point), episodes, lengths) -> [(row, tile * point)]`` over a mesh.
+@dataclasses.dataclass(frozen=True)
+class _Walk(Problem):
+    """What an optimiser does in ``steps`` updates from every point, on the loss and gradient of ``problem``."""
 
-    ``kind(walker, points (coordinate, point), *static, *traced)`` computes one tile.
-    """
+    problem: Problem  # of one row, with its gradient
+    optimiser: optax.GradientTransformation
+    steps_made: int
+    names: tuple[str, ...]  # the coordinates, which are the parameters that the optimiser sees
 
-    def block(traced: tuple, affine: Affine, points: jax.Array, episodes: Episode, lengths: jax.Array) -> list:
-        walker = _walker(names, task, optimiser, affine, episodes, lengths)
-        rows = jax.lax.map(lambda tile: kind(walker, tile, *static, *traced), points)
-        return [jnp.moveaxis(row, 0, 1).reshape(row.shape[1], -1) for row in rows]
+    @property
+    def precision(self) -> str:
+        return self.problem.precision
 
-    if mesh is None:
-        return jax.jit(block)
-    everywhere, split = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(mesh.axis_names[0])
-    specs = (everywhere, everywhere, split, everywhere, everywhere)
-    out = jax.sharding.PartitionSpec(None, mesh.axis_names[0])
-    return jax.jit(jax.shard_map(block, mesh=mesh, in_specs=specs, out_specs=out, check_vma=False))
+    @property
+    def width(self) -> int:
+        return self.problem.width
 
+    @property
+    def steps(self) -> int:
+        return self.problem.steps * (self.steps_made + 1)
 
-class _Walk(Evaluator):
-    """An `Evaluator` of walks: its variables are those of `_path` or `_end` from each point, not values at it."""
+    @property
+    def name(self) -> str:
+        return self.problem.name
 
-    def __init__(
-        self, plane: Plane, task: Task, length: int, optimiser: Any, kind: Callable, *static: Any, **settings: Any
-    ) -> None:
-        super().__init__(plane, task, [length], order=1, **settings)
-        self._walk = _program(tuple(plane.axes), task, optimiser, kind, static, devices.mesh())
+    @property
+    def settings(self) -> dict[str, Any]:
+        asked = {key: value for key, value in self.problem.settings.items() if key not in ("order", "lengths")}
+        at = {name: int(values[0]) for name, values in self.problem.leading.items()}
+        return {**asked, **at, "optimiser": specs.of_function(self.optimiser.update), "steps": self.steps_made}
 
-    def of(self, names: Sequence[str], *traced: Any) -> "_Walk":
-        """The walk that yields variables ``names``, with values that its program takes as arguments."""
-        self.names = list(names)
-        self._run = lambda affine, tiles, used, *drawn: self._walk(traced, affine, tiles, *drawn)
-        return self
+    def admit(self, affine: Affine) -> None:
+        self.problem.admit(affine)
 
 
-def _checked(optimiser: Any, steps: Any) -> None:
+class Paths(_Walk):
+    """Every step of the walks: where, loss and gradient there."""
+
+    @property
+    def kernel(self) -> _Kernel:
+        return _Kernel(_path, self.problem.kernel, self.optimiser, self.names, (self.steps_made,))
+
+    @property
+    def data(self) -> tuple:
+        return (self.problem.data,)
+
+    @property
+    def leading(self) -> dict[str, np.ndarray]:
+        return {"step": np.arange(self.steps_made + 1)}
+
+    def variables(self, coordinates: Sequence[str]) -> list[str]:
+        return [*(f"at_{name}" for name in coordinates), *derivatives(coordinates, 1)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Ends(_Walk):
+    """Where the walks end, and what happened on the way."""
+
+    tolerance: float = 1e-4
+
+    @property
+    def kernel(self) -> _Kernel:
+        return _Kernel(_end, self.problem.kernel, self.optimiser, self.names)
+
+    @property
+    def data(self) -> tuple:
+        return self.problem.data, np.int32(self.steps_made), np.asarray(self.tolerance, self.precision)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings, "tolerance": float(self.tolerance)}
+
+    def variables(self, coordinates: Sequence[str]) -> list[str]:
+        return ["loss", "converged", "fate", "nonfinite", "farthest", *(f"end_{name}" for name in coordinates)]
+
+    def labels(self) -> dict[str, dict[str, Any]]:
+        flags = {"flag_values": list(range(len(FATES))), "flag_meanings": " ".join(FATES)}
+        words = {
+            "converged": "first step with a loss below the tolerance, -1 never",
+            "fate": "what became of a start",
+            "nonfinite": "first step that is inf or NaN, -1 never",
+            "farthest": "longest distance from the start",
+            **{f"end_{name}": f"{name} at the end" for name in self.names},
+        }
+        told = {name: {"long_name": text, "units": "1"} for name, text in words.items()}
+        return told | {"fate": told["fate"] | flags}
+
+
+def _walked(problem: Problem, optimiser: Any, steps: Any) -> Problem:
+    """The problem that a walk asks at each place: its loss and gradient. ValueError or TypeError if there is none."""
+    if not isinstance(problem, Problem):
+        raise TypeError(f"problem must be one such as landscape.Recurrence(task, [50]), given {problem!r}")
     if not isinstance(optimiser, optax.GradientTransformation):
         raise TypeError(f"optimiser must be an optax transformation such as optax.sgd(0.1), given {optimiser!r}")
-    if not isinstance(steps, int | np.integer) or steps < 1:
-        raise ValueError(f"steps must be a whole number from 1 up, given {steps!r}")
+    whole(steps, "steps", 1)
+    if any(len(values) != 1 for values in problem.leading.values()):
+        many = ", ".join(f"{len(values)} of {name}" for name, values in problem.leading.items())
+        raise ValueError(f"an optimiser walks on one loss, so give one length; the problem has {many}")
+    return dataclasses.replace(problem, order=1)  # type: ignore[type-var] # every problem is a dataclass
 
 
 def _points(plane: Plane, starts: Any) -> np.ndarray:
@@ -160,53 +235,53 @@ def _points(plane: Plane, starts: Any) -> np.ndarray:
 
 def paths(
     plane: Plane,
-    task: Task,
-    length: int,
+    problem: Problem,
     optimiser: optax.GradientTransformation,
     starts: Mapping[str, Any] | Sequence[Any],
     steps: int,
-    *,
-    dtype: str = "float64",
-    **settings: Any,
 ) -> "xarray.Dataset":
-    """The paths of ``steps`` updates of an optimiser from every start, on the mean loss at one length.
+    """The paths of ``steps`` updates of an optimiser from every start, on the mean loss at the one length of a problem.
 
     ``starts`` are points of the plane, (start, coordinate) or by name: ``{"w": [5.2], "b": [-2.2]}``. The grid of the
-    plane plays no part. ``settings`` (episodes, seed) are those of `landscape.surfaces.surface`.
+    plane plays no part. Computed in float64 unless the problem names another dtype.
 
     Returns variables (start, step), step 0 being the start: each coordinate; ``loss``, its derivatives ``d_w``, ... and
     ``log10_gradient`` there; ``moved``, the length of the update that led there. And (start,): ``nonfinite``, the first
     step at which place, loss or gradient is inf or NaN, -1 if there is none. Nothing is stopped or repaired.
 
-    Raises ValueError for starts that are not of the plane, a length or steps below 1; TypeError for an optimiser that
-    is not one of optax.
+    Raises ValueError for starts that are not of the plane, several lengths, steps below 1; TypeError for an optimiser
+    that is not one of optax.
     """
     import xarray
 
-    _checked(optimiser, steps)
     coordinates, points = tuple(plane.axes), _points(plane, starts)
-    names = [*coordinates, "loss", *(f"d_{name}" for name in coordinates), "log10_gradient"]
-    walk = _Walk(plane, task, length, optimiser, _path, int(steps), dtype=dtype, **settings).of(names)
-    walk.resize(len(points))
-    found = {name: rows.T for name, rows in walk(points).items()}
+    walk = Paths(precise(_walked(problem, optimiser, steps)), optimiser, steps, coordinates)
+    evaluator = Evaluator(plane, walk).resize(len(points))
+    found = {name.removeprefix("at_"): rows.T for name, rows in evaluator(points).items()}
     place = np.stack([found[name] for name in coordinates]).astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
-        found["moved"] = np.linalg.norm(np.diff(place, axis=-1, prepend=place[..., :1]), axis=0).astype(dtype)
-    bad = ~np.all([np.isfinite(found[name]) for name in names[:-1]], axis=0)  # a gradient of zero has no logarithm
-    ds = xarray.Dataset({name: (("start", "step"), values) for name, values in found.items()})
-    ds["nonfinite"] = "start", np.where(bad.any(1), bad.argmax(1), -1)
-    return _told(ds.assign_coords(step=np.arange(steps + 1)), walk, steps=int(steps))
+        moved = np.linalg.norm(np.diff(place, axis=-1, prepend=place[..., :1]), axis=0).astype(walk.precision)
+    bad = ~np.all([np.isfinite(found[name]) for name in found if name != "log10_gradient"], axis=0)
+    found["moved"] = moved
+    words = labels(evaluator) | {"moved": {"long_name": "length of the update that led here", "units": "1"}}
+    data: dict[str, Any] = {name: (("start", "step"), values, words[name]) for name, values in found.items()}
+    lost = {"long_name": "first step that is inf or NaN, -1 never", "units": "1"}
+    data["nonfinite"] = ("start", np.where(bad.any(1), bad.argmax(1), -1), lost)
+    step = ("step", evaluator.leading["step"], {"long_name": "updates made", "units": "1"})
+    about = {name: plain(value) for name, value in describe(evaluator).items()}
+    attrs = about | provenance.here() | {"steps": int(steps)}
+    return xarray.Dataset(data, {"step": step, **_length(walk)}, attrs)
 
 
 def trainability(
     plane: Plane,
-    task: Task,
-    length: int,
+    problem: Problem,
     optimiser: optax.GradientTransformation,
     steps: int,
     *,
     tolerance: float = 1e-4,
-    **settings: Any,
+    out: Any = None,
+    progress: Callable[[Progress], None] | None = None,
 ) -> "xarray.Dataset":
     """Where an optimiser leads from every point of the grid of a plane, in ``steps`` updates.
 
@@ -216,52 +291,20 @@ def trainability(
     in `paths`; ``farthest``, the longest distance from the start on the way; and ``end_w``, ..., where it ended.
 
     A start of its own leads to the same numbers (`paths` of the same dtype). Starts on the boundary of what can be
-    trained are decided by the last digit: there dtypes and machines differ. ``settings`` (episodes, seed, dtype) are
-    those of `landscape.surfaces.surface`; errors are those of `paths`.
+    trained are decided by the last digit: there dtypes and machines differ. ``out`` and ``progress`` are those of
+    `landscape.surfaces.surface`: a map is kept block by block and resumed. Errors are those of `paths`.
     """
-    import xarray
-
-    _checked(optimiser, steps)
     if not tolerance > 0:
         raise ValueError(f"tolerance must be a positive loss, given {tolerance!r}")
-    coordinates = tuple(plane.axes)
-    names = ["loss", "converged", "fate", "nonfinite", "farthest", *(f"end_{name}" for name in coordinates)]
-    mesh = np.meshgrid(*plane.axes.values(), indexing="ij")
-    points = np.stack([m.ravel() for m in mesh], axis=-1)
-    walk = _Walk(plane, task, length, optimiser, _end, **settings)
-    walk.resize(min(devices.BLOCK_POINTS, -(-len(points) // devices.threads())))
-    limit = np.asarray(tolerance, walk.dtype)
-    walk.of(names, np.int32(-1), limit)(points[:1])  # not one step: it compiles what the threads share
-    walk.of(names, np.int32(steps), limit)
-    blocks = [points[i : i + walk.size] for i in range(0, len(points), walk.size)]
-    with concurrent.futures.ThreadPoolExecutor(devices.threads()) as pool:
-        parts = list(pool.map(walk, blocks))
-    data = {
-        name: (coordinates, np.concatenate([part[name][0] for part in parts]).reshape(plane.shape)) for name in names
-    }
-    ds = xarray.Dataset(data, dict(plane.axes))
-    ds.fate.attrs.update(flag_values=list(range(len(FATES))), flag_meanings=" ".join(FATES))
-    return _told(ds, walk, steps=int(steps), tolerance=float(tolerance))
+    walk = Ends(_walked(problem, optimiser, steps), optimiser, steps, tuple(plane.axes), tolerance)
+    evaluator = Evaluator(plane, walk)
+    variables = dict.fromkeys(evaluator.names, walk.precision)
+    variables |= dict.fromkeys(("converged", "fate", "nonfinite"), "int32")
+    block = devices.block_shape(plane.shape, evaluator.width, walk.steps)
+    about = describe(evaluator) | {"steps": int(steps), "tolerance": float(tolerance)}
+    return filled(evaluator, variables, block, about, out, progress).assign_coords(_length(walk))
 
 
-def _told(ds: "xarray.Dataset", walk: _Walk, **more: Any) -> "xarray.Dataset":
-    """The Dataset with names, units and where it comes from."""
-    settings = {key: value for key, value in walk.settings.items() if key not in ("order", "lengths")} | more
-    named = {key: settings[key] for key in ("cell", "task", "dtype", "episodes", "seed", *more)}
-    words = {
-        "loss": "mean loss",
-        "log10_gradient": "log10 of the gradient's norm",
-        "moved": "length of the update that led here",
-        "step": "updates made",
-        "converged": "first step with a loss below the tolerance, -1 never",
-        "nonfinite": "first step that is inf or NaN, -1 never",
-        "farthest": "longest distance from the start",
-        **{name: moved for name, moved in walk.plane.moves.items() if name in ds},
-    }
-    for name, text in words.items():
-        if name in ds.variables:
-            ds[name].attrs.update(long_name=text, units="1")
-    length = int(walk.lengths[0])
-    return ds.assign_coords(length=length).assign_attrs(
-        **named, settings=json.dumps(settings | {"length": length}), **provenance.here()
-    )
+def _length(walk: _Walk) -> dict[str, Any]:
+    """The length of the problem walked on, as a coordinate."""
+    return {name: values[0] for name, values in walk.problem.leading.items()}

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from landscape import cells, names, tasks
+from landscape import cells, specs, tasks
 from landscape.explorer.lines import lines
 from landscape.losses import squared_error
-from landscape.provenance import describe_cell
-from landscape.surfaces import _draw  # the very program that drew the surface's episodes: the same numbers
+from landscape.recurrence import (  # the programs that drew the surface's episodes: the same numbers
+    draw_each,
+    draw_prefix,
+)
 
 if TYPE_CHECKING:
     import xarray
@@ -94,7 +96,7 @@ def _settings(surface: "xarray.Dataset") -> dict[str, Any]:
         raise ValueError(f"the explorer shows a surface by length; this holds {', '.join(map(str, surface.data_vars))}")
     if "settings" not in surface.attrs:
         raise ValueError("the surface does not say how it was made; give one that landscape.surface returned")
-    settings = json.loads(surface.attrs["settings"])
+    settings = specs.current(json.loads(surface.attrs["settings"]))
     if len(axes := settings["axes"]) != 2 or surface["loss"].ndim != 3:
         raise ValueError(
             f"the explorer shows a surface over two coordinates, and this one has {len(axes)}: {', '.join(axes)}; "
@@ -107,7 +109,7 @@ def _equation(settings: dict[str, Any]) -> str:
     """The equation of one of this package's cells, from its docstring; empty for others."""
     if "cell_source" in settings:
         return ""
-    makes = [make for make in cells.known().values() if describe_cell(make()) == settings["cell"]]
+    makes = [make for make in cells.known().values() if specs.of_cell(make()) == settings["cell"]]
     return (makes[0].__doc__ or "").partition(": ")[0].replace("``", "") if makes else ""
 
 
@@ -136,21 +138,20 @@ def live(settings: dict[str, Any], lengths: list[int], task: tasks.Task | None =
     """
     if reason := _closed(settings, task):
         return {"reason": reason}
-    kind, options = names.described(settings["task"])
-    task = task or names.task(kind, options)
+    task = task or specs.task(settings)
+    assert task is not None  # else _closed said so
+    kind, options = settings["task"]["name"], settings["task"]["options"]
     count, whole = min(settings["episodes"], MOST_EPISODES), settings["episodes"]
-    drawn = [
-        _draw(task, jax.random.key(settings["seed"]), count, int(n)) for n in (lengths[-1:] if task.nested else lengths)
-    ]
+    drawn = _episodes(task, jax.random.key(settings["seed"]), count, lengths)
     if drawn[0].x.ndim != 2:
-        return {"reason": f"{settings['task']} has several inputs a step"}
+        return {"reason": f"{specs.text(settings['task'])} has several inputs a step"}
     targets = [[options["target"]] * count if "target" in options else e.target.astype(float).tolist() for e in drawn]
-    moved = {target: k for k, axis in enumerate(settings["axes"].values()) for target in axis["moves"].split(" = ")}
+    moved = {target: k for k, axis in enumerate(settings["axes"].values()) for target in axis["moves"]}
     held = {name: value for name, value in settings["held"].items() if value is not None}
     parameters = {name: [value, 0, 0] for name, value in held.items()}
     parameters |= {name: [0, int(k == 0), int(k == 1)] for name, k in moved.items()}
     return {
-        "cell": settings["cell"],
+        "cell": specs.text(settings["cell"]),
         "parameters": parameters,
         "start": task.start,
         "squash": kind == "pascanu",  # its loss is that of logistic(h)
@@ -162,24 +163,30 @@ def live(settings: dict[str, Any], lengths: list[int], task: tasks.Task | None =
     }
 
 
+def _episodes(task: tasks.Task, key: Any, count: int, lengths: list[int]) -> list[tasks.Episode]:
+    """The episodes of the surface: those of the longest length for a nested task, else those of each length."""
+    if task.nested:
+        return [draw_prefix(task, key, count, lengths[-1])]
+    every = draw_each(task, key, count, np.asarray(lengths, np.int32), lengths[-1])
+    return [tasks.Episode(x=every.x[k, :, :n], target=every.target[k]) for k, n in enumerate(lengths)]
+
+
 def _closed(settings: dict[str, Any], task: tasks.Task | None) -> str:
     """Why the unit cannot be stepped in a page, if so."""
-    ours = names.tasks()
-    kind, _ = names.described(settings["task"])
-    wide = [name for name, value in settings["held"].items() if np.size(value) != 1]
+    kind, cell, task_text = settings["task"]["name"], specs.text(settings["cell"]), specs.text(settings["task"])
+    task = task or specs.task(settings)
+    wide = [
+        name for name, value in settings["held"].items() if value is not None and not isinstance(value, int | float)
+    ]
     read = [name for name in settings["held"] if name.startswith("readout.")]
     if "cell_source" in settings:
-        return f"the cell {settings['cell']} is not one of this package"
+        return f"the cell {cell} is not one of this package"
     if "directions" in settings:
         return "its coordinates are displacements, not parameters"
     if wide or read:
         return "it is a layer with a readout" if read else "it is a layer, not one unit"
-    if task is None and ("task_source" in settings or kind not in ours):
-        return f"the task {settings['task']} is not one of this package"
-    if (
-        kind != "pascanu"
-        and kind != "reach"
-        and (task or names.task(*names.described(settings["task"]))).loss is not squared_error
-    ):
-        return f"the loss of {settings['task']} is not a squared error of one number"
+    if task is None:
+        return f"the task {task_text} is not one of this package"
+    if kind not in ("pascanu", "reach") and task.loss is not squared_error:
+        return f"the loss of {task_text} is not a squared error of one number"
     return ""

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 import numpy as np
 
-from landscape import dynamics, names
+from landscape import dynamics, specs
 from landscape.cells import logistic
 from landscape.cliffs import ridge
 from landscape.planes import Plane
-from landscape.provenance import remade
 
 if TYPE_CHECKING:
     import xarray
@@ -27,8 +26,8 @@ def lines(surface: "xarray.Dataset", settings: dict[str, Any], lengths: list[int
     """
     found = []
     pair = list(settings["axes"])
-    moves = {axis["moves"]: name for name, axis in settings["axes"].items()}
-    f = (MAPS | UNITS).get(settings["cell"]) if "cell_source" not in settings else None
+    moves = {parts[0]: name for name, axis in settings["axes"].items() if len(parts := axis["moves"]) == 1}
+    f = (MAPS | UNITS).get(specs.text(settings["cell"])) if "cell_source" not in settings else None
     if f is not None and set(moves) == {"w", "b"}:
         across = settings["axes"][moves["w"]]
         w = np.linspace(across["from"], across["to"], 801)
@@ -36,7 +35,7 @@ def lines(surface: "xarray.Dataset", settings: dict[str, Any], lengths: list[int
         for name, about, curve in _curves(f, w, settings):
             points = _polylines(*_within(curve if first else curve[::-1], list(settings["axes"].values())))
             found.append({"name": name, "about": about, "points": points})
-    elif made := remade(settings):
+    elif made := specs.remade(settings, {name: surface[name].values for name in pair}):
         found += [
             {"name": name, "about": about, "points": _polylines(*curve)} for name, about, curve in _traced(made[0])
         ]
@@ -51,8 +50,8 @@ def lines(surface: "xarray.Dataset", settings: dict[str, Any], lengths: list[int
 def _curves(f: Any, w: np.ndarray, settings: dict[str, Any]) -> list[tuple[str, str, tuple[Any, Any]]]:
     """Name, equation, and (w, b) of every closed-form curve; NaN where there is none."""
     inverse = jnp.arctanh if f is jnp.tanh else lambda s: jnp.log(s / (1 - s))
-    into = (lambda h: h) if settings["cell"] in MAPS else inverse  # state -> a
-    kind, options = names.described(settings["task"])
+    into = (lambda h: h) if specs.text(settings["cell"]) in MAPS else inverse  # state -> a
+    kind, options = settings["task"]["name"], settings["task"]["options"]
     slope = lambda a: f(a) * (1 - f(a)) if f is logistic else 1 - f(a) ** 2  # noqa: E731
     a = np.linspace(-9, 9, 1201)
     curves: list[tuple[str, str, tuple[Any, Any]]] = [

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from landscape import cells, names, provenance
+from landscape import cells, names, specs, tasks
 from landscape.tasks import Task
 
 module = functools.cache(names.module)  # once in a process: what it has compiled stays compiled
@@ -26,7 +26,7 @@ def named(text: str) -> Any:
     if colon:
         known, where = vars(module(str(Path(file).resolve()))), f" in {file}"
     else:
-        known, where = {**cells.known(), **names.tasks()}, " among cells, tasks and optax; your own is file.py:Name"
+        known, where = {**cells.known(), **tasks.known()}, " among cells, tasks and optax; your own is file.py:Name"
         if name not in known:
             import optax
 
@@ -209,7 +209,7 @@ def _label_record(value: Any) -> str:
     if isinstance(getattr(value, "name", None), str):
         return value.name
     leaves = jax.tree.leaves(value)
-    return f"{provenance.describe_cell(value)} {provenance.digest(np.concatenate([np.ravel(leaf) for leaf in leaves]))}"
+    return f"{specs.text(specs.of_cell(value))} {specs.digest(np.concatenate([np.ravel(leaf) for leaf in leaves]))}"
 
 
 def source(run: Callable) -> str:

@@ -135,5 +135,5 @@ def baseline(
     compiled = jax.jit(program)
     solved = np.asarray([int(compiled(jnp.int32(length))) for length in lengths])
     found = {"guessed": ("length", solved / tried), "solved": ("length", solved)}
-    attrs = {"tried": tried, "count": count, "draw": getattr(draw, "__name__", str(draw)), "task": task.name}
+    attrs = {"tried": tried, "count": count, "draw": getattr(draw, "__name__", str(draw)), "task": str(task)}
     return xarray.Dataset(found, {"length": lengths}, attrs)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from landscape.jets import Jet, push
+from landscape.engine.jets import Jet, push
 from landscape.losses import Objective
 from landscape.models import RNN
 from landscape.tasks import Episode

@@ -128,3 +128,11 @@ def log10_norm(mantissas: Sequence[jax.Array], exponents: jax.Array) -> jax.Arra
     top = functools.reduce(jnp.maximum, [jnp.where(m == 0, least, exponent(m) + e) for m, e in pairs])
     squares = [load(m, e - top) ** 2 for m, e in pairs]
     return jnp.log10(sum(squares)) / 2 + top.astype(squares[0].dtype) * math.log10(2)
+
+
+def unscaled(jet: Jet, exponents: jax.Array) -> list[jax.Array]:
+    """Loss, gradient, log10 of its norm, Hessian from mantissas (row, point), exponents (row, coordinate, point)."""
+    powers = jnp.moveaxis(exponents, 1, 0)
+    first = [load(m, e) for m, e in zip(jet.first, powers, strict=False)]
+    norm = [log10_norm(jet.first, powers)] if jet.first else []
+    return [jet.value, *first, *norm, *(load(m, powers[k] + powers[l]) for (k, l), m in jet.second.items())]

@@ -1,0 +1,135 @@
+"""The evaluator: a problem at any points of a plane, computed tile by tile by one compiled program."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from landscape import devices
+from landscape.engine.problem import Problem
+from landscape.planes import Plane
+
+
+@functools.lru_cache(maxsize=256)  # not for ever: kernels may hold an optimiser, and every optax.sgd(0.1) is a new one
+def _program(kernel: Callable, mesh: Any) -> Callable:
+    """``(affine, points (tile, coordinate, point), used, data) -> [(row, tile * point)]`` on the mesh.
+
+    Only the first ``used`` tiles of each device are computed: 0 compiles and computes nothing.
+    """
+
+    def block(affine: Any, points: jax.Array, used: jax.Array, data: Any) -> list[jax.Array]:
+        size = points.shape[-1]
+
+        def put(i: Any, out: list[jax.Array]) -> list[jax.Array]:
+            results = kernel(affine, points[i], data)
+            where = (jnp.zeros_like(i), i * size)
+            return [jax.lax.dynamic_update_slice(o, r, where) for o, r in zip(out, results, strict=True)]
+
+        shapes = jax.eval_shape(kernel, affine, points[0], data)
+        blank = [jnp.zeros((s.shape[0], len(points) * size), s.dtype) for s in shapes]
+        return jax.lax.fori_loop(0, used, put, blank)
+
+    if mesh is None:
+        return jax.jit(block)
+    axis, everywhere = mesh.axis_names[0], jax.sharding.PartitionSpec()
+    specs = (everywhere, jax.sharding.PartitionSpec(axis), everywhere, everywhere)
+    out = jax.sharding.PartitionSpec(None, axis)
+    return jax.jit(jax.shard_map(block, mesh=mesh, in_specs=specs, out_specs=out, check_vma=False))
+
+
+def cast(leaf: Any, dtype: str) -> Any:
+    """A leaf of a model as it is computed with: numbers in ``dtype``; integer, key and half-precision arrays as are."""
+    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return leaf
+    array = np.asarray(leaf)
+    number = array.dtype.kind in "iuf" and array.ndim == 0
+    return array.astype(dtype) if number or array.dtype in (np.float32, np.float64) else array
+
+
+class Evaluator:
+    """A problem at any points of a plane: static choices here, points in the call.
+
+    ``evaluator(points (point, coordinate)) -> {name: (*leading, point)}``. A grid is one choice of points; a ridge, an
+    optimiser's path or a refined mesh are others. Points are computed ``size`` at a time, always by one program, so
+    that a point's value does not depend on what is asked beside it.
+    """
+
+    def __init__(self, plane: Plane, problem: Problem) -> None:
+        if not isinstance(plane, Plane):
+            raise TypeError(f"plane must be what landscape.plane or landscape.span makes, given {_kind(plane)}")
+        if not isinstance(problem, Problem):
+            raise TypeError(f"problem must be a Problem such as landscape.Recurrence(task, lengths), given {problem!r}")
+        self.plane, self.problem, self.dtype = plane, problem, problem.precision
+        self.leading = problem.leading
+        self.names = problem.variables(tuple(plane.axes))
+        self._refuse_clashes()
+        origin = jax.tree.map(lambda leaf: cast(leaf, self.dtype), plane.affine.origin)
+        along = jax.tree.map(lambda leaf: np.asarray(leaf, self.dtype), plane.affine.directions)
+        self._affine = dataclasses.replace(plane.affine, origin=origin, directions=along)
+        problem.admit(self._affine)
+        self._data = problem.data
+        self._run = _program(problem.kernel, devices.mesh())
+        self.resize(1)
+
+    def _refuse_clashes(self) -> None:
+        taken = {**dict.fromkeys(self.leading, "a dimension"), **dict.fromkeys(self.names, "a variable")}
+        for name in self.plane.axes:
+            if name in taken:
+                raise ValueError(f"a coordinate cannot be called {name!r}, {taken[name]} of the result; rename it")
+
+    def resize(self, points: int) -> "Evaluator":
+        """Compute at least ``points`` points by one call of the program: whole tiles, as many on every device."""
+        self.tile = devices.tile_points(self.problem.width, max(points, 1))
+        step = self.tile * devices.count()
+        self.size = -(-max(points, 1) // step) * step
+        return self
+
+    def __call__(self, points: Any) -> dict[str, np.ndarray]:
+        points = np.asarray(points, self.dtype).reshape(-1, len(self.plane.axes))
+        parts = [self.rows(points[i : i + self.size]) for i in range(0, max(len(points), 1), self.size)]
+        joined = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
+        shape = tuple(len(values) for values in self.leading.values())
+        return {name: rows.reshape(*shape, -1) for name, rows in zip(self.names, joined, strict=True)}
+
+    def rows(self, points: np.ndarray) -> list[np.ndarray]:
+        """One call of the program, (row, point) each; a short block is filled up, and no point at all only compiles."""
+        count, coordinates = points.shape
+        full = np.resize(points, (self.size, coordinates))
+        tiles = np.moveaxis(full.reshape(-1, self.tile, coordinates), 2, 1)
+        used = np.int32(min(len(tiles) // devices.count(), -(-count // self.tile)))
+        with jax.enable_x64(self.dtype == "float64"):
+            out = jax.device_get(self._run(self._affine, tiles, used, self._data))
+        return [o[:, :count] for o in out]
+
+    def origin(self) -> dict[str, Any]:
+        """The loss of the model that the plane was made from, by this route and by the problem's other one."""
+        center = self.plane.center
+        if not np.all(np.isfinite(center)):
+            return {"origin": "tied parameters of different values: no one point is the origin"}
+        other = self.again(center)
+        if other is None:
+            return {}
+        loss = float(self(np.asarray([center]))["loss"].ravel()[-1])
+        place = dict(zip(self.plane.axes, center, strict=True))
+        return {"origin": place, "origin_loss": loss, "origin_loss_by_another_route": other}
+
+    def again(self, point: Any) -> float | None:
+        """The loss of the last row at ``point`` by the problem's other route; None if it has none."""
+        with jax.enable_x64(self.dtype == "float64"):
+            return self.problem.again(self._affine, np.asarray(point, self.dtype))
+
+    @property
+    def width(self) -> int:
+        """Bytes that one point takes in the result."""
+        rows = math.prod(len(values) for values in self.leading.values())
+        return rows * len(self.names) * np.dtype(self.dtype).itemsize
+
+
+def _kind(value: Any) -> str:
+    """What was given, for a sentence: a class by its name, anything else by its type."""
+    return f"the class {value.__name__}" if isinstance(value, type) else f"{type(value).__name__} {value!r:.60}"

@@ -1,0 +1,55 @@
+"""Filling a grid block by block, one thread a core."""
+
+import concurrent.futures
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from landscape import devices
+from landscape.blocks import Progress
+from landscape.engine.evaluator import Evaluator
+
+
+def fill(evaluator: Evaluator, target: Any, progress: Callable[[Progress], None] | None = None) -> dict[str, Any]:
+    """Compute every block of ``target`` that is not done, one thread a core, and check the origin beside them.
+
+    What the threads share is compiled before there is more than one. An error stops them all. Returns what
+    `Evaluator.origin` says, nothing if all was done before.
+    """
+    lock, stopped, progress = threading.Lock(), threading.Event(), progress or (lambda state: None)
+
+    def block(index: int) -> None:
+        if stopped.is_set():
+            return
+        try:
+            target.write(index, _block(evaluator, target.region(index)))
+            with lock:
+                progress(target.progress())
+        except BaseException:
+            stopped.set()
+            raise
+
+    todo = target.todo()
+    if todo:
+        evaluator.rows(np.empty((0, len(evaluator.plane.axes)), evaluator.dtype))
+    target.begin()
+    with concurrent.futures.ThreadPoolExecutor(devices.threads()) as pool:
+        checked = None if target.complete else pool.submit(evaluator.origin)
+        running = [pool.submit(block, index) for index in todo]
+        try:
+            for future in concurrent.futures.as_completed(running):
+                future.result()
+            return checked.result() if checked else {}
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _block(evaluator: Evaluator, region: tuple[slice, ...]) -> dict[str, np.ndarray]:
+    """The variables over one part of the grid, (*leading, *part)."""
+    axes = (axis[part] for axis, part in zip(evaluator.plane.axes.values(), region, strict=True))
+    mesh = np.meshgrid(*axes, indexing="ij")
+    rows = evaluator.rows(np.stack([m.ravel() for m in mesh], axis=-1).astype(evaluator.dtype))
+    shape = tuple(len(values) for values in evaluator.leading.values())
+    return {name: r.reshape(*shape, *mesh[0].shape) for name, r in zip(evaluator.names, rows, strict=True)}

@@ -1,0 +1,111 @@
+"""A problem: what is computed at every point of a plane. It knows the computation and its data, and no plane."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from landscape.engine.jets import pairs
+
+
+class Problem:
+    """What is computed at every point of a plane: a kernel, its data, and what its rows mean.
+
+    A subclass is a frozen dataclass of what is asked, such as `landscape.Recurrence` and `landscape.Function`, so that
+    ``dataclasses.replace(problem, order=2)`` asks for more of the same. It answers:
+
+    ``kernel``: ``(affine, points (coordinate, point), data) -> [rows (row, point), ...]``, an array for each variable,
+    traced by JAX. It must be hashable: equal kernels share one compiled program. Everything that may change without
+    compiling again belongs into ``data``, a pytree of arrays.
+
+    ``leading``: the values of the dimensions before those of the plane, by name; rows run over them, the last one
+    fastest. None at all means one row. ``variables``: names of the arrays, given the names of the coordinates.
+
+    ``width``: examples computed side by side at a point, which decides how many points fit in cache; ``steps``: the
+    work at a point, in steps of its innermost loop. ``settings``: all that the numbers depend on, in plain JSON values.
+    """
+
+    dtype: str | None = None
+
+    @property
+    def kernel(self) -> Callable:
+        raise NotImplementedError(f"{type(self).__name__} must say its kernel")
+
+    @property
+    def data(self) -> Any:
+        return ()
+
+    @property
+    def leading(self) -> dict[str, np.ndarray]:
+        return {}
+
+    @property
+    def width(self) -> int:
+        return 1
+
+    @property
+    def steps(self) -> int:
+        return 1
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        raise NotImplementedError(f"{type(self).__name__} must say its settings")
+
+    @property
+    def name(self) -> str:
+        """What is computed, in a few words for titles."""
+        return type(self).__name__
+
+    @property
+    def precision(self) -> str:
+        """The dtype of coordinates and results: float32 unless the problem says otherwise."""
+        return self.dtype or "float32"
+
+    def variables(self, coordinates: Sequence[str]) -> list[str]:
+        """Names of what the kernel returns, in its order."""
+        raise NotImplementedError(f"{type(self).__name__} must name its variables")
+
+    def labels(self) -> dict[str, dict[str, Any]]:
+        """Long names and units of leading dimensions and variables, where they are not those of `describe`."""
+        return {}
+
+    def admit(self, affine: Any) -> None:
+        """Raise, before anything is compiled, if models of this plane cannot be asked this."""
+
+    def again(self, affine: Any, point: Any) -> float | None:
+        """The loss of the last row at ``point`` by another route; None if there is none."""
+        return None
+
+
+def precise(problem: Any) -> Any:
+    """The problem in float64 unless it asks for another dtype: for cuts, ridges and paths."""
+    return problem if problem.dtype else dataclasses.replace(problem, dtype="float64")
+
+
+def derivatives(coordinates: Sequence[str], order: int) -> list[str]:
+    """Variables of a loss: loss, then d_w, d_b and log10_gradient (order 1), then d_w_w, d_w_b, d_b_b (order 2)."""
+    first = [f"d_{name}" for name in coordinates] + ["log10_gradient"] if order > 0 else []
+    second = [f"d_{coordinates[k]}_{coordinates[l]}" for k, l in pairs(len(coordinates))] if order > 1 else []
+    return ["loss", *first, *second]
+
+
+def checked_order(order: Any) -> int:
+    """An order of differentiation, or ValueError."""
+    if order not in (0, 1, 2) or isinstance(order, bool):
+        raise ValueError(f"order must be 0 (loss), 1 (gradient) or 2 (Hessian), given {order!r}")
+    return int(order)
+
+
+def checked_dtype(dtype: Any) -> str | None:
+    """A dtype to compute in by its name, None if it is left to the use, or ValueError."""
+    if dtype is not None and str(dtype) not in ("float32", "float64"):
+        raise ValueError(f"dtype must be 'float32' or 'float64', given {dtype!r}")
+    return None if dtype is None else str(dtype)
+
+
+def whole(value: Any, name: str, least: int) -> int:
+    """A whole number from ``least`` up, or ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name} must be a whole number from {least} up, given {value!r}")
+    return int(value)

@@ -1,0 +1,242 @@
+"""The recurrent problem: the loss of a task after every requested length, with derivatives, in one forward pass.
+
+Derivatives ride along the recurrence as jets (`landscape.engine.jets`), so memory does not grow with length.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from landscape import specs
+from landscape.cells import Cell, check
+from landscape.engine.jets import RESCALE, Jet, fold, pairs, push, rescale, shifted, unscaled
+from landscape.engine.problem import Problem, checked_dtype, checked_order, derivatives, whole
+from landscape.models import run
+from landscape.planes import Affine
+from landscape.tasks import Episode, Task
+from landscape.tasks import episodes as draw
+
+Carry = tuple[Jet, jax.Array, jax.Array]  # jet (batch, point), exponents and their powers 2**-e (coordinate, point)
+Data = tuple[Episode, Any]  # episodes as `_drawn` stacks them, and lengths
+
+
+@dataclasses.dataclass(frozen=True)
+class Scan:
+    """The kernel of `Recurrence`: static choices alone, so that equal ones share a program.
+
+    ``every`` says that lengths are 1, 2, 3, ..., which saves an inner loop.
+    """
+
+    task: Task
+    order: int
+    every: bool
+
+    def __call__(self, affine: Affine, points: jax.Array, data: Data) -> list[jax.Array]:
+        """Loss and derivatives, each (length, point), at ``points`` (coordinate, point), in the order of variables.
+
+        Episodes are stacked as x (time, batch, ...) and target (batch,), with a leading length axis unless the task is
+        nested. Points lie last and contiguous.
+        """
+        task, order, (episodes, lengths) = self.task, self.order, data
+        count = len(points)
+        point = tuple(points)
+        batch = jax.tree.leaves(episodes.target)[0].shape[0 if task.nested else 1]
+        across = lambda f: jax.vmap(jax.vmap(f, (0, 0, 0, None)), (None, None, 0, 0))  # noqa: E731
+
+        def advance(point: tuple, scale: tuple, jet: Jet, x: Any) -> Jet:
+            return push(lambda p, s: affine.at(p).step(s, x), point, scale, jet)
+
+        def score(point: tuple, scale: tuple, jet: Jet, target: Any) -> Jet:
+            return push(lambda p, s: task.loss(affine.at(p).output(s), target), point, scale, jet)
+
+        def start() -> Carry:
+            state = jax.vmap(lambda *p: affine.at(p).initial(task.start))(*point)
+            state = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape)).astype(points.dtype), state)
+            zero = jax.tree.map(jnp.zeros_like, state)
+            first = (zero,) * count if order > 0 else ()
+            second = dict.fromkeys(pairs(count), zero) if order > 1 else {}
+            return Jet(state, first, second), jnp.zeros(points.shape, jnp.int32), jnp.ones_like(points)
+
+        def step(t: Any, carry: Carry, x: Any) -> Carry:
+            jet, exponents, scale = carry
+            if order > 0:
+                # Only the small arrays pass through the conditional; the factor costs nothing in the loop that uses it.
+                same = lambda jet, exponents: (exponents, scale, jnp.ones_like(scale))  # noqa: E731
+                exponents, scale, shift = jax.lax.cond(t % RESCALE == 0, rescale, same, jet, exponents)
+                jet = shifted(jet, shift)
+            return across(advance)(point, tuple(scale), jet, x[t]), exponents, scale
+
+        def observe(carry: Carry, target: Any) -> tuple[Jet, jax.Array]:
+            jet, exponents, scale = carry
+            scored = across(score)(point, tuple(scale), jet, target)
+            return jax.tree.map(lambda a: fold(jnp.add, a) / batch, scored), exponents
+
+        def between(carry: Carry, since: Any, until: Any, x: Any) -> Carry:
+            return jax.lax.fori_loop(since, until, lambda t, carry: step(t, carry, x), carry)
+
+        def nested(carry: Carry, stops: tuple) -> tuple[Carry, tuple[Jet, jax.Array]]:
+            since, until = stops
+            x = episodes.x
+            carry = step(since, carry, x) if self.every else between(carry, since, until, x)
+            return carry, observe(carry, episodes.target)
+
+        if task.nested:
+            since = jnp.concatenate([jnp.zeros(1, lengths.dtype), lengths[:-1]])
+            return unscaled(*jax.lax.scan(nested, start(), (since, lengths))[1])
+        alone = lambda at: observe(between(start(), 0, at[0], at[1].x), at[1].target)  # noqa: E731
+        return unscaled(*jax.lax.map(alone, (lengths, episodes)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Recurrence(Problem):
+    """The mean loss of a recurrent model on ``task`` at every one of ``lengths``, and its derivatives up to ``order``.
+
+    Entry L is the loss of the same ``episodes`` episodes (drawn from ``seed``) cut after L steps, for a task that is
+    not nested that of episodes of L steps. ``dtype`` None leaves it to the use: float32 for surfaces and maps,
+    float64 for cuts, ridges and paths. Raises ValueError or TypeError for what cannot be asked.
+    """
+
+    task: Task
+    lengths: Sequence[int]
+    order: int = 1
+    episodes: int | None = None  # 32 for a task of several classes, 1 for a task whose only episode is always the same
+    seed: int = 0
+    dtype: str | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.task, Task):
+            given = "the function {0}; call it: {0}()" if callable(self.task) else "{0!r}"
+            given = given.format(getattr(self.task, "__name__", self.task))
+            raise TypeError(f"task must be a landscape.tasks.Task such as latch(), given {given}")
+        count = (32 if self.task.classes > 1 else 1) if self.episodes is None else self.episodes
+        put = functools.partial(object.__setattr__, self)
+        put("lengths", tuple(_lengths(self.lengths).tolist()))
+        put("order", checked_order(self.order))
+        put("episodes", whole(count, "episodes", 1))
+        put("seed", whole(self.seed, "seed", 0))
+        put("dtype", checked_dtype(self.dtype))
+
+    @property
+    def kernel(self) -> Scan:
+        every = self.task.nested and self.lengths == tuple(range(1, len(self.lengths) + 1))
+        return Scan(self.task, self.order, every)
+
+    @functools.cached_property
+    def data(self) -> Data:
+        lengths = np.asarray(self.lengths, np.int32)
+        drawn = _drawn(self.task, jax.random.key(self.seed), self.width, lengths)
+        return jax.tree.map(lambda leaf: np.asarray(leaf, self.precision), drawn), lengths
+
+    @property
+    def leading(self) -> dict[str, np.ndarray]:
+        return {"length": np.asarray(self.lengths, np.int32)}
+
+    @property
+    def width(self) -> int:
+        return self.episodes or 1
+
+    @property
+    def steps(self) -> int:
+        return self.width * (self.lengths[-1] if self.task.nested else sum(self.lengths))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {
+            **specs.of_task(self.task),
+            "lengths": list(self.lengths),
+            "order": self.order,
+            "episodes": self.episodes,
+            "seed": self.seed,
+            "dtype": self.precision,
+        }
+
+    @property
+    def name(self) -> str:
+        return str(self.task)
+
+    def variables(self, coordinates: Sequence[str]) -> list[str]:
+        return derivatives(coordinates, self.order)
+
+    def labels(self) -> dict[str, dict[str, Any]]:
+        return {"length": {"long_name": "sequence length", "units": "steps"}}
+
+    def admit(self, affine: Affine) -> None:
+        """Raise before anything is compiled if the cell cannot step on the task's inputs."""
+        cell = getattr(affine.origin, "cell", None)
+        if isinstance(cell, Cell):
+            leaves, tree = jax.tree.flatten(cell)
+            inputs = self.data[0].x.shape[2 if self.task.nested else 3 :]
+            _check(tree, tuple((leaf.shape, leaf.dtype) for leaf in leaves), inputs, self.precision == "float64")
+        elif not hasattr(affine.origin, "initial"):
+            raise TypeError(
+                f"a task is for recurrent models, cells with or without a readout; the plane holds "
+                f"{type(affine.origin).__name__}: give landscape.Function(loss, data) instead of a task"
+            )
+
+    def again(self, affine: Affine, point: Any) -> float:
+        """Mean loss at the longest length through `landscape.models.run`, without tiles or tangents."""
+        x, target = self.data[0].x, self.data[0].target
+        if not self.task.nested:
+            x, target = x[-1], target[-1]
+        return float(jnp.mean(_alone(self.task)(affine, point, x, target)))
+
+
+def _lengths(lengths: Iterable[int]) -> np.ndarray:
+    given = list(lengths)
+    array = np.asarray(given)
+    if (
+        array.ndim != 1
+        or array.size == 0
+        or array.dtype.kind not in "iu"
+        or any(isinstance(length, bool) for length in given)
+        or array[0] < 1
+        or np.any(np.diff(array) <= 0)
+    ):
+        raise ValueError(
+            f"lengths must be increasing whole numbers from 1 up, such as 1:200 or 10,50,100; given {given[:8]}"
+        )
+    return array.astype(np.int32)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2, 3))
+def draw_prefix(task: Task, key: jax.Array, count: int, length: int) -> Episode:
+    """``count`` episodes of a nested task, stacked along a leading axis, by one compiled program."""
+    return draw(task, key, count, length)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2, 4))
+def draw_each(task: Task, key: jax.Array, count: int, lengths: jax.Array, longest: int) -> Episode:
+    """``count`` episodes of each of ``lengths``, (length, episode, longest, ...), by one compiled program."""
+    return jax.lax.map(lambda length: draw(task, key, count, length, longest), lengths)
+
+
+def _drawn(task: Task, key: jax.Array, count: int, lengths: np.ndarray) -> Episode:
+    """Episodes as `Scan` wants them; noise is drawn in float32 whatever the dtype, so that dtypes can be compared."""
+    longest = int(lengths[-1])
+    if task.nested:
+        drawn = draw_prefix(task, key, count, longest)
+        return Episode(x=jnp.moveaxis(drawn.x, 0, 1), target=drawn.target)
+    drawn = draw_each(task, key, count, lengths, longest)
+    return Episode(x=jnp.moveaxis(drawn.x, 1, 2), target=drawn.target)
+
+
+@functools.cache
+def _check(tree: Any, leaves: tuple, inputs: tuple, wide: bool) -> None:
+    """`landscape.cells.check`, once for each kind of cell: tracing a step takes longer than a small surface."""
+    with jax.enable_x64(wide):
+        check(jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves]), inputs)
+
+
+@functools.cache
+def _alone(task: Task) -> Callable:
+    """``(affine, point, x, target) -> losses (batch,)`` at a point by `landscape.models.run`; compiled once a task."""
+
+    def loss(affine: Affine, point: jax.Array, x: jax.Array, target: jax.Array) -> jax.Array:
+        return task.loss(run(affine.at(list(point)), x, task.start)[-1], target)
+
+    return jax.jit(jax.vmap(loss, (None, None, 1, 0)))

@@ -1,0 +1,197 @@
+"""What was computed, as data: cells, tasks and planes as plain JSON values, and made again from them.
+
+A description is ``{"name": "latch", "options": {"noise": 0.1}}``. Names are those of this package alone: nothing in a
+stored description can make a file run. Whoever wants a cell or task of his own made again gives the module himself.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import inspect
+import json
+import re
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from landscape import cells, tasks
+from landscape.planes import Plane, named_leaves, plane
+from landscape.tasks import Task
+
+MOST_NUMBERS = 64  # of an array that a description holds in full; of larger ones it holds the shape and a digest
+
+
+def text(spec: Mapping[str, Any] | str) -> str:
+    """A description in words: ``latch(noise=0.1)``."""
+    if isinstance(spec, str):  # of a store written before descriptions were data
+        return spec
+    options = ", ".join(f"{name}={_short(value)}" for name, value in spec["options"].items())
+    return f"{spec['name']}({options})" if options else spec["name"]
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def parsed(words: Mapping[str, Any] | str) -> dict[str, Any]:
+    """A description from words, as stores held it before: ``latch(noise=0.1)``."""
+    if not isinstance(words, str):
+        return dict(words)
+    name, _, rest = words.partition("(")
+    options: dict[str, Any] = dict(re.findall(r"(\w+)=([^,)]+)", rest))
+    for key, value in options.items():
+        with contextlib.suppress(ValueError):
+            options[key] = float(value)
+    return {"name": name, "options": options}
+
+
+def digest(array: Any) -> str:
+    """A short fingerprint of the values of an array."""
+    if isinstance(array, jax.Array) and jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+        array = jax.random.key_data(array)
+    return hashlib.sha256(np.ascontiguousarray(np.asarray(array, np.float64)).tobytes()).hexdigest()[:16]
+
+
+def of_cell(cell: Any) -> dict[str, Any]:
+    """A cell by its class and the choices that differ from the class's own: ``act`` "relu", ``p_i`` "present"."""
+    options = {}
+    for field in dataclasses.fields(cell) if dataclasses.is_dataclass(cell) else ():
+        value = getattr(cell, field.name)
+        if field.metadata.get("static") and value != field.default:
+            options[field.name] = str(getattr(value, "__name__", value))
+        elif field.metadata.get("axes") is not None and (value is None) != (field.default is None):
+            options[field.name] = "absent" if value is None else "present"
+    return {"name": type(cell).__name__, "options": options}
+
+
+def of_task(task: Task) -> dict[str, Any]:
+    """The task's name with its options, and what it promises about itself."""
+    about = {"nested": task.nested, "chance": task.chance, "start": task.start}
+    spec = {"name": task.name, "options": dict(task.options)}
+    return {"task": spec, **about, **source("task", task.sample, task.loss)}
+
+
+def of_plane(plane: Plane) -> dict[str, Any]:
+    """Model, parameters held, what moves and over which values."""
+    model = plane.affine.origin
+    leaves = jax.tree.leaves(model)
+    moved = {i for direction in plane.affine.directions for i, leaf in enumerate(direction) if leaf is not None}
+    held = {name: numbers(leaves[i]) for name, i in named_leaves(model).items() if i not in moved}
+    axes = {
+        name: {
+            "moves": list(plane.moves[name]),
+            "from": float(values[0]),
+            "to": float(values[-1]),
+            "count": len(values),
+            "sha256": digest(values),
+        }
+        for name, values in plane.axes.items()
+    }
+    directions = {
+        name: [None if leaf is None else digest(leaf) for leaf in direction]
+        for name, direction in zip(plane.axes, plane.affine.directions, strict=True)
+        if not plane.moves[name]
+    }
+    origin = {"origin_sha256": [digest(leaf) for leaf in leaves]} if directions else {}
+    cell = getattr(model, "cell", model)
+    described = {"cell": of_cell(cell), **source("cell", type(cell)), "held": held, "axes": axes}
+    return {**described, **({"directions": directions} if directions else {}), **origin}
+
+
+def numbers(leaf: Any) -> Any:
+    """A parameter that is held: its numbers if they are few, else its shape and a digest."""
+    key = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    if key or np.size(leaf) > MOST_NUMBERS:
+        return {"shape": list(np.shape(leaf)), "sha256": digest(leaf)}
+    return np.asarray(leaf).tolist()
+
+
+def source(what: str, *code: Any) -> dict[str, str]:
+    """A fingerprint of classes and functions that are not this package's: it changes when somebody edits them."""
+    texts = []
+    for thing in code:
+        if (getattr(thing, "__module__", None) or "").partition(".")[0] not in ("landscape", "builtins"):
+            with contextlib.suppress(OSError, TypeError):  # typed at a prompt, or not written in Python
+                texts.append(inspect.getsource(thing))
+    return {f"{what}_source": hashlib.sha256("".join(texts).encode()).hexdigest()[:16]} if texts else {}
+
+
+def of_function(f: Any) -> str:
+    """A fingerprint of a function and all that it closes over: two optimisers with the same one do the same."""
+    return hashlib.sha256(json.dumps(_held(f)).encode()).hexdigest()[:16]
+
+
+def _held(value: Any, depth: int = 32) -> Any:
+    """A value that a function holds as plain JSON; a function as its name with what it holds itself."""
+    if value is None or isinstance(value, bool | int | float | str) or depth == 0:
+        return value if depth else "..."
+    if isinstance(value, tuple | list):
+        return [_held(v, depth - 1) for v in value]
+    if isinstance(value, Mapping):
+        return {str(key): _held(v, depth - 1) for key, v in value.items()}
+    if hasattr(value, "dtype"):
+        return numbers(value)
+    if isinstance(value, functools.partial):
+        return [_held(part, depth - 1) for part in (value.func, value.args, value.keywords)]
+    closed = [_held(cell.cell_contents, depth - 1) for cell in getattr(value, "__closure__", None) or ()]
+    return [getattr(value, "__module__", ""), getattr(value, "__qualname__", type(value).__qualname__), closed]
+
+
+def task(settings: Mapping[str, Any], *mine: ModuleType) -> Task | None:
+    """The task that ``settings`` describe, of this package or the modules ``mine``; None if it is of neither."""
+    spec = parsed(settings["task"])
+    for place in (tasks, *mine):
+        make = tasks.known(place).get(spec["name"])
+        with contextlib.suppress(ValueError, TypeError):
+            if make and _agree(settings, of_task(made := make(**spec["options"]))):
+                return made
+    return None
+
+
+def remade(settings: Mapping[str, Any], axes: Mapping[str, Any], *mine: ModuleType) -> tuple[Plane, Task] | None:
+    """The plane over the values ``axes`` and the task that ``settings`` describe; None unless they describe the same.
+
+    None for a plane of displacements and where a parameter held is a large array: there the model itself is needed.
+    """
+    found = task(settings, *mine) if "task" in settings else None
+    moves = {name: _moves(axis["moves"]) for name, axis in settings["axes"].items()}
+    if found is None or not all(moves.values()):
+        return None
+    for make in [make for place in (cells, *mine) for make in cells.known(place).values()]:
+        with contextlib.suppress(ValueError, TypeError):
+            cell = make(**settings["held"])
+            if of_cell(cell) == parsed(settings["cell"]):
+                ties = {name: parts for name, parts in moves.items() if parts != [name]}
+                again = plane(cell, ties, **{name: axes[name] for name in moves})
+                if _agree(settings, of_plane(again)):
+                    return again, found
+    return None
+
+
+def _moves(moves: Sequence[str] | str) -> list[str]:
+    """The parameters that a coordinate moves; none if it is a displacement."""
+    if isinstance(moves, str):  # of a store written before
+        return [] if moves.startswith("displacement") else moves.split(" = ")
+    return list(moves)
+
+
+def current(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as they are described today, whenever they were stored."""
+    new = dict(settings)
+    for key in ("cell", "task"):
+        if isinstance(settings.get(key), str):
+            new[key] = parsed(settings[key])
+    if "axes" in settings:
+        new["axes"] = {name: {**axis, "moves": _moves(axis["moves"])} for name, axis in settings["axes"].items()}
+    return new
+
+
+def _agree(settings: Mapping[str, Any], about: Mapping[str, Any]) -> bool:
+    """Whether stored ``settings`` say the same as a description made now."""
+    stored = current(settings)
+    return all(stored.get(key) == value for key, value in json.loads(json.dumps(about)).items())
