@@ -31,7 +31,7 @@ from landscape.sweeps.estimate import Estimate
 from landscape.sweeps.plan import Grid
 from landscape.sweeps.reading import summary
 from landscape.sweeps.settings import fit, function, label
-from landscape.tasks import Task
+from landscape.tasks import Task, latch
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENT = '''
@@ -144,7 +144,7 @@ def test_names_stand_for_what_the_setting_wants(tmp_path):
     own = tmp_path / "own.py"
     own.write_text("from landscape.cells import SRNN\nclass Mine(SRNN):\n    pass\n")
     assert isinstance(fit("SRNN", Cell, "cell"), SRNN)
-    assert fit("latch", Task | None, "task").name == "latch(noise=0.1)"
+    assert label(fit("latch", Task | None, "task")) == "latch(noise=0.1)"
     assert type(fit(f"{own}:Mine", Cell, "cell")).__name__ == "Mine"
     made = sweeps.plan(toy, {"cell": ["SRNN", "GRU"], "optimiser": ["adam", optax.sgd]}, {"anything": 1})
     assert made.grid.axes == {"cell": {"cell": ["SRNN", "GRU"]}, "optimiser": {"optimiser": ["adam", "sgd"]}}
@@ -184,6 +184,7 @@ def test_a_value_of_another_type_is_refused(value, hint):
 def test_a_label_is_the_same_tomorrow_or_refused():
     assert label(functools.partial(optax.sgd, 0.1, momentum=0.9)) == "sgd(0.1, momentum=0.9)"
     assert label([SRNN, np.float64(2)]) == ["SRNN", 2.0]
+    assert label(latch(noise=0.1)) == "latch(noise=0.1)" != label(latch(noise=0.10000001))
     assert label(SRNN(w=0.5)) == label(SRNN(w=0.5)) != label(SRNN(w=0.6))
     with pytest.raises(TypeError, match="has no name that a later run could know it by"):
         label(lambda: 0)
