@@ -593,8 +593,8 @@ def test_what_is_huge_is_refused_before_anything_is_allocated(words, sentence, c
 
 
 def test_too_little_room_on_the_disk_is_said_before_anything_is_computed(capsys, folder, monkeypatch):
-    monkeypatch.setattr(progress.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    assert re.search(r"1.0 kB are free in .*--yes", refused(capsys, *SMALL, "--out", "s.zarr"))
+    monkeypatch.setattr(progress.shutil, "disk_usage", lambda path: SimpleNamespace(free=70_000))
+    assert re.search(r"79 kB on disk, 70 kB are free in .*--yes", refused(capsys, *SMALL, "--out", "s.zarr"))
     assert list(folder.iterdir()) == []
     assert cli.main([*SMALL, "--out", "s.zarr", "--yes"]) == 0
 
@@ -679,18 +679,18 @@ def test_a_read_only_folder_is_said(capsys, folder):
 
 
 def test_a_disk_that_fills_up_keeps_what_is_done(capsys, folder, monkeypatch, finished):
-    write = store.Sink.write
+    write = store.BlockWriter.write
 
     def full(self, index, results):
         if self.fresh == 1:
             raise OSError(errno.ENOSPC, "No space left on device")
         write(self, index, results)
 
-    monkeypatch.setattr(store.Sink, "write", full)
+    monkeypatch.setattr(store.BlockWriter, "write", full)
     monkeypatch.setenv("NPROC", "1")
     said = refused(capsys, *SMALL, "--out", "s.zarr")
     assert re.search("No space left on device; 1 of 2 blocks are safe in s.zarr, and the same command resumes", said)
-    monkeypatch.setattr(store.Sink, "write", write)
+    monkeypatch.setattr(store.BlockWriter, "write", write)
     assert cli.main([*SMALL, "--out", "s.zarr"]) == 0
     same(store.open_surface("s.zarr"), store.open_surface(finished[0]))
 
@@ -718,7 +718,7 @@ def start(path, **environment):
 
 def await_blocks(path, process):
     """Wait until a block is done."""
-    while process.poll() is None and not any((path / "blocks" / "done").glob("c/*")):
+    while process.poll() is None and not any((path / "blocks" / "record").glob("c.*.0")):
         time.sleep(0.02)
 
 

@@ -98,15 +98,19 @@ def plot(
     ] = "formation",
     lengths: Annotated[str, unless("a selection", "LENGTHS", "as for `surface`")] = "",
     at: Annotated[Many, arg(metavar="NAME=VALUE", help="cut a surface of several coordinates here")] = (),
-    along: Annotated[str, unless("the first", "NAME", "the coordinate of a profile")] = "",
+    along: Annotated[str, unless("the first", "NAME", "the coordinate of a profile; the axis of a sweep")] = "",
+    variable: Annotated[str, unless("the first", "NAME", "what to draw of a sweep")] = "",
+    lines: Annotated[str, unless("one with few values", "NAME", "the axis of a sweep with a line for each value")] = "",
     out: Annotated[str, unless("beside the store", "FILE", "the file to write; its ending chooses the format")] = "",
     cmap: Annotated[str, unless("viridis, cividis", "NAME", "a colormap of matplotlib")] = "",
     figsize: Annotated[str, unless("as fits", "WIDTHxHEIGHT", "the size in inches, such as 3.4x2.6")] = "",
     title: Annotated[str, unless("cell and task", "TEXT", "the title; none for no title")] = "",
 ) -> None:
-    """Draw a stored surface.
+    """Draw a stored surface or sweep.
 
-    Without --out the file stands beside the store. Figures: .png, .pdf or .svg; films: .gif or .webp; pages: .html.
+    A sweep, finished or not, is drawn as the mean of a variable against one of its axes, or as the share of ones, with
+    intervals of 95 %; axes that are not drawn are averaged over. Without --out the file stands beside the store.
+    Figures: .png, .pdf or .svg; films: .gif or .webp; pages: .html.
     What you have set in a matplotlibrc is kept.
 
     examples:
@@ -117,6 +121,7 @@ def plot(
       landscape plot cliffs.zarr --kind interactive --out cliffs.html
       landscape plot cliffs.zarr --kind profile --along w --at b=0
       landscape plot cliffs.zarr --lengths 100 --figsize 3.4x2.6 --title none --cmap magma --out wall.pdf
+      landscape plot results/example_sweep.zarr --variable room --along noise
     """
     where: dict[str, Any] = names.numbers(at, "--at NAME=VALUE")
     look: dict[str, Any] = {"cmap": cmap} if cmap else {}
@@ -128,6 +133,10 @@ def plot(
 
     from landscape import plots, store
 
+    if store.kind(path) == "sweep":
+        return plot_sweep(path, variable, along, lines, where, out)
+    if variable or lines:
+        raise ValueError(f"--variable and --lines are for a sweep; {path} holds a {store.kind(path)}")
     ds = store.open_surface(path)
     if "loss" not in ds:
         raise ValueError(f"{path} is not a surface: it holds {', '.join(map(str, ds.data_vars))}; nothing to plot")
@@ -143,7 +152,18 @@ def plot(
             plots.save(plots.profile(ds, along or first, chosen, at=where, **look), file)
         else:
             plots.save(getattr(plots, kind)(ds, chosen, **where, **look), file)
-    say(f"{kind} of {ds.attrs['title']}: {file}")
+    return say(f"{kind} of {ds.attrs['title']}: {file}")
+
+
+def plot_sweep(path: str, variable: str, along: str, lines: str, at: dict[str, float], out: str) -> None:
+    """Draw a sweep, finished or not."""
+    from landscape import plots, store, sweeps
+
+    ds = sweeps.open_sweep(path)
+    file = Path(out) if out else Path(path).with_name(f"{Path(path).stem}-sweep.png")
+    with store.damage(path, "results"):
+        plots.save(plots.sweep(ds, variable, along, lines, at), file)
+    say(f"{ds.attrs['title']}: {file}")
 
 
 def inches(text: str) -> tuple[float, float]:

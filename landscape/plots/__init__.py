@@ -13,6 +13,7 @@ from landscape.plots.look import NONFINITE, STYLE, Look, styled
 from landscape.plots.moving import animation, interactive
 from landscape.plots.parts import leading
 from landscape.plots.still import formation, gradient, profile, surface3d
+from landscape.plots.sweeps import sweep
 
 __all__ = [
     "NONFINITE",
@@ -34,5 +35,6 @@ __all__ = [
     "styled",
     "success",
     "surface3d",
+    "sweep",
     "training",
 ]

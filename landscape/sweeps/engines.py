@@ -12,13 +12,15 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Generator, Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from landscape import devices, names, store
 from landscape.store import StoreError
+from landscape.store.records import DONE, FAILED
 from landscape.sweeps import settings
-from landscape.sweeps.chunks import DONE, FAILED, Chunks
+from landscape.sweeps.chunks import Chunks
 
 RETRIES = 2  # of a chunk whose worker could not be reached or could not write; an error of the run itself is final
 QUIET = {"DASK_LOGGING__DISTRIBUTED": "critical"}  # what workers log of their own; what matters is said in one line
@@ -169,7 +171,15 @@ def cluster(workers: int = 0, scheduler: str = "") -> Iterator[Any]:
             yield client
         return
     env = {"NPROC": str(max(1, devices.cores() // workers)), "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-    local = {"n_workers": workers, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None, "env": env}
+    port = {"dashboard_address": "127.0.0.1:0"}  # any that is free, though nothing is shown there
+    local = {
+        "n_workers": workers,
+        "scheduler_kwargs": port,
+        "threads_per_worker": 1,
+        "host": "127.0.0.1",
+        "dashboard_address": None,
+        "env": env,
+    }
     quiet = {f"distributed.nanny.pre-spawn-environ.{key}": text for key, text in QUIET.items()}
     spread = {"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.allowed-failures": 1}
     with contextlib.ExitStack() as stack:
@@ -213,6 +223,7 @@ def _deaf() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    resource_tracker.ensure_running()  # which would make the thread that starts it hear again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

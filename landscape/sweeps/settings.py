@@ -218,9 +218,10 @@ def label(value: Any) -> Any:
 
 
 def _label_record(value: Any) -> str:
-    """The name that a task gives itself, or a cell in words with a fingerprint of its parameters."""
+    """The name of a task with its options in full, or a cell in words with a fingerprint of its parameters."""
     if isinstance(value, Task):
-        return str(value)
+        options = ", ".join(f"{name}={option}" for name, option in value.options)
+        return f"{value.name}({options})" if options else value.name
     leaves = jax.tree.leaves(value)
     return f"{specs.text(specs.of_cell(value))} {specs.digest(np.concatenate([np.ravel(leaf) for leaf in leaves]))}"
 
