@@ -134,7 +134,7 @@ def plot(
     from landscape import plots, store
 
     if store.kind(path) == "sweep":
-        return plot_sweep(path, variable, along, lines, where, out)
+        return plot_sweep(path, variable, along, lines, where, look, out)
     if variable or lines:
         raise ValueError(f"--variable and --lines are for a sweep; {path} holds a {store.kind(path)}")
     ds = store.open_surface(path)
@@ -155,14 +155,14 @@ def plot(
     return say(f"{kind} of {ds.attrs['title']}: {file}")
 
 
-def plot_sweep(path: str, variable: str, along: str, lines: str, at: dict[str, float], out: str) -> None:
+def plot_sweep(path: str, variable: str, along: str, lines: str, at: dict, look: dict[str, Any], out: str) -> None:
     """Draw a sweep, finished or not."""
     from landscape import plots, store, sweeps
 
     ds = sweeps.open_sweep(path)
     file = Path(out) if out else Path(path).with_name(f"{Path(path).stem}-sweep.png")
     with store.damage(path, "results"):
-        plots.save(plots.sweep(ds, variable, along, lines, at), file)
+        plots.save(plots.sweep(ds, variable, along, lines, at, **look), file)
     say(f"{ds.attrs['title']}: {file}")
 
 
