@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-TILE = 8192  # episodes x points computed together: on a CPU their state and tangents stay in the second-level cache
+TILE = 16384  # episodes x points computed together: on a CPU their state and tangents stay in the second-level cache
 SMALLEST_TILE = 64
 BLOCK_BYTES = 2**25  # results of one block in memory at a time, per thread
 BLOCK_POINTS = 2**16

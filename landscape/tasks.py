@@ -32,7 +32,7 @@ class Episode:
     target: Any = param()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Task:
     """``sample(key, length, index) -> Episode``: noise comes from the key, the class is ``index % classes``.
 
@@ -52,7 +52,7 @@ class Task:
     start: float = 0.0
     options: tuple[tuple[str, Any], ...] = ()
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """The task in words: ``latch(noise=0.1)``."""
         given = ", ".join(f"{name}={value:g}" for name, value in self.options)
         return f"{self.name}({given})" if given else self.name

@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import xarray
 
-from landscape import cli, devices, progress, store
+from landscape import cli, devices, plots, progress, store
 from landscape.cells import LSTM, SRNN
 from landscape.planes import plane
 from landscape.surfaces import surface
@@ -199,6 +200,42 @@ def test_plot_draws_every_kind(finished, folder, options, file, start):
     made = finished[0].parent if not any("--out" in option for option in options) else folder
     assert cli.main(["plot", str(finished[0]), *options]) == 0
     assert (made / file).read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("options", "keyword"),
+    [
+        (("--cmap", "magma"), {"cmap": "magma"}),
+        (("--figsize", "3.4x2.6"), {"figsize": (3.4, 2.6)}),
+        (("--title", "none"), {"title": None}),
+        (("--title", "My wall"), {"title": "My wall"}),
+        (("--lengths", "1,5"), {"lengths": [1, 5]}),
+    ],
+)
+def test_options_of_plot_are_the_keywords_of_the_figure(finished, folder, options, keyword):
+    assert cli.main(["plot", str(finished[0]), *options, "--out", "one.png"]) == 0
+    ds = xarray.open_zarr(finished[0], consolidated=False)
+    plots.save(plots.formation(ds, **keyword), "two.png")
+    plots.save(plots.formation(ds), "plain.png")
+    one, two, plain = (Path(f"{name}.png").read_bytes() for name in ("one", "two", "plain"))
+    assert one == two != plain
+
+
+@pytest.mark.parametrize(
+    ("options", "answer"),
+    [
+        (("--kind", "profile", "--out", "x.html"), "x.html is no figure; its name must end in ."),
+        (("--kind", "interactive", "--out", "x.png"), "a page is written as .html; given 'x.png'"),
+        (("--kind", "interactive", "--figsize", "3x3"), "a page takes cmap, title, caption"),
+        (("--figsize", "wide"), "--figsize is a width and a height in inches between 0.5 and 100"),
+        (("--figsize", "0x3"), "such as 3.4x2.6; given 0x3"),
+        (("--cmap", "virids"), "there is no colormap 'virids' (did you mean viridis?)"),
+    ],
+)
+def test_what_plot_cannot_draw_is_said_in_one_sentence_and_leaves_no_file(finished, folder, capsys, options, answer):
+    before = set(folder.rglob("*"))
+    assert answer in refused(capsys, "plot", str(finished[0]), *options)
+    assert set(folder.rglob("*")) == before
 
 
 def test_list_names_every_cell_task_and_experiment(folder, capsys):

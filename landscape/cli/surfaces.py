@@ -1,9 +1,9 @@
 """Verbs that make, draw and explain surfaces."""
 
 import contextlib
-import functools
 import math
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -96,12 +96,16 @@ def plot(
     variable: Annotated[str, unless("the first", "NAME", "what to draw of a sweep")] = "",
     lines: Annotated[str, unless("one with few values", "NAME", "the axis of a sweep with a line for each value")] = "",
     out: Annotated[str, unless("beside the store", "FILE", "the file to write; its ending chooses the format")] = "",
+    cmap: Annotated[str, unless("viridis, cividis", "NAME", "a colormap of matplotlib")] = "",
+    figsize: Annotated[str, unless("as fits", "WIDTHxHEIGHT", "the size in inches, such as 3.4x2.6")] = "",
+    title: Annotated[str, unless("cell and task", "TEXT", "the title; none for no title")] = "",
 ) -> None:
     """Draw a stored surface or sweep.
 
     A sweep, finished or not, is drawn as the mean of a variable against one of its axes, or as the share of ones, with
     intervals of 95 %; axes that are not drawn are averaged over. Without --out the file stands beside the store.
     Figures: .png, .pdf or .svg; films: .gif or .webp; pages: .html.
+    What you have set in a matplotlibrc is kept.
 
     examples:
       landscape plot cliffs.zarr
@@ -110,45 +114,58 @@ def plot(
       landscape plot cliffs.zarr --kind animation --out cliffs.webp
       landscape plot cliffs.zarr --kind interactive --out cliffs.html
       landscape plot cliffs.zarr --kind profile --along w --at b=0
+      landscape plot cliffs.zarr --lengths 100 --figsize 3.4x2.6 --title none --cmap magma --out wall.pdf
       landscape plot results/example_sweep.zarr --variable room --along noise
     """
-    where = names.numbers(at, "--at NAME=VALUE")
+    where: dict[str, Any] = names.numbers(at, "--at NAME=VALUE")
+    look: dict[str, Any] = {"cmap": cmap} if cmap else {}
+    if title:
+        look["title"] = None if title == "none" else title
+    if figsize:
+        look["figsize"] = inches(figsize)
     chosen = [length for part in names.lengths(lengths) for length in part] if lengths else None
 
     from landscape import plots, store
 
     if store.kind(path) == "sweep":
-        return plot_sweep(path, variable, along, lines, where, out)
+        return plot_sweep(path, variable, along, lines, where, out, look)
     if variable or lines:
         raise ValueError(f"--variable and --lines are for a sweep; {path} holds a {store.kind(path)}")
     ds = store.open_surface(path)
-    if "length" not in ds.dims or "loss" not in ds:
-        raise ValueError(
-            f"{path} is not a surface: it holds {', '.join(map(str, ds.data_vars))}; nothing to plot by length"
-        )
+    if "loss" not in ds:
+        raise ValueError(f"{path} is not a surface: it holds {', '.join(map(str, ds.data_vars))}; nothing to plot")
     ending = {"animation": ".gif", "interactive": ".html"}.get(kind, ".png")
     file = Path(out) if out else Path(path).with_name(f"{Path(path).stem}-{kind}{ending}")
     with store.damage(path):
         if kind == "animation":
-            plots.animation(ds, file, lengths=chosen, **where)
+            plots.animation(ds, file, lengths=chosen, **where, **look)
         elif kind == "interactive":
-            plots.interactive(ds, file, chosen, **where)
+            plots.interactive(ds, file, chosen, **where, **look)
+        elif kind == "profile":
+            first = next(str(name) for name in ds["loss"].dims if name not in plots.leading(ds))
+            plots.save(plots.profile(ds, along or first, chosen, at=where, **look), file)
         else:
-            draw = {"profile": functools.partial(plots.profile, coordinate=along or str(ds["loss"].dims[1]), at=where)}
-            figure = draw.get(kind, functools.partial(getattr(plots, kind), **where))(ds, lengths=chosen)
-            plots.save(figure, file)
+            plots.save(getattr(plots, kind)(ds, chosen, **where, **look), file)
     return say(f"{kind} of {ds.attrs['title']}: {file}")
 
 
-def plot_sweep(path: str, variable: str, along: str, lines: str, at: dict[str, float], out: str) -> None:
+def plot_sweep(path: str, variable: str, along: str, lines: str, at: dict, out: str, look: dict[str, Any]) -> None:
     """Draw a sweep, finished or not."""
     from landscape import plots, store, sweeps
 
     ds = sweeps.open_sweep(path)
     file = Path(out) if out else Path(path).with_name(f"{Path(path).stem}-sweep.png")
     with store.damage(path, "results"):
-        plots.save(plots.sweep(ds, variable, along, lines, at), file)
+        plots.save(plots.sweep(ds, variable, along, lines, at, **look), file)
     say(f"{ds.attrs['title']}: {file}")
+
+
+def inches(text: str) -> tuple[float, float]:
+    """``3.4x2.6`` as a size; ValueError for anything else."""
+    found = re.fullmatch(r"(\d*\.?\d+)x(\d*\.?\d+)", text)
+    if found and all(0.5 <= float(side) <= 100 for side in found.groups()):
+        return float(found[1]), float(found[2])
+    raise ValueError(f"--figsize is a width and a height in inches between 0.5 and 100, such as 3.4x2.6; given {text}")
 
 
 def explore(

@@ -150,8 +150,8 @@ class _Walk(Problem):
         at = {name: int(values[0]) for name, values in self.problem.leading.items()}
         return {**asked, **at, "optimiser": specs.of_function(self.optimiser.update), "steps": self.steps_made}
 
-    def admit(self, affine: Affine) -> None:
-        self.problem.admit(affine)
+    def admit(self, affine: Affine) -> Affine:
+        return self.problem.admit(affine)
 
 
 class Paths(_Walk):

@@ -71,7 +71,7 @@ class Evaluator:
         origin = jax.tree.map(lambda leaf: cast(leaf, self.dtype), plane.affine.origin)
         along = jax.tree.map(lambda leaf: np.asarray(leaf, self.dtype), plane.affine.directions)
         self._affine = dataclasses.replace(plane.affine, origin=origin, directions=along)
-        problem.admit(self._affine)
+        self._affine = problem.admit(self._affine)
         self._data = problem.data
         self._run = _program(problem.kernel, devices.mesh())
         self.resize(1)

@@ -41,6 +41,8 @@ def page(surface: "xarray.Dataset", path: str | Path, task: tasks.Task | None = 
 
     Raises ValueError unless ``surface`` is one of `landscape.surfaces.surface` over two coordinates.
     """
+    from landscape.plots.files import whole
+
     data = contents(surface, task)
     text = (HERE / "page.html").read_text("utf-8")
     data_text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
@@ -50,10 +52,9 @@ def page(surface: "xarray.Dataset", path: str | Path, task: tasks.Task | None = 
         "DATA": data_text,
         "SCRIPT": "\n".join((HERE / name).read_text("utf-8") for name in ("units.js", "charts.js", "page.js")),
     }
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], text), "utf-8")
-    return path
+    with whole(path) as file:
+        file.write_text(re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], text), "utf-8")
+    return Path(path)
 
 
 def contents(surface: "xarray.Dataset", task: tasks.Task | None = None) -> dict[str, Any]:
@@ -123,7 +124,8 @@ def _colours(name: str, values: np.ndarray) -> dict[str, Any]:
     from matplotlib import colormaps
     from matplotlib.colors import LogNorm
 
-    from landscape.plots.parts import GRADIENT, LOSS, bounds, scale, spread
+    from landscape.plots.look import GRADIENT, LOSS
+    from landscape.plots.parts import bounds, scale, spread
 
     norm = (scale if name == "loss" else spread)(values)
     table = colormaps[LOSS if name == "loss" else GRADIENT](np.arange(256), bytes=True)[:, :3]

@@ -1,6 +1,5 @@
 """A sweep as a figure: success or mean of one variable against one axis, with intervals; the other axes said."""
 
-import itertools
 import textwrap
 from collections.abc import Mapping
 from typing import Any
@@ -10,28 +9,31 @@ import xarray
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from landscape.plots.curves import LINES
-from landscape.plots.parts import headed, styled
+from landscape.plots.curves import LINES, inks
+from landscape.plots.look import Look, drawn
+from landscape.plots.parts import headed
 from landscape.success import wilson
 
 MOST = len(LINES)  # lines that can be told apart
 
 
-@styled
+@drawn
 def sweep(
     ds: xarray.Dataset,
     variable: str = "",
     along: str = "",
     lines: str = "",
     at: Mapping[str, Any] | None = None,
-    title: str = "",
+    *,
+    look: Look,
 ) -> Figure:
     """``variable`` of a sweep, as `landscape.sweeps.open_sweep` opens it, over ``along``, a curve for each ``lines``.
 
     Axes of the sweep that are neither, nor held ``at`` a value, are averaged over. Of a variable that is 0 or 1 the
     curve is the share of ones, with Wilson intervals of 95 %; of any other the mean, with Student's intervals of 95 %.
     Further dimensions of one result are taken at their last value. The small print says all this, how much of the sweep
-    is done, and how many values are inf or NaN. Raises ValueError for a name that is not there.
+    is done, and how many values are inf or NaN. Other keywords are those of `Look`. Raises ValueError for a name that is
+    not there.
     """
     data = _numbers(ds, variable or _first(ds))
     along = along or _default(ds, ds["sweep_state"].dims, data)
@@ -41,10 +43,9 @@ def sweep(
         raise ValueError(f"{data.name} does not depend on {along!r}; it has {', '.join(map(str, data.dims))}")
     lines = lines or _some(data, along)
     over = [str(dim) for dim in data.dims if dim not in (along, lines)]
-    figure = Figure(figsize=(5.2, 3.4), layout="constrained")
-    ax = figure.subplots()
+    ax = look.axes((5.2, 3.4))
     binary = _binary(data)
-    for (colour, mark), name in zip(itertools.cycle(LINES), data[lines].values if lines else [""], strict=False):
+    for (colour, mark), name in zip(inks(look.colors), data[lines].values if lines else [""], strict=False):
         curve = data.sel({lines: name}) if lines else data
         x, middle, low, high = _curve(curve, along, over, binary)
         label = f"{lines} = {_short(name)}" if lines else None
@@ -53,9 +54,14 @@ def sweep(
             x, middle, [middle - low, high - middle], color=colour, marker=mark, markersize=3, label=label, **bars
         )
     _axes(ax, data, along, binary, over)
-    handles, _ = ax.get_legend_handles_labels()
-    headed(figure, title or ds.attrs.get("title", str(data.name)), _said(data, over, held, binary), handles)
-    return figure
+    ax.set(**{name: text for name, text in (("xlabel", look.xlabel), ("ylabel", look.ylabel or look.label)) if text})
+    title, handles = look.titled(ds.attrs.get("title", str(data.name))), ax.get_legend_handles_labels()[0]
+    if look.ax is None:
+        headed(ax.figure, title, look.said(_said(data, over, held, binary)), handles)
+    else:
+        ax.set_title(title)
+        ax.legend()
+    return ax.figure
 
 
 def _numbers(ds: xarray.Dataset, variable: str) -> xarray.DataArray:

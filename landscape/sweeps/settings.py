@@ -206,8 +206,8 @@ def label(value: Any) -> Any:
 
 def _label_record(value: Any) -> str:
     """The name of a task with its options in full, or a cell in words with a fingerprint of its parameters."""
-    if isinstance(getattr(value, "name", None), str):
-        options = ", ".join(f"{name}={option}" for name, option in getattr(value, "options", ()))
+    if isinstance(value, Task):
+        options = ", ".join(f"{name}={option}" for name, option in value.options)
         return f"{value.name}({options})" if options else value.name
     leaves = jax.tree.leaves(value)
     return f"{specs.text(specs.of_cell(value))} {specs.digest(np.concatenate([np.ravel(leaf) for leaf in leaves]))}"
