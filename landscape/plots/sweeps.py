@@ -32,8 +32,8 @@ def sweep(
     Axes of the sweep that are neither, nor held ``at`` a value, are averaged over. Of a variable that is 0 or 1 the
     curve is the share of ones, with Wilson intervals of 95 %; of any other the mean, with Student's intervals of 95 %.
     Further dimensions of one result are taken at their last value. The small print says all this, how much of the sweep
-    is done, and how many values are inf or NaN. Other keywords are those of `Look`. Raises ValueError for a name that is
-    not there.
+    is done, and how many values are inf or NaN. Other keywords are those of `Look`. Raises ValueError for a name that
+    is not there.
     """
     data = _numbers(ds, variable or _first(ds))
     along = along or _default(ds, ds["sweep_state"].dims, data)
