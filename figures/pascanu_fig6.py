@@ -35,7 +35,8 @@ def draw(store: str | Path = "results/pascanu_fig6", folder: str | Path = "resul
     plots.save(plots.gradient(ds, four), *steep)
     plots.save(plots.profile(ds, "b", at={"w": 5.0}), *cut)
     plots.animation(ds.isel(w=slice(None, None, 2), b=slice(None, None, 2)), *film)
-    plots.interactive(ds, *slider)
+    for page in slider:
+        plots.interactive(ds, page)
     return shown
 
 

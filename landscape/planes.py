@@ -126,7 +126,10 @@ def plane(model: Any, /, ties: Mapping[str, Sequence[str]] | None = None, **axes
     TypeError for what is no model.
     """
     if not isinstance(ties, Mapping | None):
-        raise TypeError(f"ties must map a coordinate to parameters, ties={{'bias': ('b_i', 'b_f')}}; given {ties!r}")
+        raise TypeError(
+            f"ties must map a coordinate to parameters, ties={{'bias': ('b_i', 'b_f')}}; given {ties!r} (a parameter "
+            "called ties is moved as ties={'t': ['ties']}, t=...)"
+        )
     ties = dict(ties or {})
     _refuse_maker(model)
     if not axes:

@@ -192,8 +192,8 @@ class Recurrence(Problem):
                 f"a task is for recurrent models, cells with or without a readout; the plane holds "
                 f"{type(affine.origin).__name__}: give landscape.Function(loss, data) instead of a task"
             )
-        leaves = enumerate(jax.tree.leaves(affine.origin))
-        absent = [i for i, leaf in leaves if np.shape(leaf) == () and leaf == 0]
+        every = enumerate(jax.tree.leaves(affine.origin))
+        absent = [i for i, leaf in every if np.shape(leaf) == () and leaf == 0]
         moved = {i for direction in affine.directions for i, leaf in enumerate(direction) if leaf is not None}
         return dataclasses.replace(affine, zeros=tuple(i for i in absent if i not in moved))
 

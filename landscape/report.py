@@ -166,16 +166,15 @@ def summary(path: Any) -> str:
 
 
 def known() -> str:
-    """Cells with their equations and parameters, tasks with their options, and the experiments of this folder."""
+    """Cells with their equations and parameters, tasks with their options, and the experiments."""
     from landscape import cells, tasks
 
     parts = ["Cells (the parameters at which one unit starts):"]
     parts += [_entry(name, make, names.options_of(make)) for name, make in cells.known().items()]
     parts += ["", "Tasks (their options):"]
     parts += [_entry(name, make, names.options_of(make)) for name, make in tasks.known().items()]
-    found = names.experiments()
-    parts += ["", f"Experiments in {Path('experiments').resolve()}:" if found else "No experiments in this folder."]
-    parts += [f"  {name:<16}{line}" for name, line in found.items()]
+    parts += ["", "Experiments (landscape run NAME):"]
+    parts += [f"  {name:<24}{names.headline(file)}" for name, file in names.experiments().items()]
     return "\n".join(parts)
 
 

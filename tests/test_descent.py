@@ -305,6 +305,16 @@ def test_boxes_are_counted_as_by_hand_on_both_sides_of_a_boundary():
         assert box_dimension(one).residual == pytest.approx(0, abs=1e-12)
 
 
+def test_the_error_of_a_dimension_is_that_of_a_line_of_two_unknowns():
+    """Residuals are divided by n - 2, as in the covariance of `numpy.polyfit`."""
+    found = box_dimension(np.random.default_rng(0).random((65, 65)) < 0.02, [1, 2, 4, 8])
+    x, y = np.log2(found.sizes), np.log2(found.counts)
+    line, covariance = np.polyfit(x, y, 1, cov=True)
+    assert found.error == pytest.approx(covariance[0, 0] ** 0.5, rel=1e-9)
+    assert found.residual == pytest.approx((np.sum((y - np.polyval(line, x)) ** 2) / 2) ** 0.5, rel=1e-9)
+    assert found.residual > 0.05
+
+
 def test_a_boundary_across_a_cube_of_starts_is_a_plane():
     mask = np.zeros((33, 33, 33), bool)
     mask[:9] = True

@@ -518,9 +518,8 @@ def test_what_a_page_cannot_step_is_said_in_words(opened):
     assert "bengio(noise=0.2, evidence=3, target=0.8) is not a squared error" in reason(
         BengioLatch(), bengio(), w=np.linspace(0, 1, 3), e=np.linspace(0, 1, 3)
     )
-    assert "task mine(noise=0.1) is not one of this package" in reason(
-        SRNN(), dataclasses.replace(latch(), name="mine")
-    )
+    mine = dataclasses.replace(latch(), name="mine")
+    assert "task mine(noise=0.1) is not one of this package" in reason(SRNN(), mine)
     assert "layer with a readout" in reason(RNN(cell=SRNN(), readout=Dense()), latch())
     known = opened.run("Object.keys(CELLS)")
     assert text(of_cell(cells.MUT1())) not in known

@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Literal
 
 import numpy as np
 import optax
@@ -165,6 +166,8 @@ def test_names_stand_for_what_the_setting_wants(tmp_path):
         (None, int | None, None),
         (3, float | int, 3),
         ("SRNN", str | type, "SRNN"),
+        (["a", "b"], Literal["c"] | tuple[str, str], ("a", "b")),
+        ("b", Literal["a", "b"], "b"),
     ],
 )
 def test_a_value_becomes_what_the_annotation_says(value, hint, expected):
@@ -173,8 +176,37 @@ def test_a_value_becomes_what_the_annotation_says(value, hint, expected):
     assert type(got) is type(expected)
 
 
+def test_whole_numbers_among_fractions_are_fractions():
+    def run(rates=(1, 2.5), seeds=(1, 2)):
+        """A setting without annotation is like its default."""
+
+    found = sweeps.plan(run, {"rates": [[0.5, 2], [3, 4]]}).grid.axes["rates"]["rates"]
+    assert found == [[0.5, 2.0], [3.0, 4.0]]
+    assert {type(value) for values in found for value in values} == {float}
+    with pytest.raises(TypeError, match=r"axes.seeds\[0\] = \[0.5, 2\] must be"):
+        sweeps.plan(run, {"seeds": [[0.5, 2]]})
+
+
+def test_an_axis_of_whole_numbers_and_fractions_keeps_them(tmp_path):
+    def run(w=0.5):
+        return xarray.Dataset({"x": ((), w)})
+
+    made = sweeps.sweep(run, {"w": [1.5, 2]}, out=tmp_path / "s.zarr")
+    assert made.w.values.tolist() == made.x.values.tolist() == [1.5, 2.0]
+
+
 @pytest.mark.parametrize(
-    ("value", "hint"), [("ab", list[str]), ([1, 2, 3], tuple[int, int]), ([1, "a"], list[int]), (1.5, int | None)]
+    ("value", "hint"),
+    [
+        ("ab", list[str]),
+        ("ab", tuple[str, str]),
+        (["ab"], list[list[str]]),
+        ([1, 2, 3], tuple[int, int]),
+        ([1, "a"], list[int]),
+        (1.5, int | None),
+        (True, float),
+        ("c", Literal["a", "b"]),
+    ],
 )
 def test_a_value_of_another_type_is_refused(value, hint):
     with pytest.raises(TypeError, match=re.escape(f"here = {value!r} must be ")):
@@ -562,6 +594,7 @@ def test_the_time_left_is_that_of_the_recent_pace():
     took = np.diff(ends, prepend=0.0)
     record = np.zeros((200, 4))
     record[:150] = np.stack([np.ones(150), ends - took, ends, np.full(150, 7e13)], axis=1)
+    record = np.random.default_rng(0).permutation(record)  # chunks may end in any order
     state = summary(Grid({"a": {"a": list(range(200))}}, (1,)), record, {})
     assert state.time_left == pytest.approx(50 * 1.0)
     assert state.seconds == pytest.approx(7.0)

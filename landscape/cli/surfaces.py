@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -54,15 +55,19 @@ def surface(
         raise ValueError("there is nothing to vary; give parameters and their ranges, such as w=-3:3:201 b=-2:2:201")
     parts = names.lengths(lengths)
     held, options = names.numbers(set, "--set NAME=VALUE"), names.numbers(task_option, "--task-option NAME=VALUE")
+    names.seed(seed)
     ties = {name: text.split(",") for name, text in names.pairs(tie, "--tie NAME=A,B").items()}
     if episodes < 0:
         raise ValueError(f"--episodes must not be negative, given {episodes}")
 
     import numpy as np
 
-    from landscape import devices, planes, progress, recurrence, report, surfaces
+    from landscape import devices, planes, progress, recurrence, report, surfaces, tasks
 
+    names.fits(held, dtype)
+    names.fits(options, dtype)
     model, made = names.cell(cell, held), names.task(task, options)
+    tasks.check(made, model)
     path = Path(out or f"{cell.rpartition(':')[2]}-{task.rpartition(':')[2]}.zarr")
     count, width = sum(map(len, parts)), np.dtype(dtype).itemsize
     asked: dict[str, Any] = {"order": order, "episodes": episodes or None, "seed": seed, "dtype": dtype}
@@ -73,14 +78,15 @@ def surface(
     grid = f"{' x '.join(str(axis.count) for axis in ranges.values())} points at {count} lengths"
     if not yes:
         progress.check_size(grid, stored, inputs, path)
-    plane = planes.plane(model, ties, **{name: np.linspace(*axis) for name, axis in ranges.items()})
+    plane = planes.plane(model, ties, **{name: axis.values(name, dtype) for name, axis in ranges.items()})
     every = [length for part in parts for length in part]
     say(f"{grid}: up to {progress.size(stored)}, into {path}")
     with progress.kept(path), progress.bar(say) as bar:
         watch = progress.watch(bar, say, devices.threads(), yes)
         surfaces.surface(plane, made, every, out=path, progress=watch, **asked)
-    more = f"\nExplore it:  landscape explore {path}" if len(plane.shape) == 2 else ""
-    say(f"{report.summary(path)}\nDraw it:     landscape plot {path}{more}")
+    word = shlex.quote(str(path))
+    more = f"\nExplore it:  landscape explore {word}" if len(plane.shape) == 2 else ""
+    say(f"{report.summary(path)}\nDraw it:     landscape plot {word}{more}")
 
 
 def plot(
@@ -208,16 +214,23 @@ def explore(
     parts = names.lengths(lengths or "1:8,10,12,14,17,20,25,30,35,40,50,70,100")
     held, options = names.numbers(set, "--set NAME=VALUE"), names.numbers(task_option, "--task-option NAME=VALUE")
 
-    import numpy as np
-
-    from landscape import explorer, planes, store, surfaces
+    from landscape import explorer, planes, progress, recurrence, store, surfaces, tasks
 
     task = None
     if len(words) == 1:
         ds = store.open_surface(words[0])
     else:
+        names.fits(held, "float32")
+        names.fits(options, "float32")
         model, task = names.cell(words[0], held), names.task(words[1], options)
-        plane = planes.plane(model, {}, **{name: np.linspace(*axis) for name, axis in axes.items()})
+        tasks.check(task, model)
+        count, points = sum(map(len, parts)), math.prod(axis.count for axis in axes.values())
+        grid = f"{' x '.join(str(axis.count) for axis in axes.values())} points at {count} lengths"
+        last = recurrence.Recurrence(task, parts[-1][-1:], order=2)
+        inputs = parts[-1][-1] * last.width * (1 if task.nested else count)
+        needed = 4 * (points * count * len(last.variables(tuple(axes))) + inputs)
+        progress.check_memory(grid, needed, "", "fewer points or shorter lengths")
+        plane = planes.plane(model, {}, **{name: axis.values(name, "float32") for name, axis in axes.items()})
         ds = surfaces.surface(plane, task, [length for part in parts for length in part], order=2)
     with store.damage(words[0]) if len(words) == 1 else contextlib.nullcontext():
         file = explorer.page(ds, out, task)

@@ -16,7 +16,7 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from landscape import devices, store
+from landscape import devices, names, store
 from landscape.store import StoreError
 from landscape.store.records import DONE, FAILED
 from landscape.sweeps import settings
@@ -162,11 +162,10 @@ def cluster(workers: int = 0, scheduler: str = "") -> Iterator[Any]:
 
     Processes here listen on 127.0.0.1 alone, compute one chunk at a time and share the cores evenly.
     """
-    try:
-        import dask.config
-        import distributed
-    except ImportError as error:
-        raise ImportError("workers need Dask distributed: pip install 'rnn-landscape[cluster]'") from error
+    names.need("distributed", "cluster", "workers")
+    import dask.config
+    import distributed
+
     if scheduler:
         with _client(scheduler) as client:
             yield client
