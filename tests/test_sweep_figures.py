@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import xarray
+from matplotlib.figure import Figure
 from scipy import stats
 
 from landscape import cli, plots, sweeps
@@ -88,6 +89,10 @@ def test_every_setting_of_the_figure_changes_it(ds):
     assert [label.get_text() for label in names.axes[0].get_xticklabels()] == ["SRNN", "GRU"]
     assert plots.sweep(ds).axes[0].get_xscale() == "log"
     assert plots.sweep(ds, title="mine").get_suptitle().startswith("mine")
+    assert plots.sweep(ds, xlabel="mine").axes[0].get_xlabel() == "mine"
+    mine = Figure().add_subplot()
+    assert plots.sweep(ds, ax=mine).axes == [mine]
+    assert plots.sweep(ds, colors=["red"], figsize=(2, 2)).axes[0].containers[0].lines[0].get_color() == "red"
     alone = plots.sweep(ds, "loss", along="seed", lines="cell", at={"rate": 1.0})
     assert "Nothing is averaged: no bars." in small_print(alone)
 

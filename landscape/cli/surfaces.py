@@ -134,7 +134,7 @@ def plot(
     from landscape import plots, store
 
     if store.kind(path) == "sweep":
-        return plot_sweep(path, variable, along, lines, where, look, out)
+        return plot_sweep(path, variable, along, lines, where, out, look)
     if variable or lines:
         raise ValueError(f"--variable and --lines are for a sweep; {path} holds a {store.kind(path)}")
     ds = store.open_surface(path)
@@ -155,7 +155,7 @@ def plot(
     return say(f"{kind} of {ds.attrs['title']}: {file}")
 
 
-def plot_sweep(path: str, variable: str, along: str, lines: str, at: dict, look: dict[str, Any], out: str) -> None:
+def plot_sweep(path: str, variable: str, along: str, lines: str, at: dict, out: str, look: dict[str, Any]) -> None:
     """Draw a sweep, finished or not."""
     from landscape import plots, store, sweeps
 

@@ -30,7 +30,7 @@ def short(ds: xarray.Dataset) -> xarray.Dataset:
 Colors = Sequence[Any] | None
 
 
-def _inks(colors: Colors) -> Iterator[tuple[Any, str]]:
+def inks(colors: Colors) -> Iterator[tuple[Any, str]]:
     """A colour and a mark for each line in turn; the colours of the user where given."""
     marks = itertools.cycle(mark for _, mark in LINES)
     return zip(itertools.cycle(colors or [color for color, _ in LINES]), marks, strict=False)
@@ -45,7 +45,7 @@ def success(
     ``published``, open marks.
     """
     found = successes(ds.accuracy, above)
-    for (colour, mark), name in zip(_inks(colors), ds[lines].values, strict=False):
+    for (colour, mark), name in zip(inks(colors), ds[lines].values, strict=False):
         given = _finished(ds.sel({lines: name}), along)
         curve = found.sel({lines: name, along: given[along]})
         if not given.sizes[along]:
@@ -69,7 +69,7 @@ def _finished(ds: xarray.Dataset, along: str) -> xarray.Dataset:
 def means(ax: Any, ds: xarray.Dataset, along: str, lines: str = "cell", colors: Colors = None) -> None:
     """Mean accuracy of the runs, with bars of one SD of the runs as the source has them."""
     found = successes(ds.accuracy)
-    for (colour, mark), name in zip(_inks(colors), ds[lines].values, strict=False):
+    for (colour, mark), name in zip(inks(colors), ds[lines].values, strict=False):
         curve = found.sel({lines: name, along: _finished(ds.sel({lines: name}), along)[along]})
         bars = {"elinewidth": 0.6, "capsize": 1.5, "capthick": 0.6}
         ax.errorbar(curve[along], curve["mean"], curve.sd, color=colour, marker=mark, markersize=3, **bars)

@@ -9,7 +9,7 @@ import xarray
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from landscape.plots.curves import LINES
+from landscape.plots.curves import LINES, inks
 from landscape.plots.look import Look, drawn
 from landscape.plots.parts import headed
 from landscape.success import wilson
@@ -32,8 +32,8 @@ def sweep(
     Axes of the sweep that are neither, nor held ``at`` a value, are averaged over. Of a variable that is 0 or 1 the
     curve is the share of ones, with Wilson intervals of 95 %; of any other the mean, with Student's intervals of 95 %.
     Further dimensions of one result are taken at their last value. The small print says all this, how much of the sweep
-    is done, and how many values are inf or NaN. The other keywords are those of `Look`. Raises ValueError for a name
-    that is not there.
+    is done, and how many values are inf or NaN. Other keywords are those of `Look`. Raises ValueError for a name that
+    is not there.
     """
     data = _numbers(ds, variable or _first(ds))
     along = along or _default(ds, ds["sweep_state"].dims, data)
@@ -45,21 +45,22 @@ def sweep(
     over = [str(dim) for dim in data.dims if dim not in (along, lines)]
     ax = look.axes((5.2, 3.4))
     binary = _binary(data)
-    for i, name in enumerate(data[lines].values if lines else [""]):
-        colour, mark = LINES[i % MOST]
+    for (colour, mark), name in zip(inks(look.colors), data[lines].values if lines else [""], strict=False):
         curve = data.sel({lines: name}) if lines else data
         x, middle, low, high = _curve(curve, along, over, binary)
         label = f"{lines} = {_short(name)}" if lines else None
         bars: dict[str, Any] = {"elinewidth": 0.6, "capsize": 1.5, "capthick": 0.6}
-        bars |= {"color": look.color(i, colour), "marker": mark, "markersize": 3, "label": label}
-        ax.errorbar(x, middle, [middle - low, high - middle], **bars)
+        ax.errorbar(
+            x, middle, [middle - low, high - middle], color=colour, marker=mark, markersize=3, label=label, **bars
+        )
     _axes(ax, data, along, binary, over)
-    names = {"xlabel": look.xlabel, "ylabel": look.ylabel or look.label}
-    ax.set(**{key: text for key, text in names.items() if text is not None})
-    handles, _ = ax.get_legend_handles_labels()
+    ax.set(**{name: text for name, text in (("xlabel", look.xlabel), ("ylabel", look.ylabel or look.label)) if text})
+    title, handles = look.titled(ds.attrs.get("title", str(data.name))), ax.get_legend_handles_labels()[0]
     if look.ax is None:
-        title = look.titled(ds.attrs.get("title", str(data.name)))
         headed(ax.figure, title, look.said(_said(data, over, held, binary)), handles)
+    else:
+        ax.set_title(title)
+        ax.legend()
     return ax.figure
 
 
