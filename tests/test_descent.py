@@ -189,10 +189,10 @@ def test_neither_blocks_nor_threads_change_a_map(starts, threads, charted, monke
 def test_the_number_of_devices_changes_no_map(charted, tmp_path):
     code = (
         "import numpy as np, optax; from landscape.descent import trainability; from landscape.cells import Pascanu;"
-        "from landscape.planes import plane; from landscape.tasks import pascanu;"
+        "from landscape import Recurrence; from landscape.planes import plane; from landscape.tasks import pascanu;"
         "grid = plane(Pascanu(), w=np.linspace(3.0, 7.0, 9), b=np.linspace(-4.0, -1.5, 7));"
         f"clipped = optax.chain(optax.clip_by_global_norm({CLIP}), optax.sgd({RATE}));"
-        "ds = trainability(grid, pascanu(), 10, clipped, 40, tolerance=1e-3);"
+        "ds = trainability(grid, Recurrence(pascanu(), [10]), clipped, 40, tolerance=1e-3);"
         f"assert ds.attrs['device'].startswith('2 x'); ds.drop_attrs().to_zarr({str(tmp_path / 's.zarr')!r})"
     )
     many = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
