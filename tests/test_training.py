@@ -14,7 +14,7 @@ from landscape.cells import GRU, LSTM, SRNN, BengioLatch, GRUResetAfter, LeakyRN
 from landscape.initialisers import keras3
 from landscape.models import RNN, Dense, run
 from landscape.tasks import Episode
-from landscape.training import fitting, gradients, runs
+from landscape.training import gradients, runs, splits
 
 TIME, COUNT, BATCH = 12, 60, 8
 KEY = jax.random.key(3)
@@ -209,7 +209,7 @@ def test_a_hundred_updates_equal_those_of_plain_numpy(inside, data):
     drawn, episodes = latching(tasks.latch(0.5), 1616, 5)
     model, key = model_of("SRNN"), jax.random.key(7)
     result = jax.jit(lambda: training.fit(key, model, drawn, optimiser, split=training.last(0.01), epochs=1))()
-    order = np.asarray(fitting.permutation(jax.random.fold_in(key, 3), 1600))
+    order = np.asarray(splits.permutation(jax.random.fold_in(key, 3), 1600))
     x, target = np.asarray(episodes.x, np.float64), np.asarray(episodes.target)
     parameters = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(model)]).astype(np.float64)
     slopes = (lambda p, i=index: numpy_srnn(p, x[:, i], target[i]) for index in order.reshape(100, 16))
@@ -306,7 +306,7 @@ def test_every_epoch_uses_every_training_episode_once_in_another_order(data):
 @pytest.mark.parametrize("count", [1000, 2**14 + 1])
 def test_permutation_holds_every_index_once_and_no_memory_of_order(count):
     keys = jax.random.split(KEY, 20)
-    orders = np.asarray(jax.jit(jax.vmap(lambda key: fitting.permutation(key, count)))(keys))
+    orders = np.asarray(jax.jit(jax.vmap(lambda key: splits.permutation(key, count)))(keys))
     assert np.all(np.sort(orders, 1) == np.arange(count))
     ranks = (orders - (count - 1) / 2) / (count * math.sqrt(1 / 12))
     # Correlation of position and index, and between draws: standard error 1 / sqrt(count).

@@ -35,7 +35,16 @@ def begin(
     units: int | None = None,
     inputs: int | None = None,
 ) -> RNN:
-    """A model to start from: ``cell`` by ``initialise`` and a Glorot readout of ``outputs`` logits (None: one)."""
+    """A model to start from: ``cell`` by ``initialise`` and a Glorot readout of ``outputs`` logits (None: one).
+
+    ``units`` and ``inputs`` make a layer that reads vectors; None is one unit, and scalar inputs. Raises ValueError for
+    fewer than one of any, TypeError for a number that is not whole.
+    """
+    for name, number in (("outputs", outputs), ("units", units), ("inputs", inputs)):
+        if number is not None and not isinstance(number, int | np.integer):
+            raise TypeError(f"{name} must be a whole number or None, given {number!r}")
+        if number is not None and number < 1:
+            raise ValueError(f"{name} must be 1 or more, or None for none of that axis, given {number}")
     one, two = jax.random.split(key)
     return RNN(cell=initialise(cell, one, units, inputs), readout=readout(two, units, outputs))
 
