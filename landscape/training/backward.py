@@ -1,4 +1,4 @@
-"""Gradients backward through time, for layers."""
+"""Gradients backward through time, for layers: one matrix product a step each way, those of gradients in one."""
 
 from typing import Any
 
@@ -8,8 +8,91 @@ import jax.numpy as jnp
 from landscape.losses import Objective
 from landscape.models import RNN
 from landscape.tasks import Episode
+from landscape.training import products
 from landscape.training.penalties import Penalty
+from landscape.training.products import INPUT, Plan
 from landscape.training.scores import Route, Score, blockwise, scorer
+from landscape.tree import dot
+
+
+@jax.custom_vjp
+def held(h: jax.Array, w: jax.Array, z: jax.Array) -> jax.Array:
+    """``h w``, whose value ``z`` is known; the gradient of w is left to whoever keeps h and the gradient of z."""
+    return z
+
+
+def _held_forward(h: jax.Array, w: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return z, w
+
+
+def _held_backward(w: jax.Array, slope: jax.Array) -> tuple[jax.Array, None, jax.Array]:
+    return dot(slope, w.T), None, slope
+
+
+held.defvjp(_held_forward, _held_backward)
+
+
+class _Layer:
+    """A cell with its matrices taken out (`products`): steps of a batch, forward and backward."""
+
+    def __init__(self, cell: Any, plan: Plan) -> None:
+        self.cell, self.plan = cell, plan
+        self.joined = products.joined(plan, cell)
+        leaves, self.tree = jax.tree.flatten(cell)
+        taken = {i for group in plan.groups for i in group}
+        self.leaves, self.others = leaves, [i for i in range(len(leaves)) if i not in taken]
+
+    def outer(self, x: jax.Array, length: Any) -> list[Any]:
+        """The products of all inputs (time, batch, input) at once, 0 after ``length``; None where the state decides."""
+        use = (jnp.arange(len(x)) < length)[:, None, None]
+        both = zip(self.plan.factors, self.joined, strict=True)
+        return [jnp.where(use, dot(x, w), 0) if factor == INPUT else None for factor, w in both]
+
+    def ahead(self, state: Any, x: Any, outer: list[Any]) -> tuple[Any, list, list]:
+        """The next state (batch, ...), the products on the way, and the factors that are not of the state."""
+
+        def one(state: Any, x: Any, outer: list) -> tuple[Any, list, list]:
+            seen: dict[int, tuple] = {}
+
+            def product(g: int, h: Any) -> jax.Array:
+                seen[g] = h, dot(h, self.joined[g]) if outer[g] is None else outer[g]
+                return seen[g][1]
+
+            after = products.step(self.plan, self.cell, product, state, x)
+            own = [None if factor is not None else seen[g][0] for g, factor in enumerate(self.plan.factors)]
+            return after, [seen[g][1] for g in range(len(self.joined))], own
+
+        return jax.vmap(one)(state, x, outer)
+
+    def behind(self, state: Any, x: Any, values: list, error: Any) -> tuple[list, Any, list]:
+        """Gradients of a step by other parameters (batch, ...), by the state before it, and by its products."""
+
+        def one(state: Any, x: Any, values: list, error: Any) -> tuple[list, Any, list]:
+            def after(others: list, state: Any, values: list) -> Any:
+                def product(g: int, h: Any) -> jax.Array:
+                    return values[g] if self.plan.factors[g] == INPUT else held(h, self.joined[g], values[g])
+
+                leaves = list(self.leaves)
+                for i, leaf in zip(self.others, others, strict=True):
+                    leaves[i] = leaf
+                return products.step(self.plan, jax.tree.unflatten(self.tree, leaves), product, state, x)
+
+            return jax.vjp(after, [self.leaves[i] for i in self.others], state, values)[1](error)
+
+        return jax.vmap(one)(state, x, values, error)
+
+    def assembled(self, others: list, slopes: list, states: Any, own: list, x: jax.Array) -> Any:
+        """The gradient of the cell from that of its other parameters (batch, ...) and of products (time, batch, ...)."""
+        leaves = list(self.leaves)
+        for i, slope in zip(self.others, others, strict=True):
+            leaves[i] = jnp.sum(slope, 0)
+        kept = [*jax.tree.leaves(states), x]  # so that INPUT, -1, is the last
+        whole = []
+        for factor, mine, slope in zip(self.plan.factors, own, slopes, strict=True):
+            h = mine if factor is None else kept[factor]
+            flat = [a.reshape(-1, a.shape[-1]) for a in (h, slope)]
+            whole.append(dot(flat[0].T, flat[1]))
+        return products.apart(self.plan, self.cell, whole, jax.tree.unflatten(self.tree, leaves))
 
 
 def reverse(objective: Objective, start: float = 0.0, penalty: Penalty | None = None) -> Route:
@@ -19,8 +102,9 @@ def reverse(objective: Objective, start: float = 0.0, penalty: Penalty | None = 
     """
     score = scorer(objective)
 
-    def onward(cell: Any, state: Any, x: Any) -> Any:
-        return jax.vmap(lambda state, x: cell.step(state, x))(state, x)
+    def layer(model: RNN, state: Any, x: Any) -> _Layer:
+        one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), (state, x))
+        return _Layer(model.cell, products.plan(model.cell, *one))
 
     def initial(model: RNN, batch: int, dtype: Any) -> Any:
         spread = lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape)).astype(dtype)  # noqa: E731
@@ -29,30 +113,35 @@ def reverse(objective: Objective, start: float = 0.0, penalty: Penalty | None = 
     def gradient(model: RNN, data: Episode, index: jax.Array, length: Any) -> tuple[Score, RNN]:
         x, target = data.x[:, index], jax.tree.map(lambda leaf: leaf[index], data.target)
         state = initial(model, len(index), x.dtype)
-        empty = jax.tree.map(lambda leaf: jnp.zeros((len(x), *leaf.shape), leaf.dtype), state)
+        cell = layer(model, state, x[0])
+        outer = cell.outer(x, length)
+        at = lambda t, all: jax.tree.map(lambda leaf: leaf[t], all)  # noqa: E731
+        put = lambda t, all, one: jax.tree.map(lambda all, one: all.at[t].set(one), all, one)  # noqa: E731
+        shapes = (state, *jax.eval_shape(cell.ahead, state, x[0], at(0, outer))[1:])
+        empty = jax.tree.map(lambda leaf: jnp.zeros((len(x), *leaf.shape), leaf.dtype), shapes)
 
         def ahead(t: Any, carry: tuple) -> tuple:
             state, kept = carry
-            kept = jax.tree.map(lambda all, one: all.at[t].set(one), kept, state)
-            return onward(model.cell, state, x[t]), kept
+            after, values, own = cell.ahead(state, x[t], at(t, outer))
+            return after, put(t, kept, (state, values, own))
 
-        state, kept = jax.lax.fori_loop(0, length, ahead, (state, empty))
+        state, (states, values, own) = jax.lax.fori_loop(0, length, ahead, (state, empty))
         across = jax.vmap(jax.value_and_grad(score, (0, 1), has_aux=True), (None, 0, 0))
         (loss, right), (readout, error) = across(model.readout, state, target)
 
         def behind(k: Any, carry: tuple) -> tuple:
-            error, total, extra = carry
+            error, total, values, extra = carry
             t = length - 1 - k
-            before = jax.tree.map(lambda all: all[t], kept)
-            _, pull = jax.vjp(lambda cell, state: onward(cell, state, x[t]), model.cell, before)
-            own, earlier = pull(error)
+            before = at(t, states)
+            others, earlier, slopes = cell.behind(before, x[t], at(t, values), error)
             if penalty is not None:
                 extra = jax.tree.map(jnp.add, extra, penalty.gradient(model.cell, before, x[t], error))
-            return earlier, jax.tree.map(jnp.add, total, own), extra
+            return earlier, jax.tree.map(jnp.add, total, others), put(t, values, slopes), extra
 
-        nothing = jax.tree.map(jnp.zeros_like, model.cell)
+        nothing = [jnp.zeros((len(index), *jnp.shape(cell.leaves[i])), x.dtype) for i in cell.others]
         extra = None if penalty is None else penalty.nothing(model.cell)
-        _, total, extra = jax.lax.fori_loop(0, length, behind, (error, nothing, extra))
+        _, others, slopes, extra = jax.lax.fori_loop(0, length, behind, (error, nothing, values, extra))
+        total = cell.assembled(others, slopes, states, own, x)
         total = jax.tree.map(lambda leaf: leaf / len(index), total)
         if penalty is not None:
             total = jax.tree.map(jnp.add, total, penalty.scaled(extra))
@@ -62,8 +151,11 @@ def reverse(objective: Objective, start: float = 0.0, penalty: Penalty | None = 
     def evaluate(model: RNN, data: Episode, index: jax.Array, length: Any) -> Score:
         def block(index: jax.Array) -> Score:
             x, target = data.x[:, index], jax.tree.map(lambda leaf: leaf[index], data.target)
-            step = lambda t, state: onward(model.cell, state, x[t])  # noqa: E731
-            state = jax.lax.fori_loop(0, length, step, initial(model, len(index), x.dtype))
+            state = initial(model, len(index), x.dtype)
+            cell = layer(model, state, x[0])
+            outer = cell.outer(x, length)
+            at = lambda t: jax.tree.map(lambda leaf: leaf[t], outer)  # noqa: E731
+            state = jax.lax.fori_loop(0, length, lambda t, state: cell.ahead(state, x[t], at(t))[0], state)
             return Score(*(jnp.mean(s) for s in jax.vmap(score, (None, 0, 0))(model.readout, state, target)))
 
         return blockwise(block, index)
