@@ -16,20 +16,31 @@ from landscape.tree import dot
 
 
 @jax.custom_vjp
-def held(h: jax.Array, w: jax.Array, z: jax.Array) -> jax.Array:
-    """``h w``, whose value ``z`` is known; the gradient of w is left to whoever keeps h and the gradient of z."""
-    return z
+def held(h: jax.Array, w: jax.Array, parts: list) -> list:
+    """``h w`` in parts, whose values are known; the gradient of w is left to whoever keeps h and those of the parts."""
+    return parts
 
 
-def _held_forward(h: jax.Array, w: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return z, w
+def _held_forward(h: jax.Array, w: jax.Array, parts: list) -> tuple[list, jax.Array]:
+    return parts, w
 
 
-def _held_backward(w: jax.Array, slope: jax.Array) -> tuple[jax.Array, None, jax.Array]:
-    return dot(slope, w.T), None, slope
+def _held_backward(w: jax.Array, slopes: list) -> tuple[jax.Array, None, list]:
+    return dot(jnp.concatenate(slopes), w.T), None, slopes
 
 
 held.defvjp(_held_forward, _held_backward)
+
+
+def _at(t: Any, series: Any) -> Any:
+    """Step ``t`` of every leaf (time, ...)."""
+    return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, t, keepdims=False), series)
+
+
+def _put(t: Any, series: Any, one: Any) -> Any:
+    """``series`` with ``one`` for its step ``t``."""
+    put = lambda all, one: jax.lax.dynamic_update_index_in_dim(all, one, t, 0)  # noqa: E731
+    return jax.tree.map(put, series, one)
 
 
 class _Layer:
@@ -54,9 +65,9 @@ class _Layer:
         def one(state: Any, x: Any, outer: list) -> tuple[Any, list, list]:
             seen: dict[int, tuple] = {}
 
-            def product(g: int, h: Any) -> jax.Array:
+            def product(g: int, h: Any) -> list:
                 seen[g] = h, dot(h, self.joined[g]) if outer[g] is None else outer[g]
-                return seen[g][1]
+                return products.split(self.cell, self.plan.groups[g], seen[g][1])
 
             after = products.step(self.plan, self.cell, product, state, x)
             own = [None if factor is not None else seen[g][0] for g, factor in enumerate(self.plan.factors)]
@@ -69,7 +80,7 @@ class _Layer:
 
         def one(state: Any, x: Any, values: list, error: Any) -> tuple[list, Any, list]:
             def after(others: list, state: Any, values: list) -> Any:
-                def product(g: int, h: Any) -> jax.Array:
+                def product(g: int, h: Any) -> list:
                     return values[g] if self.plan.factors[g] == INPUT else held(h, self.joined[g], values[g])
 
                 leaves = list(self.leaves)
@@ -77,12 +88,15 @@ class _Layer:
                     leaves[i] = leaf
                 return products.step(self.plan, jax.tree.unflatten(self.tree, leaves), product, state, x)
 
-            return jax.vjp(after, [self.leaves[i] for i in self.others], state, values)[1](error)
+            both = zip(self.plan.groups, values, strict=True)
+            parts = [products.split(self.cell, group, whole) for group, whole in both]
+            others, earlier, slopes = jax.vjp(after, [self.leaves[i] for i in self.others], state, parts)[1](error)
+            return others, earlier, [jnp.concatenate(each) for each in slopes]
 
         return jax.vmap(one)(state, x, values, error)
 
     def assembled(self, others: list, slopes: list, states: Any, own: list, x: jax.Array) -> Any:
-        """The gradient of the cell from that of its other parameters (batch, ...) and of products (time, batch, ...)."""
+        """The gradient of the cell from those of its other parameters (batch, ...) and products (time, batch, ...)."""
         leaves = list(self.leaves)
         for i, slope in zip(self.others, others, strict=True):
             leaves[i] = jnp.sum(slope, 0)
@@ -115,32 +129,31 @@ def reverse(objective: Objective, start: float = 0.0, penalty: Penalty | None = 
         state = initial(model, len(index), x.dtype)
         cell = layer(model, state, x[0])
         outer = cell.outer(x, length)
-        at = lambda t, all: jax.tree.map(lambda leaf: leaf[t], all)  # noqa: E731
-        put = lambda t, all, one: jax.tree.map(lambda all, one: all.at[t].set(one), all, one)  # noqa: E731
-        shapes = (state, *jax.eval_shape(cell.ahead, state, x[0], at(0, outer))[1:])
+        shapes = (state, *jax.eval_shape(cell.ahead, state, x[0], _at(0, outer))[1:])
         empty = jax.tree.map(lambda leaf: jnp.zeros((len(x), *leaf.shape), leaf.dtype), shapes)
 
         def ahead(t: Any, carry: tuple) -> tuple:
             state, kept = carry
-            after, values, own = cell.ahead(state, x[t], at(t, outer))
-            return after, put(t, kept, (state, values, own))
+            after, values, own = cell.ahead(state, _at(t, x), _at(t, outer))
+            return after, _put(t, kept, (state, values, own))
 
         state, (states, values, own) = jax.lax.fori_loop(0, length, ahead, (state, empty))
         across = jax.vmap(jax.value_and_grad(score, (0, 1), has_aux=True), (None, 0, 0))
         (loss, right), (readout, error) = across(model.readout, state, target)
 
         def behind(k: Any, carry: tuple) -> tuple:
-            error, total, values, extra = carry
+            error, total, slopes, extra = carry
             t = length - 1 - k
-            before = at(t, states)
-            others, earlier, slopes = cell.behind(before, x[t], at(t, values), error)
+            before = _at(t, states)
+            others, earlier, slope = cell.behind(before, _at(t, x), _at(t, values), error)
             if penalty is not None:
-                extra = jax.tree.map(jnp.add, extra, penalty.gradient(model.cell, before, x[t], error))
-            return earlier, jax.tree.map(jnp.add, total, others), put(t, values, slopes), extra
+                extra = jax.tree.map(jnp.add, extra, penalty.gradient(model.cell, before, _at(t, x), error))
+            # Not over the values of products: a buffer that is read and written in one step is copied whole.
+            return earlier, jax.tree.map(jnp.add, total, others), _put(t, slopes, slope), extra
 
         nothing = [jnp.zeros((len(index), *jnp.shape(cell.leaves[i])), x.dtype) for i in cell.others]
         extra = None if penalty is None else penalty.nothing(model.cell)
-        _, others, slopes, extra = jax.lax.fori_loop(0, length, behind, (error, nothing, values, extra))
+        _, others, slopes, extra = jax.lax.fori_loop(0, length, behind, (error, nothing, empty[1], extra))
         total = cell.assembled(others, slopes, states, own, x)
         total = jax.tree.map(lambda leaf: leaf / len(index), total)
         if penalty is not None:
@@ -154,8 +167,8 @@ def reverse(objective: Objective, start: float = 0.0, penalty: Penalty | None = 
             state = initial(model, len(index), x.dtype)
             cell = layer(model, state, x[0])
             outer = cell.outer(x, length)
-            at = lambda t: jax.tree.map(lambda leaf: leaf[t], outer)  # noqa: E731
-            state = jax.lax.fori_loop(0, length, lambda t, state: cell.ahead(state, x[t], at(t))[0], state)
+            step = lambda t, state: cell.ahead(state, _at(t, x), _at(t, outer))[0]  # noqa: E731
+            state = jax.lax.fori_loop(0, length, step, state)
             return Score(*(jnp.mean(s) for s in jax.vmap(score, (None, 0, 0))(model.readout, state, target)))
 
         return blockwise(block, index)

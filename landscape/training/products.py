@@ -76,12 +76,12 @@ def apart(plan: Plan, cell: Any, slopes: list[jax.Array], rest: Any) -> Any:
     """``rest`` like a cell, with gradients of the joined matrices put where its matrices stand."""
     leaves, tree = jax.tree.flatten(rest)
     for group, slope in zip(plan.groups, slopes, strict=True):
-        for i, part in zip(group, _split(cell, group, slope), strict=True):
+        for i, part in zip(group, split(cell, group, slope), strict=True):
             leaves[i] = part
     return jax.tree.unflatten(tree, leaves)
 
 
-def _split(cell: Any, group: tuple[int, ...], whole: jax.Array) -> list[jax.Array]:
+def split(cell: Any, group: tuple[int, ...], whole: jax.Array) -> list[jax.Array]:
     """The parts of each matrix of a group, along the last axis of their joined product."""
     leaves = jax.tree.leaves(cell)
     ends, parts = 0, []
@@ -91,15 +91,15 @@ def _split(cell: Any, group: tuple[int, ...], whole: jax.Array) -> list[jax.Arra
     return parts
 
 
-def step(plan: Plan, cell: Any, product: Callable[[int, Any], jax.Array], state: Any, x: Any) -> Any:
-    """One step of one example whose products are ``product(group, factor)``, all of a group at once."""
+def step(plan: Plan, cell: Any, product: Callable[[int, Any], list], state: Any, x: Any) -> Any:
+    """One step of one example whose products are those in the list ``product(group, factor)``."""
     leaves, tree = jax.tree.flatten(cell)
     known: dict[int, list[jax.Array]] = {}
 
     def at(g: int, k: int) -> Callable:
         def one(h: Any) -> jax.Array:
             if g not in known:
-                known[g] = _split(cell, plan.groups[g], product(g, h))
+                known[g] = product(g, h)
             return known[g][k]
 
         return one
