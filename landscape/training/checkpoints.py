@@ -73,7 +73,7 @@ def _array(leaf: Any) -> np.ndarray:
     """A leaf as an array of NumPy; a key of JAX by its data."""
     if jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
-    return np.ascontiguousarray(leaf)
+    return np.asarray(leaf)
 
 
 def save(path: Path, fitted: Fit, mark: str) -> None:
@@ -97,8 +97,8 @@ def load(path: Path, like: Fit, mark: str) -> Fit:
     import zipfile
 
     try:
-        with np.load(path) as file:
-            found = {name: file[name] for name in file.files}
+        with path.open("rb") as file, np.load(file) as saved:
+            found = {name: saved[name] for name in saved.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is no checkpoint that can be read ({error}); delete it to begin again") from error
     if str(found.pop("mark", "")) != mark:

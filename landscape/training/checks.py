@@ -82,7 +82,9 @@ def steps(length: Any, time: int) -> jax.Array:
     """The steps to compute, all ``time`` by default, as one whole number that may be traced."""
     length = time if length is None else length
     if jnp.ndim(length) != 0 or not jnp.issubdtype(jnp.result_type(length), jnp.integer):
-        raise ValueError(f"length is one whole number for all episodes, given shape {jnp.shape(length)}: {length!r}")
+        raise ValueError(
+            f"length is one whole number for all episodes, given {jnp.result_type(length)} of shape {jnp.shape(length)}"
+        )
     if isinstance(length, int | np.integer) and not 1 <= length <= time:
         raise ValueError(f"length must be 1 to {time}, the steps that x has, given {length}")
     return jnp.asarray(length, jnp.int32)

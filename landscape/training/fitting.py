@@ -235,9 +235,7 @@ def _resumed(before: Fit, blank: Fit) -> Fit:
     if not isinstance(before, Fit) or before.pause == ():
         raise ValueError("resume takes what fit has returned")
     ran, total = len(before.record.loss), len(blank.record.loss)
-    there, here = (
-        jax.tree.map(lambda leaf: (jnp.shape(leaf), jnp.result_type(leaf)), fit.pause) for fit in (before, blank)
-    )
+    there, here = (_outline(fit.pause) for fit in (before, blank))
     if ran > total or there != here:
         raise ValueError(
             f"what is resumed is of another model, optimiser or stop, or of more than these {total} epochs ({ran}); "
@@ -246,3 +244,8 @@ def _resumed(before: Fit, blank: Fit) -> Fit:
     fill = lambda one, other: other.at[:ran].set(one)  # noqa: E731
     record, watched = jax.tree.map(fill, (before.record, before.watched), (blank.record, blank.watched))
     return before._replace(record=record, watched=watched)
+
+
+def _outline(tree: Any) -> tuple:
+    """What two trees that can stand for each other have alike."""
+    return jax.tree.structure(tree), [(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in jax.tree.leaves(tree)]
