@@ -189,11 +189,11 @@ def _compiled(programs: tuple, numbers: np.ndarray, points: dict[str, np.ndarray
     length = jnp.int32(1)
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         drawn = draw.lower(length)
-        compiling = [pool.submit(drawn.compile, effort[0])]
+        compiling = [pool.submit(drawn.compile, compiler_options=effort[0])]
         started = begun.lower(numbers, points)
-        compiling.append(pool.submit(started.compile, effort[1]))
+        compiling.append(pool.submit(started.compile, compiler_options=effort[1]))
         trained = train.lower(length, points, started.out_info, drawn.out_info)
-        compiling.append(pool.submit(trained.compile, effort[2]))
+        compiling.append(pool.submit(trained.compile, compiler_options=effort[2]))
         importlib.import_module("xarray")  # a quarter of a second that is not waited for
         return [future.result() for future in compiling]
 
