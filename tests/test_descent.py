@@ -164,7 +164,7 @@ def test_a_start_alone_leads_where_the_map_says(charted):
 
 def test_the_fate_is_told_by_where_it_ended(charted):
     learnt = charted.loss.values < 1e-3
-    np.testing.assert_array_equal(charted.fate.values == descent.FATES.index("learnt"), learnt)
+    np.testing.assert_array_equal(charted.outcome.values == descent.OUTCOMES.index("learnt"), learnt)
     assert 0 < learnt.sum() < learnt.size
     assert np.all(charted.nonfinite == -1)
 
@@ -172,7 +172,7 @@ def test_the_fate_is_told_by_where_it_ended(charted):
 def test_a_saturated_unit_is_at_rest():
     """At w = 60, b = 40 the loss is .09 and its gradient is exactly 0 in float32."""
     ds = trainability(plane(Pascanu(), w=(60.0, 61.0), b=(40.0, 41.0)), Recurrence(pascanu(), [10]), CLIPPED, 3)
-    assert set(ds.fate.values.ravel()) == {descent.FATES.index("at_rest")}
+    assert set(ds.outcome.values.ravel()) == {descent.OUTCOMES.index("at_rest")}
     assert np.all(ds.farthest == 0)
 
 
@@ -242,7 +242,7 @@ def test_a_walk_says_what_it_is_and_where_it_comes_from(plain, charted):
         assert ds.attrs["steps"] == steps
         assert "git_commit" in ds.attrs
     assert int(plain.length) == LENGTH
-    assert charted.fate.attrs["flag_meanings"].split()[1] == "learnt"
+    assert charted.outcome.attrs["flag_meanings"].split()[1] == "learnt"
 
 
 def carpet(depth, kept):
