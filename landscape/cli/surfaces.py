@@ -187,6 +187,7 @@ def explore(
     lengths: Annotated[str, unless("20 up to 100", "LENGTHS", "as for `surface`, to compute")] = "",
     set: Held = (),
     task_option: Options = (),
+    file: Annotated[str, unless("none", "FILE.py", "run this file, for a stored cell or task of your own")] = "",
     out: Annotated[str, arg(metavar="FILE", help="the page to write")] = "explorer.html",
     no_open: Annotated[bool, arg(help="only write the page, open no browser")] = False,
 ) -> None:
@@ -198,12 +199,15 @@ def explore(
     examples:
       landscape explore
       landscape explore cliffs.zarr --out cliffs.html --no-open
+      landscape explore sine.zarr --file mine.py
       landscape explore SRNN latch w=-3:3:101 b=-1.5:1.5:101 --lengths 1:20,30,50
       landscape explore LSTM latch w_g=-6:6:81 b_i=-4:4:81 --set b_f=2
     """
     computed = {"--lengths": lengths, "--set": set, "--task-option": task_option}
     if len(what) == 1 and (given := [name for name, value in computed.items() if value]):
         raise ValueError(f"{given[0]} is for a surface to compute; {what[0]} is a store that has its own")
+    if file and len(what) != 1:
+        raise ValueError(f"--file {file} is for the cell or task of a stored surface; to compute write {file}:NAME")
     words = what or ("Pascanu", "pascanu", "w=3.5:6.5:101", "b=-4:-1.5:101")
     axes = {name: names.axis(name, text) for name, text in names.pairs(words[2:], "NAME=FROM:TO:COUNT").items()}
     if len(words) > 1 and len(axes) != 2:
@@ -233,10 +237,10 @@ def explore(
         plane = planes.plane(model, {}, **{name: axis.values(name, "float32") for name, axis in axes.items()})
         ds = surfaces.surface(plane, task, [length for part in parts for length in part], order=2)
     with store.damage(words[0]) if len(words) == 1 else contextlib.nullcontext():
-        file = explorer.page(ds, out, task)
-    say(f"{ds.attrs['title']}: {file}")
+        page = explorer.page(ds, out, task, names.module(file) if file else None)
+    say(f"{ds.attrs['title']}: {page}")
     if not no_open:
-        browse(file)
+        browse(page)
 
 
 def browse(file: Path) -> None:
