@@ -187,7 +187,7 @@ def cluster(workers: int = 0, scheduler: str = "") -> Iterator[Any]:
         try:
             with _deaf():
                 here = stack.enter_context(distributed.LocalCluster(**local, silence_logs=logging.CRITICAL))
-                client = stack.enter_context(distributed.Client(here))
+                client = stack.enter_context(distributed.Client(here, set_as_default=False))
         except Exception as error:
             raise ClusterError(
                 f"the {workers} workers could not be started ({type(error).__name__}: {str(error).splitlines()[0]}); "
@@ -207,7 +207,7 @@ def _client(scheduler: str) -> Iterator[Any]:
 
     where = {"scheduler_file": scheduler} if Path(scheduler).suffix == ".json" else {"address": scheduler}
     try:
-        client = distributed.Client(**where)
+        client = distributed.Client(**where, set_as_default=False)
     except Exception as error:
         raise ClusterError(
             f"there is no scheduler at {scheduler!r} ({type(error).__name__}: {str(error).splitlines()[0]}); "
