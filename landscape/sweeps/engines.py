@@ -142,7 +142,7 @@ def _submitted(client: Any, jobs: dict[int, Job]) -> Rows:
     futures = {client.submit(job, key=f"{key}-{index}", retries=RETRIES): index for index, job in jobs.items()}
     lost = {}  # answers that died with their worker; the chunk itself is stored, and will not be computed again
     try:
-        for future, row in as_completed(futures, with_results=True, raise_errors=False):
+        for future, row in as_completed(futures, loop=client.loop, with_results=True, raise_errors=False):
             if future.status == "cancelled":
                 raise ConnectionError("the scheduler has gone; nothing finished is lost, run the same command again")
             index = futures.pop(future)
