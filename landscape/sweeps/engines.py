@@ -142,7 +142,7 @@ def _submitted(client: Any, jobs: dict[int, Job]) -> Rows:
     futures = {client.submit(job, key=f"{key}-{index}", retries=RETRIES): index for index, job in jobs.items()}
     lost = {}  # answers that died with their worker; the chunk itself is stored, and will not be computed again
     try:
-        for future, row in as_completed(futures, loop=client.loop, with_results=True, raise_errors=False):
+        for future, row in as_completed(futures, with_results=True, raise_errors=False):
             if future.status == "cancelled":
                 raise ConnectionError("the scheduler has gone; nothing finished is lost, run the same command again")
             index = futures.pop(future)
@@ -187,7 +187,7 @@ def cluster(workers: int = 0, scheduler: str = "") -> Iterator[Any]:
         try:
             with _deaf():
                 here = stack.enter_context(distributed.LocalCluster(**local, silence_logs=logging.CRITICAL))
-                client = stack.enter_context(distributed.Client(here, set_as_default=False))
+                client = stack.enter_context(distributed.Client(here))
         except Exception as error:
             raise ClusterError(
                 f"the {workers} workers could not be started ({type(error).__name__}: {str(error).splitlines()[0]}); "
@@ -207,7 +207,7 @@ def _client(scheduler: str) -> Iterator[Any]:
 
     where = {"scheduler_file": scheduler} if Path(scheduler).suffix == ".json" else {"address": scheduler}
     try:
-        client = distributed.Client(**where, set_as_default=False)
+        client = distributed.Client(**where)
     except Exception as error:
         raise ClusterError(
             f"there is no scheduler at {scheduler!r} ({type(error).__name__}: {str(error).splitlines()[0]}); "
