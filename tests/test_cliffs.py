@@ -322,9 +322,9 @@ def test_nine_cells_a_width_place_a_ridge_within_a_thousandth_of_a_cell_of_where
     found = cliffs.ridge(surface(window, pascanu(), (10,), order=2, dtype="float64"))
     found = found.isel(point=(found["line"] == 0).values)
     assert float(found["width"].min()) > 9 * 0.003
-    snapped = cliffs.snap(window, Recurrence(pascanu(), [1]), found).sortby("w")
-    between = (found["w"] > snapped["w"].min()) & (found["w"] < snapped["w"].max())
-    apart = np.abs(found["b"] - np.interp(found["w"], snapped["w"], snapped["b"]))[between.values]
+    polished = cliffs.polish(window, Recurrence(pascanu(), [1]), found).sortby("w")
+    between = (found["w"] > polished["w"].min()) & (found["w"] < polished["w"].max())
+    apart = np.abs(found["b"] - np.interp(found["w"], polished["w"], polished["b"]))[between.values]
     assert apart.size > 100
     assert float(apart.max()) < 1e-3 * 0.003
 

@@ -11,7 +11,7 @@ from landscape.cliffs.laws import Growth, growth
 from landscape.cliffs.limits import closed_form, limit, multipliers
 from landscape.cliffs.measures import curvature, jumps
 from landscape.cliffs.ridges import ridge
-from landscape.cliffs.snaps import snap, trace
+from landscape.cliffs.polish import polish, trace
 from landscape.cliffs.summary import describe, report, words
 
 __all__ = [
@@ -25,10 +25,10 @@ __all__ = [
     "jumps",
     "limit",
     "multipliers",
+    "polish",
     "refine",
     "report",
     "ridge",
-    "snap",
     "trace",
     "words",
 ]

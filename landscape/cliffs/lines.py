@@ -53,14 +53,6 @@ def pieces(good: np.ndarray) -> Iterator[slice]:
     yield from (part for part in spans(bridged(good)) if part.stop - part.start >= SHORTEST)
 
 
-def bisect(f: Any, low: np.ndarray, high: np.ndarray, times: int = 50) -> np.ndarray:
-    """A zero of ``f``, elementwise, between ``low`` and ``high``, where it has different signs."""
-    sign = np.sign(f(low))
-    for _ in range(times):
-        middle = (low + high) / 2
-        same = np.sign(f(middle)) == sign
-        low, high = np.where(same, middle, low), np.where(same, high, middle)
-    return (low + high) / 2
 
 
 def ordered(lines: Iterable[Line], axes: list[np.ndarray]) -> list[Line]:

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from landscape.cliffs.cuts import heights
-from landscape.cliffs.lines import Line, bisect, dataset, ordered, pieces, runs
+from landscape.cliffs.climbs import heights
+from landscape.cliffs.lines import Line, dataset, ordered, pieces, runs
 from landscape.cliffs.measures import coordinates, derivatives, jumps
+from landscape.cliffs.roots import bisect
 
 if TYPE_CHECKING:
     import xarray

@@ -11,7 +11,7 @@ from landscape.cliffs.laws import Growth, growth
 from landscape.cliffs.limits import closed_form, multipliers
 from landscape.cliffs.measures import jumps
 from landscape.cliffs.ridges import ridge
-from landscape.cliffs.snaps import snap
+from landscape.cliffs.polish import polish
 from landscape.planes import Plane
 from landscape.recurrence import Recurrence
 
@@ -26,11 +26,11 @@ MEASURES = ("direction", "slope", "height", "width", "resolved")
 def describe(
     lines: "xarray.Dataset", plane: Plane | None = None, problem: Recurrence | None = None
 ) -> "xarray.Dataset":
-    """Every line of the longest length of `ridge`, `snap` or `trace`, at three places: what it is and how it grows.
+    """Every line of the longest length of `ridge`, `polish` or `trace`, at three places: what it is and how it grows.
 
     Each place is followed to the nearest point of the lines, of like direction, at every shorter length from a third of
     the longest on, and a law fitted to the slopes (`growth`) of those that are resolved. With the ``plane`` and
-    ``problem`` of the surface they are measured afresh (`snap`), and theory is asked: the multiplier of the closed form
+    ``problem`` of the surface they are measured afresh (`polish`), and theory is asked: the multiplier of the closed form
     (``theory`` "closed form"), or of the unstable state where there is none ("numerical").
 
     Returns variables (line, station): both coordinates, ``direction``, ``slope``, ``height``, ``width``, ``resolved``;
@@ -62,7 +62,7 @@ def _station(
     history = _history(lines, here, names)
     theory, multiplier = "none", math.nan
     if plane is not None and problem is not None:
-        history = snap(plane, problem, _beside(plane, history, here, names))
+        history = polish(plane, problem, _beside(plane, history, here, names))
         theory, multiplier = _theory(plane, problem.task, here, names)
     row: dict[str, Any] = {name: float(here[name].values[0]) for name in (*names, *MEASURES[:-1])}
     row |= {"resolved": bool(here["resolved"].values[0]), "kind": "unknown", "theory": theory}
@@ -95,7 +95,7 @@ def _history(lines: "xarray.Dataset", here: "xarray.Dataset", names: list[str]) 
 def _beside(plane: Plane, history: "xarray.Dataset", here: "xarray.Dataset", names: list[str]) -> "xarray.Dataset":
     """``here`` projected on the tangents of the lines at the points of its history.
 
-    There it is looked for afresh by `snap`, by its jump if it is thinner than two cells.
+    There it is looked for afresh by `polish`, by its jump if it is thinner than two cells.
     """
     step = max(float(np.diff(axis).max()) for axis in plane.axes.values())
     normal = [np.cos(history["direction"]), np.sin(history["direction"])]
@@ -114,7 +114,7 @@ def report(path: Any, least: float = 0.05) -> str:
     with store.damage(path):
         lines = ridge(surface, least)
     made = asked(surface, settings)
-    found = describe(snap(*made, lines), *made) if made else describe(lines)
+    found = describe(polish(*made, lines), *made) if made else describe(lines)
     names = lines.attrs["coordinates"]
     steps = {name: float(np.diff(surface[name].values).max()) for name in names}
     hidden = int(jumps(surface)["hidden"].isel(length=-1).sum())

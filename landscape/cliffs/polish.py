@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landscape import specs
-from landscape.cliffs.cuts import Sample, at_lengths, climb, heights
-from landscape.cliffs.lines import bisect
+from landscape.cliffs.climbs import Sample, at_lengths, climb, heights
+from landscape.cliffs.roots import bisect
 from landscape.cliffs.ridges import ridge
 from landscape.engine import Evaluator, precise
 from landscape.planes import Plane
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 NEAR = 1.5  # cells on either side of a vertex in which the cliff is looked for
 
 
-def snap(plane: Plane, problem: Recurrence, lines: "xarray.Dataset", *, points: int = 33) -> "xarray.Dataset":
+def polish(plane: Plane, problem: Recurrence, lines: "xarray.Dataset", *, points: int = 33) -> "xarray.Dataset":
     """The lines of `ridge` with every vertex moved to the ridge itself, and measured there by fresh evaluations.
 
     Where the grid hides the cliff it is looked for within 1.5 cells of ``plane``'s grid on either side, along the
@@ -96,9 +96,9 @@ def _gradient(found: dict[str, np.ndarray], names: list[str]) -> np.ndarray:
 
 
 def trace(plane: Plane, problem: Recurrence, least: float = 0.05) -> "xarray.Dataset":
-    """The ridges over a plane to the accuracy of float64: `surface` of order 2, `ridge`, `snap`."""
+    """The ridges over a plane to the accuracy of float64: `surface` of order 2, `ridge`, `polish`."""
     drawn = surface(plane, dataclasses.replace(precise(problem), order=2))
-    return snap(plane, problem, ridge(drawn, least))
+    return polish(plane, problem, ridge(drawn, least))
 
 
 FREE = ("order", "lengths", "dtype")  # what lines may differ in from the problem that measures them afresh
