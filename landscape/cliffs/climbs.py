@@ -95,10 +95,14 @@ def climb(sample: Sample, first: np.ndarray, last: np.ndarray, points: int, dtyp
     return Climbed(first + place[:, None] * along, slope, jump, resolved, step)
 
 
+def gradient(found: dict[str, np.ndarray], count: int) -> np.ndarray:
+    """The first derivatives (coordinate, row, place) of what an evaluator of order 1 or 2 ``found``."""
+    return np.array(list(found.values())[1 : 1 + count])
+
+
 def directional(found: dict[str, np.ndarray], toward: np.ndarray) -> np.ndarray:
     """The derivative (row, place) along ``toward`` (row, coordinate), of what an evaluator of order 1 ``found``."""
-    gradient = list(found.values())[1 : 1 + toward.shape[1]]
-    return np.einsum("crp,rc->rp", np.array(gradient), toward)
+    return np.einsum("crp,rc->rp", gradient(found, toward.shape[1]), toward)
 
 
 def hessian(found: dict[str, np.ndarray], count: int) -> np.ndarray:

@@ -34,8 +34,8 @@ def cut(
     Returns variables (length,): every coordinate of the steepest place; ``slope``, the absolute derivative of the loss
     along the cut there; ``height``, the change of the loss across 40 widths around it (see `heights`); ``width``,
     height / slope; and ``resolved``, False where the dtype ended first: height is then the last jump seen and slope, by
-    the mean value theorem, a lower bound. A resolved place is the zero of the second derivative along the cut, or the end
-    of the cut where the loss is steepest there. The dtype is float64 unless the problem names another.
+    the mean value theorem, a lower bound. A resolved place is the zero of the second derivative along the cut, or the
+    end of the cut where the loss is steepest there. The dtype is float64 unless the problem names another.
 
     Raises ValueError for ends that are the same, or not points of the plane.
     """

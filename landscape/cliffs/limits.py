@@ -10,8 +10,8 @@ import numpy as np
 
 from landscape.cells import SRNN, Pascanu, logistic
 from landscape.cliffs.climbs import Climbed, Sample, at_lengths, climb
-from landscape.cliffs.roots import bisect
 from landscape.cliffs.polish import same_problem
+from landscape.cliffs.roots import bisect
 from landscape.dynamics import Cliff, cliff_line, fixed_points
 from landscape.dynamics.maps import over
 from landscape.engine import Evaluator

@@ -5,9 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 
-def bisect(
-    f: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray, times: int = 50
-) -> np.ndarray:
+def bisect(f: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray, times: int = 50) -> np.ndarray:
     """A zero of ``f``, elementwise, between ``low`` and ``high``, where it has different signs.
 
     Only signs are looked at, so that a jump across zero is found as well as a zero. `scipy.optimize.elementwise` leaves

@@ -4,6 +4,7 @@ Every figure names its axes with units, the cell, the task, the length, the epis
 or NaN are drawn in a colour of their own and counted. Lines over a surface (``overlays``) are given as arrays.
 """
 
+from landscape.plots.cliffs import cliffs
 from landscape.plots.command import command
 from landscape.plots.curves import means, success, training
 from landscape.plots.moving import animation, interactive
@@ -14,6 +15,7 @@ __all__ = [
     "NONFINITE",
     "STYLE",
     "animation",
+    "cliffs",
     "command",
     "formation",
     "gradient",
