@@ -14,7 +14,7 @@ from landscape.cliffs.limits import closed_form, limit, multipliers
 from landscape.cliffs.measures import curvature, jumps
 from landscape.cliffs.polish import polish, trace
 from landscape.cliffs.ridges import ridge
-from landscape.cliffs.survey import Survey, report, survey, text
+from landscape.cliffs.surveys import Survey, report, survey, text
 from landscape.cliffs.tables import ranked, words
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape.cliffs.joins import join
-from landscape.cliffs.laws import growth
+from landscape.cliffs.laws import Growth, growth
 from landscape.cliffs.limits import closed_form, multipliers
 from landscape.cliffs.polish import polish
 from landscape.planes import Plane
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 SHORT = 5.0  # cells: what is shorter is no curve to follow
 AFRESH, AT_ONCE = 40, 4  # the largest cliffs are measured afresh, so many at a time
-FAR, ALIKE = 0.15, 0.7  # of the extent of all lines, and cosine of directions, from one length to the next
+FAR, ALIKE = 0.15, 0.7  # of the window, and cosine of directions, from one length to the next
 EARLIEST, FEWEST = 3, 4  # a law is fitted from this part of the longest resolved length on, to so many lengths
-DECIDED, POWER = 2.0, 6.0  # least evidence, and the largest power, 3 in theory, that make a law of it
+STATIONS = (0.5, 0.25, 0.75)  # shares of a curve, in the order that they are tried
+NO_LAW = dict.fromkeys(("multiplier", "power", "evidence", "expected"), math.nan)
+DECIDED, POWER, STRAIGHT = 2.0, 4.5, 0.95  # least evidence, largest power (3 in theory), least correlation of a law
 MEASURES = ("direction", "slope", "height", "width", "resolved")
 
 
@@ -33,74 +35,106 @@ def describe(
     short: float = SHORT,
     progress: Callable[[int, int], None] | None = None,
 ) -> "xarray.Dataset":
-    """Every curve among the lines of the longest length of `ridge`, `polish` or `trace`, at its middle: what it is.
+    """Every curve among the lines of the longest length of `ridge`, `polish` or `trace`: what it is and how it grows.
 
     Pieces are joined (`join`); curves of less than ``short`` cells are left out, their number is the attribute
-    ``short``. The middle is followed to the nearest point of the lines, of like direction, at every shorter length, and
-    a law fitted to the slopes (`growth`) of those that are resolved, from a third of the longest of them on: a cliff
-    thinner than the dtype at the longest length still shows its law before. With the ``plane`` and ``problem`` of the
-    surface the 40 largest are measured afresh there (`polish`), and theory is asked: the multiplier of the closed form
-    (``theory`` "closed form"), or of the unstable state where there is none ("numerical").
+    ``short``. A curve is measured at its middle, or a quarter of its way from an end if the kind is unknown there, or
+    if it is a slope there and hidden elsewhere. The place is followed to the nearest point of the lines, of like
+    direction, at every shorter length, and a law fitted to the slopes (`growth`) of those that are resolved, from a
+    third of the longest of them on: a cliff thinner than the dtype at the longest length still shows its law before.
+    With the ``plane`` and ``problem`` of the surface the 40 largest are measured afresh there (`polish`), and theory is
+    asked: the multiplier of the closed form (``theory`` "closed form"), or of the unstable state where there is none
+    ("numerical").
 
-    Returns variables (line,), numbered as `join` does: both coordinates of the middle, and their ranges (line, end) as
-    ``w_range``; ``extent`` in cells; ``direction``, ``slope``, ``height``, ``width``, ``resolved`` at the longest
-    length; ``kind``: "basin", "fold", "none" (it does not steepen: a slope, no cliff) or "unknown" (fewer than four
-    resolved lengths, or neither law fits: evidence below 2, or a power far above the 3 of a fold); ``multiplier``, ``power``, ``evidence`` and ``expected`` of `growth`, fitted to the ``seen``
-    lengths from ``first`` to ``last``; ``followed``, the lengths at which it was found; ``afresh``, whether it was
-    measured anew; ``theory``. ``progress`` is told how many of how many are measured.
+    Returns variables (line,), numbered as `join` does: both coordinates of the place, and their ranges over the curve
+    (line, end) as ``w_range``; ``extent`` in cells; ``direction``, ``slope``, ``height``, ``width`` and ``resolved`` at
+    the longest length, and ``whole``, the height on the grid, of all cliffs that it sees as one; ``kind``: "basin",
+    "fold", "none" (its slope stays as it is: no cliff) or "unknown" (fewer than four resolved lengths, or no law fits:
+    correlation below .95, evidence below 2, or a power far above the 3 of a fold); ``multiplier``, ``power``,
+    ``evidence`` and ``expected`` of `growth`, fitted to the ``seen`` lengths from ``first`` to ``last``; ``followed``,
+    the lengths at which it was found; ``afresh``, whether it was measured anew; ``theory``.
+    ``progress`` is told how many of how many measurements are done.
     """
     import xarray
 
     names = [str(name) for name in lines.attrs["coordinates"]]
-    longest = int(lines["length"].max()) if lines.sizes["point"] else 0
-    curves = join(lines.isel(point=(lines["length"] == longest).values))
-    numbers, rows, histories = [], [], []
-    every = np.unique(curves["line"].values)
-    by_length = [lines.isel(point=(lines["length"] == length).values) for length in np.unique(lines["length"].values)]
-    for number in every:
-        curve = curves.isel(point=(curves["line"] == number).values)
-        row, middle = _row(curve, names)
-        if row["extent"] >= short:
-            numbers.append(int(number))
-            rows.append(row)
-            histories.append(_history(by_length, curve.isel(point=[middle]), names, _extent(lines, names)))
-    theory, followed = [("none", math.nan)] * len(rows), histories
-    if plane is not None and problem is not None and rows:
-        theory = _theory(plane, problem, [[row[name] for name in names] for row in rows])
-        problem = dataclasses.replace(problem, lengths=np.unique(lines["length"].values))
-        followed = _afresh(plane, problem, histories, names, progress)
-    for row, there, history, (source, multiplier) in zip(rows, histories, followed, theory, strict=True):
-        row |= _measured(there, history, longest) | _law(history, multiplier) | {"theory": source}
-    columns = {key: np.array([row[key] for row in rows]) for key in (rows[0] if rows else ())}
-    found = {key: (("line", "end")[: values.ndim], values) for key, values in columns.items()}
-    attrs = {**lines.attrs, "length": longest, "short": len(every) - len(rows)}
-    return xarray.Dataset(found, {"line": np.array(numbers, int)}, attrs)
+    lengths = np.unique(lines["length"].values)
+    by_length = [lines.isel(point=(lines["length"] == length).values) for length in lengths]
+    curves = join(by_length[-1]) if len(lengths) else lines
+    each = {int(k): curves.isel(point=(curves["line"] == k).values) for k in np.unique(curves["line"].values)}
+    extents = {number: _extent(curve, names) for number, curve in each.items()}
+    kept = [number for number, extent in extents.items() if extent >= short]
+    asked = None
+    if plane is not None and problem is not None and kept:
+        asked = (plane, dataclasses.replace(problem, lengths=lengths.tolist()))
+    rows: dict[int, dict[str, Any]] = {}
+    for share in STATIONS:
+        left = [number for number in kept if number not in rows or _open(rows[number], each[number])]
+        places = [each[number].isel(point=[_at(each[number], share, names)]) for number in left]
+        found = _stations(places, by_length, names, asked, progress)
+        rows |= {
+            number: row for number, row in zip(left, found, strict=True) if row["kind"] != "unknown" or share == 0.5
+        }
+    for number in kept:
+        spread = {f"{name}_range": [f(each[number][name].values) for f in (np.min, np.max)] for name in names}
+        rows[number] |= spread | {"extent": extents[number]}
+    columns = {key: np.array([rows[number][key] for number in kept]) for key in (rows[kept[0]] if kept else ())}
+    table = {key: (("line", "end")[: values.ndim], values) for key, values in columns.items()}
+    attrs = {**lines.attrs, "length": int(lengths[-1]) if len(lengths) else 0, "short": len(each) - len(kept)}
+    return xarray.Dataset(table, {"line": np.array(kept, int)}, attrs)
 
 
-def _row(curve: "xarray.Dataset", names: list[str]) -> tuple[dict[str, Any], int]:
-    """Where a curve is, and the index of its middle."""
-    place = np.stack([curve[name].values for name in names], axis=1)
-    along = np.cumsum(np.linalg.norm(np.diff(place / np.array(curve.attrs["cells"]), axis=0), axis=1))
-    middle = int(np.searchsorted(along, along[-1] / 2)) if len(along) else 0
-    row: dict[str, Any] = {name: place[middle, k] for k, name in enumerate(names)}
-    row |= {f"{name}_range": [place[:, k].min(), place[:, k].max()] for k, name in enumerate(names)}
-    return row | {"extent": float(along[-1]) if len(along) else 0.0}, middle
+def _open(row: dict[str, Any], curve: "xarray.Dataset") -> bool:
+    """Whether a curve may be a cliff elsewhere than at the place of a row."""
+    return row["kind"] == "unknown" or (row["kind"] == "none" and not curve["resolved"].values.all())
 
 
-def _extent(lines: "xarray.Dataset", names: list[str]) -> list[float]:
-    return [max(float(np.ptp(lines[name].values)), 1e-300) for name in names]
+def _along(curve: "xarray.Dataset", names: list[str]) -> np.ndarray:
+    """The way along a curve at each of its vertices, in cells."""
+    place = np.stack([curve[name].values for name in names], axis=1) / np.array(curve.attrs["cells"])
+    return np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(place, axis=0), axis=1))])
 
 
-def _history(
-    by_length: list["xarray.Dataset"], here: "xarray.Dataset", names: list[str], extent: list[float]
-) -> "xarray.Dataset":
+def _extent(curve: "xarray.Dataset", names: list[str]) -> float:
+    return float(_along(curve, names)[-1])
+
+
+def _at(curve: "xarray.Dataset", share: float, names: list[str]) -> int:
+    """The vertex at a ``share`` of the way along a curve."""
+    along = _along(curve, names)
+    return int(np.abs(along - share * along[-1]).argmin())
+
+
+def _stations(
+    places: list["xarray.Dataset"],
+    by_length: list["xarray.Dataset"],
+    names: list[str],
+    asked: tuple[Plane, Recurrence] | None,
+    progress: Callable[[int, int], None] | None,
+) -> list[dict[str, Any]]:
+    """What the cliffs at some places are, measured afresh if a plane and a problem are ``asked``."""
+    stored = followed = [_history(by_length, place, names) for place in places]
+    theory = [("none", math.nan)] * len(places)
+    if asked and places:
+        theory = _theory(*asked, [[place[name].item() for name in names] for place in places])
+        followed = _afresh(*asked, stored, names, progress)
+    rows = []
+    for place, there, history, (source, multiplier) in zip(places, stored, followed, theory, strict=True):
+        longest = place["length"].item()
+        row = {name: place[name].item() for name in names} | _measured(there, history, longest)
+        rows.append(row | _law(history, multiplier, longest) | {"theory": source})
+    return rows
+
+
+def _history(by_length: list["xarray.Dataset"], here: "xarray.Dataset", names: list[str]) -> "xarray.Dataset":
     """``here`` and, from each length to the next shorter one, the nearest point of the lines that ascends alike."""
     import xarray
 
+    window = np.diff(np.reshape(here.attrs["window"], (-1, 2)))[:, 0]
     found = [here]
     for lines in reversed(by_length[:-1]):
         last = found[-1]
-        apart = [(lines[name].values - last[name].values) / size for name, size in zip(names, extent, strict=True)]
+        apart = [(lines[name].values - last[name].values) / size for name, size in zip(names, window, strict=True)]
         far = sum(part**2 for part in apart)
         far = np.where(np.cos(lines["direction"].values - last["direction"].values) > ALIKE, far, np.inf)
         if far.size and far.min() < FAR**2:
@@ -147,23 +181,45 @@ def _measured(there: "xarray.Dataset", history: "xarray.Dataset", longest: int) 
     """What a cliff is at the longest length: the end of its history, or as it was ``there`` if that found no ridge."""
     at = (history if longest in history["length"].values else there).isel(point=-1)
     row: dict[str, Any] = {name: at[name].item() for name in MEASURES}
+    row |= {"whole": there["height"].values[-1]}
     return row | {"followed": history.sizes["point"], "afresh": "afresh" in history}
 
 
-def _law(history: "xarray.Dataset", multiplier: float) -> dict[str, Any]:
-    """The law of growth of a cliff over the resolved lengths of its history."""
+def _law(history: "xarray.Dataset", multiplier: float, longest: int) -> dict[str, Any]:
+    """The law of growth of a cliff over the resolved lengths of its history.
+
+    Fewer than four show no law, but with shorter lengths they may show a slope that stays as it is.
+    """
     seen = history.isel(point=history["resolved"].values)
     last = int(seen["length"].max()) if seen.sizes["point"] else 0
-    seen = seen.isel(point=(EARLIEST * seen["length"] >= last).values).swap_dims(point="length")
+    whole = seen.swap_dims(point="length")
+    seen = whole.isel(length=(EARLIEST * whole["length"] >= last).values)
     fitted = {"first": int(seen["length"].min()) if last else 0, "last": last, "seen": seen.sizes["length"]}
     if seen.sizes["length"] < FEWEST:
-        numbers = dict.fromkeys(("multiplier", "power", "evidence", "expected"), math.nan)
-        return {"kind": "unknown", **numbers, **fitted}
-    law = growth(seen, multiplier)._asdict()
-    del law["shift"]
-    if law["kind"] != "none" and (law["evidence"] < DECIDED or (law["kind"] == "fold" and law["power"] > POWER)):
-        law["kind"] = "unknown"
-    return law | fitted
+        stays = last == longest and whole.sizes["length"] > 1 and _stays(whole)
+        return NO_LAW | {"kind": "none" if stays else "unknown"} | fitted
+    law = growth(seen, multiplier)
+    told = law._asdict() | ({} if _fits(law, seen, last == longest) else {"kind": "unknown"})
+    del told["shift"]
+    return told | fitted
+
+
+def _stays(seen: "xarray.Dataset") -> bool:
+    """Whether slopes never differ by more than the lengths do."""
+    return bool(np.ptp(np.log(seen["slope"].values)) <= np.ptp(np.log(seen["length"].values)))
+
+
+def _fits(law: Growth, seen: "xarray.Dataset", to_the_end: bool) -> bool:
+    """Whether slopes follow a law, and a law that there is, rather than that it is the better one of two.
+
+    What is hidden in the end is no slope that stays as it is.
+    """
+    if law.kind == "none":
+        return to_the_end and _stays(seen)
+    length, slope = seen["length"].values.astype(float), np.log(seen["slope"].values)
+    x = length if law.kind == "basin" else np.log(length - law.shift)
+    known = law.multiplier > 1 if law.kind == "basin" else law.power < POWER
+    return bool(known and law.evidence > DECIDED and np.corrcoef(x, slope)[0, 1] > STRAIGHT)
 
 
 def _theory(plane: Plane, problem: Recurrence, points: list[list[float]]) -> list[tuple[str, float]]:

@@ -10,9 +10,7 @@ if TYPE_CHECKING:
 
 KINDS = ("basin", "fold", "unknown")
 NAMES = {"basin": "basin", "fold": "fold", "unknown": "of unknown kind"}
-WHY = (
-    "?: a kind takes four lengths, from a third of the last on, at which the slope is resolved; finer grids have more."
-)
+WHY = "?: a kind takes four lengths, from a third of the longest on, that resolve the slope, and a law that fits."
 
 
 def words(found: "xarray.Dataset", every: bool = False) -> str:
@@ -72,8 +70,17 @@ def _cells(cliff: "xarray.Dataset") -> list[str]:
     where = [f"{cliff[name].item():.5g}" for name in names]
     ranges = [" .. ".join(f"{end:.3g}" for end in cliff[f"{name}_range"].values) for name in names]
     more, less = ("", "") if cliff["resolved"].item() else ("> ", "< ")
-    sizes = [f"{cliff['height'].item():.3g}", f"{more}{cliff['slope'].item():.3g}", f"{less}{_width(cliff):.2g}"]
+    sizes = [
+        f"{cliff['whole'].item():.3g}{'*' * _several(cliff)}",
+        f"{more}{cliff['slope'].item():.3g}",
+        f"{less}{_width(cliff):.2g}",
+    ]
     return ["slope" if kind == "none" else kind, *where, *ranges, *sizes, _growth(cliff)]
+
+
+def _several(cliff: "xarray.Dataset") -> bool:
+    """Whether the grid sees several cliffs as one."""
+    return bool(cliff["height"] < cliff["whole"] / 2)
 
 
 def _growth(cliff: "xarray.Dataset") -> str:
@@ -107,11 +114,11 @@ def _columns(header: list[str], rows: list[list[str]]) -> list[str]:
 def _notes(found: "xarray.Dataset") -> list[str]:
     """What a reader of the table must know."""
     afresh, resolved = found["afresh"].values, found["resolved"].values
-    notes = [
-        "Each row is one curve, measured at its middle; cells: its width in cells of the grid, which hides it below 2."
-    ]
+    notes = ["Each row is one curve, measured at w, b; cells: its width in cells of the grid, which hides it below 2."]
     if not resolved.all():
         notes.append("> and <: it is thinner than what looked at it, so that slope and width are bounds.")
+    if any(_several(found.isel(line=k)) for k in range(found.sizes["line"])):
+        notes.append("*: of several cliffs that the grid sees as one, as each episode has its own; the rest is of one.")
     if np.any(found["kind"].values == "unknown"):
         notes.append(WHY)
     if np.any(~np.isnan(found["expected"].values)):

@@ -1,6 +1,7 @@
 """Cliffs over the loss: where they stand, of which kind they are, how fast they grow."""
 
 import math
+from typing import Any
 
 import xarray
 from matplotlib.figure import Figure
@@ -9,24 +10,25 @@ from matplotlib.patheffects import withStroke
 from landscape.plots.still import formation
 
 KINDS = {  # colour, style of line, and what it is
-    "basin": ("#ff9f1c", "-", "basin cliff, as wide as its multiplier is large"),
+    "basin": ("#ff9f1c", "-", "basin cliff"),
     "fold": ("white", "-", "fold cliff"),
     "unknown": ("#e8e8e8", ":", "cliff of unknown kind"),
     "none": ("0.6", "-.", "slope, no cliff"),
 }
 THIN, THICK = 1.0, 4.0  # points
+NUMBERED = 12  # of the lines, the largest
 
 
 def cliffs(loss: xarray.Dataset, curves: xarray.Dataset, found: xarray.Dataset) -> Figure:
-    """The loss at one length with the lines that `landscape.cliffs.describe` ``found`` over it, numbered in order.
+    """The loss at one length, and over it the lines that `landscape.cliffs.describe` ``found``.
 
-    ``curves`` are those of `landscape.cliffs.join`. Colours are kinds; a basin cliff is 1 to 4 points wide, for a
-    multiplier of 1 to 2 and more.
+    ``curves`` are those of `landscape.cliffs.join`. The first twelve lines are numbered. Colours are kinds; a basin
+    cliff is 1 to 4 points wide, for a multiplier of 1 to 2 and more.
     """
     figure = formation(loss, lengths=[int(loss["length"].values[-1])])
     ax = figure.axes[0]
     names = [str(name) for name in curves.attrs["coordinates"]]
-    handles = {}
+    handles: dict[str, Any] = {}
     for rank in range(found.sizes["line"]):
         cliff = found.isel(line=rank)
         colour, style, what = KINDS[str(cliff["kind"].item())]
@@ -34,15 +36,13 @@ def cliffs(loss: xarray.Dataset, curves: xarray.Dataset, found: xarray.Dataset) 
         wide = {"linewidth": width(cliff), "path_effects": [withStroke(linewidth=width(cliff) + 1, foreground="black")]}
         (line,) = ax.plot(*(curve[name].values for name in names), style, color=colour, label=what, gid=what, **wide)
         handles.setdefault(what, line)
-        ax.annotate(
-            str(rank + 1),
-            [cliff[name].item() for name in names],
-            color="white",
-            fontsize=7,
-            path_effects=[withStroke(linewidth=1.5, foreground="black")],
-        )
+        if rank < NUMBERED:
+            at, edge = [cliff[name].item() for name in names], [withStroke(linewidth=1.5, foreground="black")]
+            ax.annotate(str(rank + 1), at, color="white", fontsize=7, path_effects=edge)
     if handles:
-        figure.legend(handles=[*handles.values()], loc="outside lower center", ncols=len(handles), frameon=False)
+        figure.legend(
+            handles=[*handles.values()], loc="outside lower center", ncols=len(handles), frameon=False, fontsize=7
+        )
     return figure
 
 

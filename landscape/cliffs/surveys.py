@@ -48,7 +48,8 @@ def survey(
 ) -> Survey:
     """The cliffs of the surface stored at ``path``, at the longest of ``lengths`` and followed through the others.
 
-    Left to choose, it looks at up to 16 lengths, each about 1.25 times the one before and odd or even as the last. Where cell and task can be made again, as they can if they are this package's or of the module ``mine``, cliffs are
+    Left to choose, it looks at up to 16 lengths, each about 1.25 times the one before and odd or even as the last.
+    Where cell and task can be made again, as they can if they are this package's or of the module ``mine``, cliffs are
     measured afresh and compared with theory; else from the stored values. The surface is read by lengths, never as a
     whole. ``every`` keeps short pieces as well.
 
@@ -62,13 +63,9 @@ def survey(
         lines = _ridges(surface, chosen, least, _phase(progress, "lengths"))
         last = surface[["loss"]].sel(length=[chosen[-1]]).load()
     curves = join(lines.isel(point=(lines["length"] == chosen[-1]).values))
-    measuring = _phase(progress, "cliffs, measured afresh")
+    measuring = _phase(progress, "places measured afresh")
     found = describe(lines, *(made or (None, None)), short=0.0 if every else SHORT, progress=measuring)
-    how = (
-        "measured afresh in float64"
-        if made
-        else "measured on the stored grid, as its cell or task is not known here (--file FILE.py)"
-    )
+    how = "measured afresh in float64" if made else STORED
     return Survey(last, curves, found, f"{how}, at lengths {', '.join(map(str, chosen))}")
 
 
