@@ -59,7 +59,7 @@ def run(
 
 def sampled(evaluator: Evaluator, w: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The largest |dE/db| at the points of the grid, and the largest step of the loss along b: (2, length)."""
-    most = np.zeros((2, len(evaluator.lengths)))
+    most = np.zeros((2, len(evaluator.leading["length"])))
     for some in np.array_split(w, -(-w.size * b.size // 200_000)):  # a part of the grid at a time, to save memory
         found = evaluator(np.stack(np.meshgrid(some, b, indexing="ij"), -1).reshape(-1, 2))
         steps = np.diff(found["loss"].reshape(-1, len(some), len(b)))

@@ -83,9 +83,12 @@ def optimiser(rate: float, threshold: float) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(threshold), plain) if np.isfinite(threshold) else plain
 
 
-def walk(axes, one: optax.GradientTransformation, steps: int, length: int, **settings) -> xarray.Dataset:
+def walk(
+    axes, one: optax.GradientTransformation, steps: int, length: int, tolerance: float = 1e-4, **settings
+) -> xarray.Dataset:
     """`landscape.descent.trainability` over the plane of ``axes``."""
-    return descent.trainability(plane(Pascanu(), **axes), Recurrence(pascanu(START), [length], **settings), one, steps)
+    problem = Recurrence(pascanu(START), [length], **settings)
+    return descent.trainability(plane(Pascanu(), **axes), problem, one, steps, tolerance=tolerance)
 
 
 def chart(

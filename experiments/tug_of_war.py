@@ -20,17 +20,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import xarray
 
-from landscape import losses, provenance, store
+from landscape import provenance, store
 from landscape.cells import GRU, LSTM, Cell
 from landscape.models import RNN
 from landscape.tasks import Episode, episodes, gaussian, latch
-from landscape.training import begin, gradients, keras_adam, signal_and_blind
-from landscape.training.fitting import permutation
+from landscape.training import begin, fit, keras_adam, signal_and_blind
 
-NOISE, BATCH, SOLVED = 0.1, 16, 0.95
+NOISE, SOLVED = 0.1, 0.95
 
 
 class View(NamedTuple):
@@ -128,23 +126,10 @@ def grid(cell: str, rate: float, points: int) -> tuple[np.ndarray, np.ndarray]:
 def path(view: View, key: jax.Array, rate: Any, data: Episode, epochs: int) -> tuple[jax.Array, Any, Any]:
     """The places (update, axis) of a run of `landscape.training.fit`, the model it ends with, and its accuracy."""
     start, order = jax.random.split(key)
-    model, optimiser = begin(view.cell, start), keras_adam(rate)
-    data = Episode(x=jnp.moveaxis(data.x, 0, 1), target=data.target)
-    length, count = data.x.shape
-    kept = count - round(count * 0.2)
-    updates = kept // BATCH
-    gradient, evaluate = gradients.default(model)(losses.softmax, 0.0)
-
-    def update(state: tuple, index: jax.Array) -> tuple[tuple, jax.Array]:
-        model, inner = state
-        change, inner = optimiser.update(gradient(model, data, index, length)[1], inner, model)
-        return (optax.apply_updates(model, change), inner), view.where(model.cell)
-
-    shuffled = jax.vmap(lambda n: permutation(jax.random.fold_in(order, 2 * n + 3), kept))(jnp.arange(epochs))
-    batches = shuffled[:, : updates * BATCH].reshape(-1, BATCH)
-    (model, _), places = jax.lax.scan(update, (model, optimiser.init(model)), batches)
-    accuracy = evaluate(model, data, jnp.arange(kept, count), length).accuracy
-    return jnp.concatenate([places, view.where(model.cell)[None]]), model, accuracy
+    model = begin(view.cell, start)
+    seen = fit(order, model, data, keras_adam(rate), epochs=epochs, watch=lambda state: view.where(state.model.cell))
+    places = jnp.concatenate([view.where(model.cell)[None], seen.watched.reshape(-1, 2)])
+    return places, seen.model, seen.record.val_accuracy[-1]
 
 
 def paths(view: View, rates: tuple[float, ...], length: int, runs: int, count: int, epochs: int, seed: int = 0) -> Any:

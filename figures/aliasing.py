@@ -7,8 +7,6 @@ length once the cliff is thinner than the grid, while the true maximum grows exp
 between neighbouring points still shows the cliff (right).
 """
 
-from pathlib import Path
-
 import matplotlib as mpl
 import numpy as np
 import xarray
@@ -16,10 +14,10 @@ from matplotlib.figure import Figure
 
 from landscape import plots
 from landscape.plots.curves import AXES
-from landscape.plots.parts import WIDTH, words
+from landscape.plots.look import WIDTH
+from landscape.plots.parts import words
 
 
-@plots.styled
 def page(ds: xarray.Dataset) -> Figure:
     """The largest gradient and the largest jump, a line for each grid, beside the true gradient."""
     figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
@@ -52,13 +50,7 @@ def page(ds: xarray.Dataset) -> Figure:
     return figure
 
 
-def draw(store: str | Path = "results/aliasing.zarr", folder: str | Path = "results") -> dict[str, list[Path]]:
-    """Draw every figure into ``folder``: the files, by what they show."""
-    ds = xarray.open_zarr(store, consolidated=False).load()
-    files = [Path(folder) / f"aliasing{end}" for end in (".png", ".pdf")]
-    plots.save(page(ds), *files)
-    return {"a grid of exact gradients sees less of a cliff the steeper it is": files}
-
+draw = plots.drawing(__file__, page, "a grid of exact gradients sees less of a cliff the steeper it is")
 
 if __name__ == "__main__":
     plots.command(draw)

@@ -7,8 +7,6 @@ Caption: Bifurcation diagram of Pascanu's map at w = 5 (after Pascanu et al. 201
 possible anywhere between the folds. Below: only the crossing of the boundary makes the derivative explode.
 """
 
-from pathlib import Path
-
 import xarray
 from matplotlib.figure import Figure
 
@@ -36,7 +34,6 @@ def diagram(ax, ds: xarray.Dataset, start: float) -> None:
         ax.annotate(f"from {one:g}", at, (7, 4), textcoords="offset points", color=colour, fontsize=7)
 
 
-@plots.styled
 def page(ds: xarray.Dataset) -> Figure:
     """The diagram, and below it the derivative of the state by b for the last of the starts."""
     figure = Figure(figsize=(5.6, 5.4), layout="constrained")
@@ -65,13 +62,7 @@ def page(ds: xarray.Dataset) -> Figure:
     return figure
 
 
-def draw(store: str | Path = "results/bifurcation.zarr", folder: str | Path = "results") -> dict[str, list[Path]]:
-    """Draw every figure into ``folder``: the files, by what they show."""
-    ds = xarray.open_zarr(store, consolidated=False).load()
-    files = [Path(folder) / f"bifurcation{end}" for end in (".png", ".pdf")]
-    plots.save(page(ds), *files)
-    return {"two bifurcations that no gradient feels, and a boundary that it does": files}
-
+draw = plots.drawing(__file__, page, "two bifurcations that no gradient feels, and a boundary that it does")
 
 if __name__ == "__main__":
     plots.command(draw)

@@ -7,15 +7,14 @@ the multiplier of the unstable fixed point a step (left, lines: theory); fold cl
 while they creep towards the fold as its inverse square (right).
 """
 
-from pathlib import Path
-
 import numpy as np
 import xarray
 from matplotlib.figure import Figure
 
 from landscape import plots
 from landscape.plots.curves import AXES, LINES
-from landscape.plots.parts import WIDTH, words
+from landscape.plots.look import WIDTH
+from landscape.plots.parts import words
 
 
 def basins(ax, ds: xarray.Dataset) -> None:
@@ -41,7 +40,6 @@ def folds(ax, ds: xarray.Dataset, what: str, power: int) -> None:
     ax.set(xscale="log", yscale="log", xlabel="$T - c_0$ (steps)")
 
 
-@plots.styled
 def page(ds: xarray.Dataset) -> Figure:
     """Basin cliffs, fold cliffs, and how far these stand from their limit."""
     figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
@@ -64,13 +62,7 @@ def page(ds: xarray.Dataset) -> Figure:
     return figure
 
 
-def draw(store: str | Path = "results/cliff_growth.zarr", folder: str | Path = "results") -> dict[str, list[Path]]:
-    """Draw every figure into ``folder``: the files, by what they show."""
-    ds = xarray.open_zarr(store, consolidated=False).load()
-    files = [Path(folder) / f"cliff_growth{end}" for end in (".png", ".pdf")]
-    plots.save(page(ds), *files)
-    return {"two laws of growth for two kinds of cliff": files}
-
+draw = plots.drawing(__file__, page, "two laws of growth for two kinds of cliff")
 
 if __name__ == "__main__":
     plots.command(draw)

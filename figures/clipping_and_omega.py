@@ -6,20 +6,15 @@ Caption: Success at temporal order against the length, after Pascanu et al. (201
 first, then clipped descent, then clipped descent with the regulariser Omega.
 """
 
-from pathlib import Path
-
 import xarray
+from matplotlib.figure import Figure
 
 from landscape import plots
 
 
-def draw(
-    store: str | Path = "results/clipping_and_omega/temporal_order/rules.zarr", folder: str | Path = "results"
-) -> dict[str, list[Path]]:
-    """Draw every figure into ``folder``: the files, by what they show."""
-    ds = xarray.open_zarr(store, consolidated=False).load()
+def page(ds: xarray.Dataset) -> Figure:
+    """Success of each rule against the length."""
     about = ds.attrs
-    files = [Path(folder) / f"clipping_and_omega{end}" for end in (".png", ".pdf")]
     note = (
         f"{about['units']} tanh units, SGD at {about['rate']:g}, batches of 20, {about['epochs']} epochs of 80 % of "
         f"{about['count']:,} sequences; clipped to a norm of {about['clip']:g}, Omega with weight {about['weight']:g}. "
@@ -28,10 +23,15 @@ def draw(
     title = "Clipping helps SGD, Omega more"
     short = [str(rule).removeprefix("SGD, ").replace(",", " +") for rule in ds.rule.values]
     panels = {f"{about['task'].replace('_', ' ')}, {about['units']} units": ds.assign_coords(rule=short)}
-    plots.save(plots.training(panels, lines="rule", above=0.9899, title=title, note=note), *files)
-    plots.indexed(files[0])
-    return {"plain descent fails first, clipped descent later, and with Omega last": files}
+    return plots.training(panels, lines="rule", above=0.9899, title=title, note=note)
 
+
+draw = plots.drawing(
+    __file__,
+    page,
+    "plain descent fails first, clipped descent later, and with Omega last",
+    store="results/clipping_and_omega/temporal_order/rules.zarr",
+)
 
 if __name__ == "__main__":
     plots.command(draw)

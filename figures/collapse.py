@@ -7,8 +7,6 @@ lengths fall on one curve, the Poincare function of the unstable fixed point; wh
 program that adds up the bias itself runs out of digits.
 """
 
-from pathlib import Path
-
 import matplotlib as mpl
 import numpy as np
 import xarray
@@ -16,10 +14,10 @@ from matplotlib.figure import Figure
 
 from landscape import plots
 from landscape.plots.curves import AXES
-from landscape.plots.parts import WIDTH, choose, words
+from landscape.plots.look import WIDTH
+from landscape.plots.parts import choose, words
 
 
-@plots.styled
 def page(ds: xarray.Dataset) -> Figure:
     """The collapse, what is left of it at each z, and the largest of that against the length."""
     figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
@@ -52,13 +50,7 @@ def page(ds: xarray.Dataset) -> Figure:
     return figure
 
 
-def draw(store: str | Path = "results/collapse.zarr", folder: str | Path = "results") -> dict[str, list[Path]]:
-    """Draw every figure into ``folder``: the files, by what they show."""
-    ds = xarray.open_zarr(store, consolidated=False).load()
-    files = [Path(folder) / f"collapse{end}" for end in (".png", ".pdf")]
-    plots.save(page(ds), *files)
-    return {"all lengths of a basin cliff lie on one curve": files}
-
+draw = plots.drawing(__file__, page, "all lengths of a basin cliff lie on one curve")
 
 if __name__ == "__main__":
     plots.command(draw)

@@ -7,8 +7,6 @@ dotted: the wall in closed form. Gradient descent steps off it by rate times gra
 back and forth across the wall and follows it down into the valley.
 """
 
-from pathlib import Path
-
 import numpy as np
 import xarray
 from matplotlib.figure import Figure
@@ -17,13 +15,13 @@ from matplotlib.patheffects import withStroke
 
 from landscape import plots
 from landscape.plots.curves import LINES
-from landscape.plots.parts import WIDTH, label, words
+from landscape.plots.look import WIDTH
+from landscape.plots.parts import label, words
 
 RADII = (-3.5, 0.0)  # ends of the colours, log10 r
 LOST = 0.01  # a loss at the end that is no success
-COLOURS = ("black", "#D55E00", "#0072B2", "#B0307A")  # of the starts
+FIRST, OTHER = "black", "white"  # the start whose curves stand below, and the others
 STYLES = {"gradient descent": "-", "clipped at 1": "--", "clipped at 0.1": ":"}
-SEEN = [withStroke(linewidth=1.7, foreground="white", alpha=0.8)]
 
 
 def paths(ax, ds: xarray.Dataset, one: xarray.Dataset) -> None:
@@ -32,17 +30,19 @@ def paths(ax, ds: xarray.Dataset, one: xarray.Dataset) -> None:
     box = (*ds.w.values[[0, -1]], *ds.b.values[[0, -1]])
     ax.imshow(shown, extent=box, origin="lower", aspect="auto", cmap="cividis", vmin=RADII[0], vmax=RADII[1])
     ax.plot(ds.w, ds.cliff, color="black", linestyle=":", linewidth=0.9)
-    for k, colour in zip(range(one.sizes["start"]), COLOURS, strict=False):
+    for k in reversed(range(one.sizes["start"])):
+        colour, edge = (OTHER, FIRST) if k else (FIRST, OTHER)
         x, y = (one[name].isel(start=k).values for name in ("at_w", "at_b"))
-        ax.plot(x, y, color=colour, linewidth=0.6, path_effects=SEEN, zorder=2)
-        edge = {"markeredgecolor": "white", "markeredgewidth": 0.6}
-        ax.plot(x[0], y[0], "o", color=colour, markersize=4.5, **edge, zorder=4)
-        ax.plot(x[-1], y[-1], "X", color=colour, markersize=5.5, **edge, zorder=5)
+        seen = [withStroke(linewidth=1.6, foreground=edge, alpha=0.7)]
+        ax.plot(x, y, color=colour, linewidth=0.7, path_effects=seen, zorder=2)
+        look = {"color": colour, "markeredgecolor": edge, "markeredgewidth": 0.7}
+        ax.plot(x[0], y[0], "o", markersize=5, zorder=4, **look)
+        ax.plot(x[-1], y[-1], "X", markersize=6, zorder=5, **look)
     lost = one.moved.max("step")[one.loss.isel(step=-1).values > LOST]
     if lost.size:
         by = f"{float(lost.min()):.2g} to {float(lost.max()):.3g}" if lost.size > 1 else f"{float(lost.max()):.2g}"
         said = f"lost: {lost.size} of {one.sizes['start']},\nlongest step {by}"
-        ax.text(0.03, 0.04, said, transform=ax.transAxes, va="bottom", fontsize=6.5)
+        ax.text(0.03, 0.04, said, transform=ax.transAxes, va="bottom", fontsize=7)
     ax.set(xlim=box[:2], ylim=box[2:])
 
 
@@ -64,7 +64,6 @@ def history(ax, ds: xarray.Dataset, variable: str, measure, floor: float) -> Non
     ax.spines[["top", "right"]].set_visible(False)
 
 
-@plots.styled
 def page(ds: xarray.Dataset) -> Figure:
     """A map for each optimiser; below, loss and length of the updates from the first start."""
     figure = Figure(figsize=(WIDTH, 7.2), layout="constrained")
@@ -77,7 +76,7 @@ def page(ds: xarray.Dataset) -> Figure:
     bar = top.colorbar(maps[0].images[0], ax=maps, location="right", shrink=0.7, pad=0.01, extend="both")
     bar.set_label("log₁₀ r, r = |g| / |Hn|: how far a gradient holds")
     looks = (("o", "", "start"), ("X", "", "end"), ("", ":", "the wall"))
-    marks = [Line2D([], [], color="0.2", marker=m, linestyle=s, markersize=5, label=t) for m, s, t in looks]
+    marks = [Line2D([], [], color="black", marker=m, linestyle=s, markersize=5, label=t) for m, s, t in looks]
     maps[5].legend(handles=marks, loc="lower left")
     loss, moved, key = bottom.subplots(1, 3, width_ratios=(1, 1, 0.42))
     history(loss, ds, "loss", np.median, 1e-10)
@@ -85,7 +84,7 @@ def page(ds: xarray.Dataset) -> Figure:
     loss.set(ylabel="loss E, median of a span")
     moved.set(ylabel="longest update of a span")
     key.axis("off")
-    key.legend(*loss.get_legend_handles_labels(), loc="center left", title="from the black start")
+    key.legend(*loss.get_legend_handles_labels(), loc="center left", title="from the black start,\nby optimiser")
     note = (
         f"Pascanu's map, length {int(ds['length'])}, float64. Curves: 50 spans of updates, even by ratio; losses below "
         f"1e-10 and updates below 1e-6 are drawn there."
@@ -95,14 +94,7 @@ def page(ds: xarray.Dataset) -> Figure:
     return figure
 
 
-def draw(store: str | Path = "results/descent_paths.zarr", folder: str | Path = "results") -> dict[str, list[Path]]:
-    """Draw every figure into ``folder``: the files, by what they show."""
-    ds = xarray.open_zarr(store, consolidated=False).load()
-    files = [Path(folder) / f"descent_paths{end}" for end in (".png", ".pdf")]
-    plots.save(page(ds), *files)
-    plots.indexed(files[0])
-    return {"one step off the wall loses gradient descent; clipped, it comes back": files}
-
+draw = plots.drawing(__file__, page, "one step off the wall loses gradient descent; clipped, it comes back")
 
 if __name__ == "__main__":
     plots.command(draw)

@@ -4,7 +4,6 @@ python figures/guessing.py [STORE] [FOLDER]
 """
 
 import json
-from pathlib import Path
 
 import xarray
 from matplotlib.figure import Figure
@@ -13,7 +12,6 @@ from landscape import plots
 from landscape.plots.curves import AXES, LINES
 
 
-@plots.styled
 def volumes(ds: xarray.Dataset) -> Figure:
     """A panel for each way to draw weights: the share of cells that keep the bit, with Wilson intervals."""
     settings = json.loads(ds.attrs["settings"])
@@ -41,13 +39,9 @@ def volumes(ds: xarray.Dataset) -> Figure:
     return figure
 
 
-def draw(store: str | Path = "results/guessing.zarr", folder: str | Path = "results") -> dict[str, list[Path]]:
-    """Draw every figure into ``folder``: the files, by what they show."""
-    ds = xarray.open_zarr(store, consolidated=False).load()
-    files = [Path(folder) / f"guessing{end}" for end in (".png", ".pdf")]
-    plots.save(volumes(ds), *files)
-    return {"every cell has solutions, and the weights that Keras starts from are none for long": files}
-
+draw = plots.drawing(
+    __file__, volumes, "every cell has solutions, and the weights that Keras starts from are none for long"
+)
 
 if __name__ == "__main__":
     plots.command(draw)

@@ -10,7 +10,6 @@ Expected at T = 50 and 100: SRNN .55, .30, from .73 .00, .00; LSTM .11, .01, fro
 at 1 - 1/100 .98, .96. Two seconds.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +17,10 @@ import xarray
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from landscape import names, plots
+from landscape import plots
+from landscape.plots import starts
 from landscape.plots.parts import headed
 
-page = names.module(str(Path(__file__).with_name("why_lstm_latches_worse.py")))
 LENGTHS = {50: "o", 100: "s"}
 STARTS = {
     "SRNN, default": "vanilla RNN, default",
@@ -42,7 +41,7 @@ def multipliers(ax: Any, runs: xarray.Dataset) -> None:
     """What a step keeps of a small memory at the start: median and 10 to 90 %."""
     for row, case in enumerate(reversed(STARTS)):
         low, middle, high = np.nanquantile(abs(runs.multiplier.sel(case=case)), [0.1, 0.5, 0.9])
-        colour = page.COLOURS[case.partition(",")[0]]
+        colour = starts.COLOURS[case.partition(",")[0]]
         ax.plot([low, high], [row, row], color=colour, linewidth=2.5, alpha=0.35, solid_capstyle="butt")
         ax.plot(middle, row, "D", color=colour, markersize=3.5)
     ax.axvline(1, color="black", linestyle="--", linewidth=0.8)
@@ -54,7 +53,7 @@ def figure(runs: xarray.Dataset) -> Figure:
     """The multiplier that each start has, and how often it learns."""
     made = Figure(figsize=(7.2, 4.0), layout="constrained")
     start, success = made.subplots(1, 2, sharey=True, width_ratios=(1, 1.5))
-    page.listed(success, runs, STARTS, LENGTHS)
+    starts.listed(success, runs, STARTS, LENGTHS)
     multipliers(start, runs)
     for ax, title in ((start, "a  at the start"), (success, "b  after training")):
         ax.set_title(title, loc="left")
@@ -63,8 +62,8 @@ def figure(runs: xarray.Dataset) -> Figure:
             ax.axhline(line, color="0.8", linewidth=0.6)
     note = (
         f"One unit keeps a bit; {runs.sizes['seed']} runs a point, {runs.attrs['count']:,} episodes, noise SD 0.1, "
-        f"Adam at 0.001, batch 16, 5 epochs; learned: more than {page.SOLVED:g} of the validation episodes right. All "
-        f"else as Keras 3 starts it. a: diamonds medians, bars 10 to 90 % of starts. b: Wilson intervals of 95 %."
+        f"Adam at 0.001, batch 16, 5 epochs; learned: more than {starts.SOLVED:g} of the validation episodes right. "
+        f"All else as Keras 3 starts it. a: diamonds medians, bars 10 to 90 % of starts. b: Wilson intervals of 95 %."
     )
     shown = {"color": "black", "markersize": 4, "linestyle": ""}
     drawn = [
@@ -80,7 +79,7 @@ def sentence(runs: xarray.Dataset, at: int = 50) -> str:
 
     def learned(case: str) -> str:
         accuracy = runs.accuracy.sel(case=case, length=at).values
-        return f"{np.mean(accuracy[np.isfinite(accuracy)] > page.SOLVED):.0%}"
+        return f"{np.mean(accuracy[np.isfinite(accuracy)] > starts.SOLVED):.0%}"
 
     return (
         f"At T = {at}, {learned('LSTM, mu = 1')} of LSTM units learn if started with a vanilla RNN's multiplier, not "
@@ -89,13 +88,7 @@ def sentence(runs: xarray.Dataset, at: int = 50) -> str:
     )
 
 
-def draw(store: str | Path = "results/why_lstm_latches_worse", folder: str | Path = "results") -> dict[str, list[Path]]:
-    """Draw the figure into ``folder``: the files, by what they show."""
-    runs = xarray.open_zarr(Path(store) / "runs.zarr", consolidated=False).load()
-    files = [Path(folder) / f"interventions{end}" for end in (".png", ".pdf")]
-    plots.save(plots.styled(figure)(runs), *files)
-    return {sentence(runs): files}
-
+draw = plots.drawing(__file__, figure, sentence, "runs", store="results/why_lstm_latches_worse")
 
 if __name__ == "__main__":
     plots.command(draw)

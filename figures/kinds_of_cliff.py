@@ -7,15 +7,14 @@ thick as the cliff grows fast. Right: growth of the steepest slope measured on c
 unstable state's multiplier (basin cliffs and period two), and as a power of the length (fold cliffs, in theory 3).
 """
 
-from pathlib import Path
-
 import numpy as np
 import xarray
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from landscape import plots
-from landscape.plots.parts import WIDTH, words
+from landscape.plots.look import WIDTH
+from landscape.plots.parts import words
 
 COLOURS = {"basin": ("#0072B2", "o"), "fold": ("#D55E00", "s"), "period two": ("#009E73", "^")}
 
@@ -42,7 +41,6 @@ def places(ax, ds: xarray.Dataset) -> None:
     ax.legend(loc="upper right", title="cliffs")
 
 
-@plots.styled
 def page(ds: xarray.Dataset) -> Figure:
     """The plane on the left, measured against predicted growth on the right."""
     figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
@@ -73,13 +71,9 @@ def page(ds: xarray.Dataset) -> Figure:
     return figure
 
 
-def draw(store: str | Path = "results/kinds_of_cliff.zarr", folder: str | Path = "results") -> dict[str, list[Path]]:
-    """Draw every figure into ``folder``: the files, by what they show."""
-    ds = xarray.open_zarr(store, consolidated=False).load()
-    files = [Path(folder) / f"kinds_of_cliff{end}" for end in (".png", ".pdf")]
-    plots.save(page(ds), *files)
-    return {"each kind of cliff, where it stands, and how fast it grows, measured and predicted": files}
-
+draw = plots.drawing(
+    __file__, page, "each kind of cliff, where it stands, and how fast it grows, measured and predicted"
+)
 
 if __name__ == "__main__":
     plots.command(draw)

@@ -9,27 +9,25 @@ Expected: SRNN, LSTM and GRU learn up to x = 5.2 (5.0 to 6.8), 8.8 (8.5 to 9.2),
 (8.6 to 10.5) is right about .96 of 1,056 runs, the best cut in T about .80. Two seconds.
 """
 
-from pathlib import Path
-
 import numpy as np
 import xarray
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from landscape import names, plots
+from landscape import plots
+from landscape.plots import starts
 from landscape.plots.parts import headed
 from landscape.success import Share, horizon
 
-page = names.module(str(Path(__file__).with_name("why_lstm_latches_worse.py")))
 EDGES = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 18)
 
 
 def pooled(runs: xarray.Dataset, aligned: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """x, length, and whether it learned, of the default runs of all cells whose readout is ``aligned``, or is not."""
-    one = runs.sel(case=[f"{name}, default" for name in page.COLOURS])
+    one = runs.sel(case=[f"{name}, default" for name in starts.COLOURS])
     chosen = np.isfinite(one.accuracy.values) & (one.aligned.values == aligned)
     length = np.broadcast_to(one.length.values[:, None], chosen.shape)
-    return (length * one.decay.values)[chosen], length[chosen], one.accuracy.values[chosen] > page.SOLVED
+    return (length * one.decay.values)[chosen], length[chosen], one.accuracy.values[chosen] > starts.SOLVED
 
 
 def right(by: np.ndarray, solved: np.ndarray) -> tuple[Share, float]:
@@ -42,11 +40,11 @@ def figure(runs: xarray.Dataset, verdicts: xarray.Dataset) -> Figure:
     """Aligned runs against length; the same against x, where the cells fall together; misaligned runs against x."""
     made = Figure(figsize=(7.2, 3.5), layout="constrained")
     length, good, wrong = made.subplots(1, 3, sharey=True)
-    page.question(length, runs, aligned=True)
+    starts.question(length, runs, aligned=True)
     length.get_legend().remove()
-    page.law(good, runs, EDGES, (True,))
-    page.law(wrong, runs, EDGES, (False,))
-    for level, (name, colour) in zip((1.1, 1.15, 1.2), page.COLOURS.items(), strict=True):
+    starts.law(good, runs, EDGES, (True,))
+    starts.law(wrong, runs, EDGES, (False,))
+    for level, (name, colour) in zip((1.1, 1.15, 1.2), starts.COLOURS.items(), strict=True):
         cut = Share(*verdicts.horizon.sel(cell=name).values)
         good.plot([cut.low, cut.high], [level, level], color=colour, linewidth=1)
         good.plot(cut.value, level, "|", color=colour, markersize=7)
@@ -60,12 +58,14 @@ def figure(runs: xarray.Dataset, verdicts: xarray.Dataset) -> Figure:
         last = (EDGES[-2] + EDGES[-1]) / 2
         ax.set_xticks([0, 4, 8, 12, last], ["0", "4", "8", "12", f"> {EDGES[-2]}"])
         ax.set(xlabel=r"$x = T\,|\ln\lambda|$ (e-folds)", ylabel="")
-    drawn = [Line2D([], [], color=c, marker="o", markersize=3.5, label=page.PLAIN[n]) for n, c in page.COLOURS.items()]
+    drawn = [
+        Line2D([], [], color=c, marker="o", markersize=3.5, label=starts.PLAIN[n]) for n, c in starts.COLOURS.items()
+    ]
     note = (
         f"One unit keeps a bit; default starts, lengths {', '.join(map(str, runs.length.values))}, "
         f"{runs.sizes['seed']} runs each, {runs.attrs['count']:,} episodes, noise SD 0.1, Adam at 0.001, batch 16, 5 "
-        f"epochs; learned: more than {page.SOLVED:g} of the validation episodes right. λ: multiplier at the origin of "
-        f"the start, for the SRNN λ₂, dressed by noise. Right sign: the untrained readout tells the bits apart the "
+        f"epochs; learned: more than {starts.SOLVED:g} of the validation episodes right. λ: multiplier at the origin "
+        f"of the start, for the SRNN λ₂, dressed by noise. Right sign: the untrained readout tells the bits apart the "
         f"right way round. Bars: Wilson intervals of 95 %, bins of 4 runs or more. Above b: the x up to which a cell "
         f"learns, with bootstrapped intervals."
     )
@@ -85,15 +85,9 @@ def sentence(runs: xarray.Dataset) -> str:
     )
 
 
-def draw(store: str | Path = "results/why_lstm_latches_worse", folder: str | Path = "results") -> dict[str, list[Path]]:
-    """Draw the figure into ``folder``: the files, by what they show."""
-    runs, verdicts = (
-        xarray.open_zarr(Path(store) / f"{n}.zarr", consolidated=False).load() for n in ("runs", "verdicts")
-    )
-    files = [Path(folder) / f"law_of_success{end}" for end in (".png", ".pdf")]
-    plots.save(plots.styled(figure)(runs, verdicts), *files)
-    return {sentence(runs): files}
-
+draw = plots.drawing(
+    __file__, figure, lambda runs, _: sentence(runs), "runs", "verdicts", store="results/why_lstm_latches_worse"
+)
 
 if __name__ == "__main__":
     plots.command(draw)

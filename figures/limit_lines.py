@@ -7,15 +7,14 @@ grows, the loss takes the shape that closed forms give it: a valley on the line 
 cut off by a cliff on the fold curve up to the tangency, and from there on the line on which x_0 is the unstable state.
 """
 
-from pathlib import Path
-
 import numpy as np
 import xarray
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from landscape import plots
-from landscape.plots.parts import LOSS, WIDTH, stroke, words
+from landscape.plots.look import LOSS, WIDTH
+from landscape.plots.parts import stroke, words
 
 LINES = {
     "folds": ("upper_fold", "lower_fold"),
@@ -44,7 +43,6 @@ def panel(ax, ds: xarray.Dataset, norm: PowerNorm):
     return mesh
 
 
-@plots.styled
 def page(ds: xarray.Dataset) -> Figure:
     """A panel for each length, in colours that are linear in the root of the loss."""
     figure = Figure(figsize=(WIDTH, 5.0), layout="constrained")
@@ -68,14 +66,7 @@ def page(ds: xarray.Dataset) -> Figure:
     return figure
 
 
-def draw(store: str | Path = "results/limit_lines.zarr", folder: str | Path = "results") -> dict[str, list[Path]]:
-    """Draw every figure into ``folder``: the files, by what they show."""
-    ds = xarray.open_zarr(store, consolidated=False).load()
-    files = [Path(folder) / f"limit_lines{end}" for end in (".png", ".pdf")]
-    plots.save(page(ds), *files)
-    plots.indexed(files[0])
-    return {"a cliff forms on lines that are known beforehand": files}
-
+draw = plots.drawing(__file__, page, "a cliff forms on lines that are known beforehand")
 
 if __name__ == "__main__":
     plots.command(draw)

@@ -6,8 +6,6 @@ Caption: Time -1/ln|lambda_2| for which a tanh unit keeps a bit under Gaussian n
 lines), by Kramers' estimate (dashed), and the modulus of bounded noise below which it keeps it for ever (red line).
 """
 
-from pathlib import Path
-
 import matplotlib as mpl
 import numpy as np
 import xarray
@@ -17,7 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from landscape import plots
-from landscape.plots.parts import LOSS, NONFINITE, label, words
+from landscape.plots.look import LOSS, NONFINITE
+from landscape.plots.parts import label, words
 
 DECADES = (1, 2, 3, 4, 6, 8, 10)
 BEYOND, KRAMERS = "0.75", "#ffb000"
@@ -29,7 +28,6 @@ def contours(ax, ds: xarray.Dataset, log: np.ndarray, first: int = 1, **look):
     return ax.contour(ds.w, ds.sigma, log, decades, **look) if decades else None
 
 
-@plots.styled
 def page(ds: xarray.Dataset) -> Figure:
     """The map, with contours of both times at the same decades."""
     figure = Figure(figsize=(5.6, 4.6), layout="constrained")
@@ -66,13 +64,7 @@ def page(ds: xarray.Dataset) -> Figure:
     return figure
 
 
-def draw(store: str | Path = "results/memory_time.zarr", folder: str | Path = "results") -> dict[str, list[Path]]:
-    """Draw every figure into ``folder``: the files, by what they show."""
-    ds = xarray.open_zarr(store, consolidated=False).load()
-    files = [Path(folder) / f"memory_time{end}" for end in (".png", ".pdf")]
-    plots.save(page(ds), *files)
-    return {"weight and noise decide for how long a bit is kept": files}
-
+draw = plots.drawing(__file__, page, "weight and noise decide for how long a bit is kept")
 
 if __name__ == "__main__":
     plots.command(draw)

@@ -12,7 +12,9 @@ from landscape import plots
 
 def draw(store: str | Path = "results/pascanu_fig6", folder: str | Path = "results") -> dict[str, list[Path]]:
     """Draw every figure into ``folder``: the files, by what they show."""
-    ds, cliff = (xarray.open_zarr(Path(store) / f"{name}.zarr", consolidated=False) for name in ("surface", "cliff"))
+    ds, cliff = (
+        xarray.open_zarr(Path(store) / f"{name}.zarr", consolidated=False, chunks=None) for name in ("surface", "cliff")
+    )
     line = {cliff.b.attrs["long_name"]: (cliff.w.values, cliff.b.values)}
     four = [length for length in (5, 10, 20, 50) if length in ds.length] or None
 
@@ -35,7 +37,8 @@ def draw(store: str | Path = "results/pascanu_fig6", folder: str | Path = "resul
     plots.save(plots.gradient(ds, four), *steep)
     plots.save(plots.profile(ds, "b", at={"w": 5.0}), *cut)
     plots.animation(ds.isel(w=slice(None, None, 2), b=slice(None, None, 2)), *film)
-    plots.interactive(ds, *slider)
+    for page in slider:
+        plots.interactive(ds, page)
     return shown
 
 

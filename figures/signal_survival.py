@@ -11,16 +11,14 @@ Expected at T = 50, median signal over noise of a minibatch: SRNN .5, LSTM 5e-6,
 1.00, .10 and .00 of starts, .55, .11 and .00 of runs learn, and 1.00 of the SRNN's with the right sign. Two seconds.
 """
 
-from pathlib import Path
-
 import xarray
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from landscape import names, plots
+from landscape import plots
+from landscape.plots import starts
 from landscape.plots.parts import headed
 
-page = names.module(str(Path(__file__).with_name("why_lstm_latches_worse.py")))
 BATCH, EPOCHS, KEPT = 16, 5, 0.8  # of the runs in the store; episodes that are trained on
 
 
@@ -38,13 +36,13 @@ def figure(start: xarray.Dataset, runs: xarray.Dataset) -> Figure:
     """The bit in the state, the signal in the gradient, and the success of training, against length."""
     made = Figure(figsize=(7.2, 3.7), layout="constrained")
     state, ratio, success = made.subplots(1, 3)
-    for name, colour in page.COLOURS.items():
-        page.banded(state, start.signal.sel(cell=name), colour, name)
-        page.banded(ratio, start.ratio.sel(cell=name), colour, name)
+    for name, colour in starts.COLOURS.items():
+        starts.banded(state, start.signal.sel(cell=name), colour, name)
+        starts.banded(ratio, start.ratio.sel(cell=name), colour, name)
         success.plot(start.length, visible(start, runs).sel(cell=name), color=colour, linestyle=":")
     ratio.axhline(1, color="black", linewidth=0.8)
     ratio.axhline(floor(runs), color="black", linewidth=0.8, linestyle="--")
-    page.question(success, runs)
+    starts.question(success, runs)
     success.get_legend().remove()
     success.set(ylim=(-0.04, 1.06), xlim=(4, 125))
     state.set(ylabel="signal |E[h | +] - E[h | -]|")
@@ -58,7 +56,7 @@ def figure(start: xarray.Dataset, runs: xarray.Dataset) -> Figure:
         ax.spines[["top", "right"]].set_visible(False)
     for ax in (state, ratio):
         ax.set(yscale="log", ylim=(1e-16, 30), xlim=(0, float(start.length[-1])))
-    drawn = [Line2D([], [], color=c, label=page.PLAIN[n]) for n, c in page.COLOURS.items()]
+    drawn = [Line2D([], [], color=c, label=starts.PLAIN[n]) for n, c in starts.COLOURS.items()]
     drawn += [
         Line2D([], [], color="black", linewidth=0.8, label="noise of one minibatch"),
         Line2D([], [], color="black", linewidth=0.8, linestyle="--", label="noise of the mean of all"),
@@ -71,8 +69,8 @@ def figure(start: xarray.Dataset, runs: xarray.Dataset) -> Figure:
         f"{start.sizes['draw']} starts, float64, 64 pairs of episodes with the same noise; values under 1e-15 are "
         f"rounding. b: norm of the part of the gradient that sees the labels over the scatter of a gradient of {BATCH} "
         f"episodes, recurrent parameters; dashed: 1/√{updates:,}, of {updates:,} minibatches. c: share of "
-        f"{runs.sizes['seed']} runs with more than {page.SOLVED:g} right, Wilson intervals of 95 %; Adam at 0.001. "
-        f"With a readout of the right sign, {(lucky > page.SOLVED).mean():.0%} of the SRNN's runs learn at T = 50."
+        f"{runs.sizes['seed']} runs with more than {starts.SOLVED:g} right, Wilson intervals of 95 %; Adam at 0.001. "
+        f"With a readout of the right sign, {(lucky > starts.SOLVED).mean():.0%} of the SRNN's runs learn at T = 50."
     )
     headed(made, sentence(start, runs), [note], drawn)
     return made
@@ -81,21 +79,17 @@ def figure(start: xarray.Dataset, runs: xarray.Dataset) -> Figure:
 def sentence(start: xarray.Dataset, runs: xarray.Dataset, at: int = 50) -> str:
     """What the figure shows, in numbers from the data."""
     seen = visible(start, runs).sel(length=at)
-    learned = [float((runs.accuracy.sel(case=f"{n}, default", length=at) > page.SOLVED).mean()) for n in page.COLOURS]
-    above = ", ".join(f"{float(seen.sel(cell=name)):.0%} of {name}" for name in page.COLOURS)
+    learned = [
+        float((runs.accuracy.sel(case=f"{n}, default", length=at) > starts.SOLVED).mean()) for n in starts.COLOURS
+    ]
+    above = ", ".join(f"{float(seen.sel(cell=name)):.0%} of {name}" for name in starts.COLOURS)
     return (
         f"At T = {at} the gradient of the bit stands above the noise of training in {above} starts; "
         f"{', '.join(f'{each:.0%}' for each in learned)} learn"
     )
 
 
-def draw(store: str | Path = "results/why_lstm_latches_worse", folder: str | Path = "results") -> dict[str, list[Path]]:
-    """Draw the figure into ``folder``: the files, by what they show."""
-    start, runs = (xarray.open_zarr(Path(store) / f"{n}.zarr", consolidated=False).load() for n in ("start", "runs"))
-    files = [Path(folder) / f"signal_survival{end}" for end in (".png", ".pdf")]
-    plots.save(plots.styled(figure)(start, runs), *files)
-    return {sentence(start, runs): files}
-
+draw = plots.drawing(__file__, figure, sentence, "start", "runs", store="results/why_lstm_latches_worse")
 
 if __name__ == "__main__":
     plots.command(draw)

@@ -2,13 +2,10 @@
 
 python figures/trainability.py [STORE] [FOLDER]
 
-Caption: Every point is a start. Top: the loss that training ends at. Rows two and three: windows a thousand times
-smaller each, on the border of what is learnt in the last one. Below: slopes of box counts at places drawn on the
-border; how many outcomes change when w moves by one unit in the last place, relative to outcomes drawn anew; the share
-of starts learnt after more updates.
+Caption: Every point is a start, its colour the loss that training ends at. Top: the whole map, without and with
+clipping. Below: windows on the border of what is learnt; with clipping one a billion times smaller looks the same. Top
+right: how many outcomes change when w moves by one unit in the last place, relative to outcomes drawn anew.
 """
-
-from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -18,16 +15,18 @@ from matplotlib.figure import Figure
 
 from landscape import plots
 from landscape.plots.curves import LINES
-from landscape.plots.parts import LOSS, NONFINITE, WIDTH, label, words
+from landscape.plots.look import LOSS, NONFINITE, WIDTH
+from landscape.plots.parts import label, words
 
 LOSSES = (-8.0, 0.0)  # ends of the colours, log10; what is learnt, the lower half, has dark ones
-SHADES = mpl.colormaps[LOSS](np.concatenate([np.linspace(0, 0.4, 128), np.linspace(0.75, 1, 128)]))
+SHADES = mpl.colormaps[LOSS](np.concatenate([np.linspace(0, 0.3, 128), np.linspace(0.78, 1, 128)]))
 COLOURS = ListedColormap(SHADES).with_extremes(bad=NONFINITE)
+ZOOMS = ((0, 2), (1, 0), (1, -1))  # threshold and level of the windows shown, all at the first place
 
 
-def name(rate: float, threshold: float) -> str:
+def name(threshold: float) -> str:
     """An optimiser in words."""
-    return f"rate {rate:g}, " + (f"clip {threshold:g}" if np.isfinite(threshold) else "no clip")
+    return f"clipped at {threshold:g}" if np.isfinite(threshold) else "no clipping"
 
 
 def chart(ax, loss: np.ndarray, box: tuple[float, ...]) -> None:
@@ -38,101 +37,79 @@ def chart(ax, loss: np.ndarray, box: tuple[float, ...]) -> None:
     ax.imshow(np.ma.masked_invalid(shown), extent=box, origin="lower", aspect="auto", **look)
 
 
-def maps(axes, ds: xarray.Dataset) -> None:
-    """The whole window, for each optimiser."""
-    cases = [(r, c) for r in ds.rate.values for c in ds.threshold.values]
-    box = (*ds.w.values[[0, -1]], *ds.b.values[[0, -1]])
-    for ax, (rate, threshold) in zip(axes, cases, strict=True):
-        one = ds.sel(rate=rate, threshold=threshold)
-        chart(ax, one.loss.transpose("w", "b").values, box)
-        ax.set(title=f"{name(rate, threshold)}\n{100 * float(one.share[0]):.0f} % learnt", xlabel=label(ds, "w", 2))
-        ax.tick_params(labelleft=ax is axes[0])
-    axes[0].set(ylabel=label(ds, "b"))
+def whole(ax, one: xarray.Dataset) -> None:
+    """The whole map of one optimiser, and where its windows lie."""
+    box = (*one.w.values[[0, -1]], *one.b.values[[0, -1]])
+    chart(ax, one.loss.transpose("w", "b").values, box)
+    early, late = (100 * float(share) for share in one.share)
+    first, last = one.updates.values
+    learnt = f"{early:.0f} % learnt\nafter {first:,} updates, {late:.0f} % after {last:,}"
+    ax.set(title=f"{name(float(one.threshold))}: {learnt}", xlabel=label(one, "w", 2), ylabel=label(one, "b", 2))
+    at = one.isel(place=0, level=0)
+    look = {"markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.4, "color": "white"}
+    ax.plot(at.zoom_w.mean(), at.zoom_b.mean(), "s", **look)
 
 
-def zooms(axes, one: xarray.Dataset, what: str) -> None:
-    """The windows of one optimiser at one place, smaller and smaller."""
-    for ax, level in zip(axes, range(one.sizes["level"]), strict=False):
-        at = one.isel(level=level)
-        width = float(at.zoom_w[-1] - at.zoom_w[0])
-        chart(ax, at.zoom_loss.transpose("i", "j").values, (0, 1, 0, 1))
-        ax.set(xticks=[], yticks=[], title=f"w {width:.0e} wide, {100 * float(at.zoom_share):.0f} % learnt")
-    axes[0].set(ylabel=what)
+def zoom(ax, at: xarray.Dataset) -> None:
+    """One window, with its coordinates from the middle in powers of ten."""
+    sides = [at[name].values for name in ("zoom_w", "zoom_b")]
+    powers = [int(np.floor(np.log10(np.ptp(side) / 2))) for side in sides]
+    ends = [(side[[0, -1]] - side.mean()) / 10.0**power for side, power in zip(sides, powers, strict=True)]
+    chart(ax, at.zoom_loss.transpose("i", "j").values, (*ends[0], *ends[1]))
+    xlabel, ylabel = (f"${c}$ - middle ($10^{{{p}}}$)" for c, p in zip("wb", powers, strict=True))
+    wide = f"{np.ptp(sides[0]):.0e}".replace("e-0", "e-")
+    title = f"{name(float(at.threshold))}, {wide} wide:\n{100 * float(at.zoom_share):.0f} % learnt"
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
 
 
-def measures(slopes, flips, ds: xarray.Dataset) -> None:
-    """Slopes of box counts at every place, and what one rounding error changes there, by the size of the window."""
+def flips(ax, ds: xarray.Dataset) -> None:
+    """What one rounding error changes at every place, by the size of the window."""
     for k, threshold in enumerate(ds.threshold.values):
-        colour, mark = LINES[k]
         for place in range(ds.sizes["place"]):
             one = ds.isel(threshold=k, place=place)
             wide = (one.zoom_w[:, -1] - one.zoom_w[:, 0]).values
-            look = {"color": colour, "marker": mark, "markersize": 3, "linewidth": 0.8}
             chance = (2 * one.zoom_share * (1 - one.zoom_share)).where(np.isfinite(one.zoom_dimension))
-            said = name(ds.rate.values[0], threshold) if place == 0 else None
-            slopes.errorbar(wide, one.zoom_dimension, one.zoom_error, **look, capsize=1.5, label=said)
-            flips.plot(wide, one.zoom_rounding / chance, **look)
-    slopes.set(ylabel="slope of box counts ± SE", ylim=(0.95, 2.45), yticks=(1, 1.25, 1.5, 1.75, 2))
-    slopes.legend(loc="upper left", fontsize=6.5)
-    flips.axhline(1, color="0.4", linestyle=":", linewidth=0.9)
-    flips.set(ylabel="outcomes changed by one\nrounding of w / by chance", ylim=(-0.05, 1.25))
-    for ax in (slopes, flips):
-        ax.set(xscale="log", xlabel="width of the window in w")
-        ax.invert_xaxis()
-        ax.grid(alpha=0.4)
-        ax.spines[["top", "right"]].set_visible(False)
-
-
-def bars(ax, ds: xarray.Dataset) -> None:
-    """The share of starts learnt by each optimiser, after either number of updates."""
-    cases = [(i, k) for i in range(ds.sizes["rate"]) for k in range(ds.sizes["threshold"])]
-    for j, (updates, shade) in enumerate(zip(ds.updates.values, ("0.65", "0.3"), strict=True)):
-        heights = [100 * float(ds.share.transpose("rate", "threshold", "updates")[i, k, j]) for i, k in cases]
-        places = np.arange(len(cases)) + 0.4 * j - 0.2
-        drawn = ax.bar(places, heights, 0.38, color=shade, label=f"{updates:,} updates")
-        ax.bar_label(drawn, fmt="%.0f", fontsize=6.5, padding=1)
-    names = [name(ds.rate.values[i], ds.threshold.values[k]).replace(", ", "\n") for i, k in cases]
-    ax.set(xticks=range(len(cases)), xticklabels=names, ylabel="starts learnt (%)", ylim=(0, 145))
-    ax.tick_params(axis="x", labelsize=6.5)
-    ax.set_yticks(range(0, 101, 25))
+            look = dict(zip(("color", "marker"), LINES[k], strict=True)) | {"markersize": 3, "linewidth": 0.8}
+            ax.plot(wide, one.zoom_rounding / chance, **look, label=None if place else name(threshold))
+    ax.axhline(1, color="0.4", linestyle=":", linewidth=0.9)
+    ax.set(ylabel="changed outcomes over chance", ylim=(-0.05, 1.6), yticks=(0, 0.5, 1))
+    ax.set(
+        xscale="log", xlabel="width of the window in $w$", title="what rounding $w$ changes,\nat places on the border"
+    )
+    ax.invert_xaxis()
+    ax.legend(loc="upper left")
+    ax.grid(alpha=0.4)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(loc="upper left", ncols=2, fontsize=6.5, columnspacing=1, handlelength=1.2)
 
 
-@plots.styled
 def page(ds: xarray.Dataset) -> Figure:
-    """The maps, two series of zooms, and what is measured on them."""
-    figure = Figure(figsize=(WIDTH, 8.6), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=(3.2, 1))
-    rows = top.subplots(3, ds.sizes["rate"] * ds.sizes["threshold"])
-    maps(rows[0], ds)
-    for k, row in enumerate(rows[1:]):
-        zooms(row, ds.isel(threshold=k, place=0), name(ds.rate.values[0], ds.threshold.values[k]))
-    bar = top.colorbar(rows[0, 0].images[0], ax=rows, location="right", shrink=0.5, pad=0.01, extend="min")
-    bar.set_label(f"log₁₀ of the loss after {int(ds.updates[0])} updates")
-    slopes, flips, shares = bottom.subplots(1, 3, width_ratios=(1, 1, 1.3))
-    measures(slopes, flips, ds)
-    bars(shares, ds)
+    """Both maps and what a rounding changes; three windows on the border."""
+    figure = Figure(figsize=(WIDTH, 6.7), layout="constrained")
+    axes = figure.subplots(2, 3)
+    rate = ds.rate.values.min()
+    for k in range(2):
+        whole(axes[0, k], ds.sel(rate=rate).isel(threshold=k))
+    flips(axes[0, 2], ds)
+    for ax, (k, level) in zip(axes[1], ZOOMS, strict=True):
+        zoom(ax, ds.isel(threshold=k, place=0, level=min(level, ds.sizes["level"] - 1)))
+    bar = figure.colorbar(
+        axes[0, 0].images[0], ax=axes, location="bottom", shrink=0.6, aspect=45, pad=0.015, extend="min"
+    )
+    bar.set_label(f"log₁₀ of the loss after {int(ds.updates[0])} updates; blue is learnt")
     lost = int((ds.nonfinite >= 0).sum())
     note = (
-        f"Pascanu's map, length {int(ds['length'])}; {ds.sizes['w']} x {ds.sizes['b']} starts a map in float32, "
-        f"{ds.sizes['i']} x {ds.sizes['j']} a zoom in float64; learnt is a loss below {ds.attrs['tolerance']:g}; "
-        f"{lost or 'none'} became inf or NaN. Slopes are "
-        f"fitted over boxes of 1 cell to an eighth of the side; a window without border has none."
+        f"Pascanu's map, length {int(ds['length'])}, rate {rate:g}; {ds.sizes['w']} × {ds.sizes['b']} starts a map in "
+        f"float32, {ds.sizes['i']} × {ds.sizes['j']} a window in float64, squares: where the windows lie; learnt is a "
+        f"loss below {ds.attrs['tolerance']:g}; {lost or 'none'} became inf or NaN. Top right: outcomes that "
+        f"change when w moves by one unit in the last place, over those that differ if drawn anew, where a window has "
+        f"a border. Slopes of box counts are fitted over boxes of 1 cell to an eighth of the side."
     )
     title = "Past the wall, the last digit of a start decides if clipped descent learns"
     words(figure, title, [ds.finding, note], (), ())
     return figure
 
 
-def draw(store: str | Path = "results/trainability.zarr", folder: str | Path = "results") -> dict[str, list[Path]]:
-    """Draw every figure into ``folder``: the files, by what they show."""
-    ds = xarray.open_zarr(store, consolidated=False).load()
-    files = [Path(folder) / f"trainability{end}" for end in (".png", ".pdf")]
-    plots.save(page(ds), *files)
-    plots.indexed(files[0], 64)  # few colours: noise does not compress
-    return {"past the wall, the last digit of a start decides if clipped descent learns": files}
-
+draw = plots.drawing(__file__, page, "past the wall, the last digit of a start decides if clipped descent learns")
 
 if __name__ == "__main__":
     plots.command(draw)

@@ -2,11 +2,10 @@
 
     python figures/tug_of_war.py [STORE] [FOLDER]
 
-Arrows over the plane of what the gate keeps and what the loop returns, tinted by which part pulls harder, and the
-places of some runs along training. Five seconds.
+Top: arrows over the plane of what the gate keeps and what the loop returns, tinted by which part pulls harder. Below,
+over the same plane: where training began, how it went, and where it ended. Five seconds.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,43 +15,50 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from landscape import plots
+from landscape.plots.look import WIDTH
 from landscape.plots.parts import headed
 
-SIGNAL, BLIND, SOLVED, MOST = "#0072B2", "#D55E00", 0.95, 10
+SIGNAL, BLIND, LEARNT = "#0072B2", "#D55E00", "#007A55"
+SOLVED, MOST = 0.95, 12
 TINT = LinearSegmentedColormap.from_list("parts", ["#f0bd9b", "#ffffff", "#a9cfe8"])
 GATE = {"LSTM": "forget gate f", "GRU": "update gate z"}
 LOOP = {"LSTM": r"loop $i\,o\,w_g$", "GRU": r"loop $r\,w_h$"}
 STEP = {"LSTM": lambda keep, loop: keep + loop, "GRU": lambda keep, loop: keep + (1 - keep) * loop}
 
 
-def pull(ax: Any, one: xarray.Dataset, cell: str) -> Any:
-    """Both arrows at each place, the mean direction over draws, and behind them which part is the larger."""
+def field(ax: Any, one: xarray.Dataset) -> Any:
+    """Which part of the gradient is the larger, as a tint, and the mean direction of each over draws."""
     size = np.linalg.norm(one.pull, axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.log10(np.median(size[..., 0], -1) / np.median(size[..., 1], -1))
         mean = np.nan_to_num(one.pull.values / size[..., None]).mean(-3)
     keep, loop = np.meshgrid(one.keep, one.loop)
     tint = ax.contourf(keep, loop, np.clip(ratio, -4, 4), np.linspace(-4, 4, 17), cmap=TINT, norm=TwoSlopeNorm(0))
-    at = np.s_[1::2, 1::2]
+    at = np.s_[2::3, 2::3]
     for part, colour in enumerate((SIGNAL, BLIND)):
         u, v = np.moveaxis(mean[at][..., part, :], -1, 0)
-        ax.quiver(
-            keep[at], loop[at], u, v, color=colour, angles="xy", scale_units="width", scale=17, width=0.006, zorder=3
-        )
-    fine = np.meshgrid(*(np.interp(np.linspace(0, 1, 400), np.linspace(0, 1, len(a)), a) for a in (one.keep, one.loop)))
-    style = {"levels": [-1, 1], "colors": "black", "linestyles": [":", "--"], "linewidths": 1, "zorder": 4}
-    ax.contour(*fine, STEP[cell](*fine), **style)
+        look = {"angles": "xy", "scale_units": "width", "scale": 11, "width": 0.009, "zorder": 3}
+        ax.quiver(keep[at], loop[at], u, v, color=colour, **look)
     return tint
 
 
+def lines(ax: Any, one: xarray.Dataset, cell: str) -> None:
+    """Where a step keeps all of a small memory, with its sign or turned."""
+    fine = np.meshgrid(*(np.interp(np.linspace(0, 1, 400), np.linspace(0, 1, len(a)), a) for a in (one.keep, one.loop)))
+    style = {"levels": [-1, 1], "colors": "black", "linestyles": [":", "--"], "linewidths": 1, "zorder": 4}
+    ax.contour(*fine, STEP[cell](*fine), **style)
+
+
 def paths(ax: Any, one: xarray.Dataset) -> None:
-    """The first `MOST` runs: where they began, how they went, and whether they learned."""
-    for place, accuracy in zip(one.place.values[:MOST], one.accuracy.values[:MOST], strict=True):
+    """Where every run began and ended, and how the first `MOST` went; those that learned in a colour of their own."""
+    for k, (place, accuracy) in enumerate(zip(one.place.values, one.accuracy.values, strict=True)):
         good = accuracy > SOLVED
-        colour = "black" if good else "0.45"
-        ax.plot(*place.T, color=colour, linewidth=0.8, zorder=5)
-        ax.plot(*place[0], "o", color=colour, markerfacecolor="white", markersize=2.5, markeredgewidth=0.7, zorder=6)
-        ax.plot(*place[-1], "o" if good else "x", color=colour, markersize=3.5, zorder=7)
+        colour, mark, above = (LEARNT, "o", 1) if good else ("0.5", "x", 0)
+        if k < MOST:
+            ax.plot(*place.T, color=colour, linewidth=0.7, alpha=0.6, zorder=3 + above)
+        ax.plot(*place[-1], mark, color=colour, markersize=4, zorder=5 + above)
+    begun = {"markerfacecolor": "white", "markersize": 3, "markeredgewidth": 0.7, "zorder": 7}
+    ax.plot(*one.place.values[:, 0].T, "o", color="black", **begun)
 
 
 def axes(ax: Any, cell: str, keep: np.ndarray, loop: np.ndarray) -> None:
@@ -72,14 +78,15 @@ def axes(ax: Any, cell: str, keep: np.ndarray, loop: np.ndarray) -> None:
 def legend() -> list[Line2D]:
     """What is drawn, in words."""
     arrow = {"marker": r"$\rightarrow$", "markersize": 11, "linestyle": ""}
-    small = {"marker": "o", "markersize": 2.5, "linewidth": 0.8}
+    start = {"marker": "o", "markersize": 3, "linestyle": "", "markerfacecolor": "white"}
     return [
         Line2D([], [], color=SIGNAL, label="pull of the part that sees the labels", **arrow),
         Line2D([], [], color=BLIND, label="pull of the label-blind part", **arrow),
         Line2D([], [], color="black", linestyle="--", linewidth=1, label="a step keeps all of a small memory"),
-        Line2D([], [], color="black", label="run that learns, from circle to dot", markerfacecolor="white", **small),
-        Line2D([], [], color="0.45", label="run that does not, to cross", markerfacecolor="white", **small),
+        Line2D([], [], color=LEARNT, marker="o", markersize=4, linewidth=0.8, label="run that learns, and its end"),
+        Line2D([], [], color="0.5", marker="x", markersize=4, linewidth=0.8, label="run that does not"),
         Line2D([], [], color="black", linestyle=":", linewidth=1, label="it keeps all, with the sign turned"),
+        Line2D([], [], color="black", label="start of a run", **start),
     ]
 
 
@@ -96,44 +103,41 @@ def title(start: xarray.Dataset, runs: xarray.Dataset) -> str:
     )
 
 
-def page(field: xarray.Dataset, start: xarray.Dataset, runs: xarray.Dataset) -> Figure:
-    """A column for each cell, a row for each rate."""
-    figure = Figure(figsize=(7.2, 8.2), layout="constrained")
+def page(pulled: xarray.Dataset, start: xarray.Dataset, runs: xarray.Dataset) -> Figure:
+    """A column for each cell: the field above, the runs at the largest rate below."""
+    figure = Figure(figsize=(WIDTH, 7.6), layout="constrained")
     grid = figure.subplots(2, 2)
-    for column, cell in enumerate(GATE):
-        for ax, rate in zip(grid[:, column], runs.rate.values, strict=True):
-            one, under = runs.sel(cell=cell, rate=rate), field.sel(cell=cell, rate=rate)
-            tint = pull(ax, under, cell)
+    rate = float(runs.rate[-1])
+    for (top, below), cell in zip(grid.T, GATE, strict=True):
+        under, one = (ds.sel(cell=cell).isel(rate=-1) for ds in (pulled, runs))
+        tint = field(top, under)
+        paths(below, one)
+        for ax in (top, below):
+            lines(ax, under, cell)
             axes(ax, cell, under.keep.values, under.loop.values)
-            paths(ax, one)
-            learned = int((one.accuracy > SOLVED).sum())
-            ax.set_title(f"{cell}, Adam at {rate:g}: {learned} of {one.sizes['run']} learn", loc="left")
-    bar = figure.colorbar(
-        tint, ax=grid, orientation="horizontal", shrink=0.5, aspect=40, pad=0.015, ticks=range(-4, 5, 2)
-    )
+        top.set_title(f"{cell}: where either part pulls", loc="left")
+        learned = [int((runs.accuracy.sel(cell=cell, rate=r) > SOLVED).sum()) for r in runs.rate]
+        told = f"{cell}, Adam at {rate:g}: {learned[-1]} of {runs.sizes['run']} learn"
+        below.set_title(f"{told}\n(at {float(runs.rate[0]):g}: {learned[0]})", loc="left")
+    bar = figure.colorbar(tint, ax=grid[0], location="right", shrink=0.9, aspect=22, pad=0.015, ticks=range(-4, 5, 2))
     bar.set_ticklabels(["≤ 10⁻⁴", "10⁻²", "1", "10²", "≥ 10⁴"])
-    bar.set_label("pull of the part that sees the labels, over that of the blind part (medians)")
-    count, epochs, length = (field.attrs[name] for name in ("count", "epochs", "length"))
+    bar.set_label("labels' pull over the blind pull")
+    count, epochs, length = (pulled.attrs[name] for name in ("count", "epochs", "length"))
     note = (
         f"Latching one bit for T = {length} steps of noise SD 0.1; gates as at their biases, which the horizontal axes "
-        f"are even in. Arrows: direction of gradient descent in this plane, mean over {field.sizes['draw']} default "
+        f"are even in. Arrows: direction of gradient descent in this plane, mean over {pulled.sizes['draw']} default "
         f"starts moved to the place, short where these disagree; with a readout of the wrong sign the blue ones turn "
-        f"round. Paths: the first {MOST} of {runs.sizes['run']} runs from default starts, {count:,} episodes, batch "
-        f"16, {epochs} epochs; some leave the frame. Learned: more than {SOLVED:g} of the validation episodes right."
+        f"round; tint: medians. Runs: default starts, {count:,} episodes, batch 16, {epochs} epochs; the ends of all "
+        f"and the paths of the first {MOST}; some leave the frame. Learned: more than {SOLVED:g} of the validation "
+        f"episodes right."
     )
     headed(figure, title(start, runs), [note], legend())
     return figure
 
 
-def draw(store: str | Path = "results/tug_of_war", folder: str | Path = "results") -> dict[str, list[Path]]:
-    """Draw the figure into ``folder``: the files, by what they show."""
-    names = ("field", "start", "paths")
-    sets = [xarray.open_zarr(Path(store) / f"{n}.zarr", consolidated=False).load() for n in names]
-    files = [Path(folder) / f"tug_of_war{end}" for end in (".png", ".pdf")]
-    plots.save(plots.styled(page)(*sets), *files)
-    plots.indexed(files[0])
-    return {"where either part of the gradient pulls memory, and where training goes": files}
-
+draw = plots.drawing(
+    __file__, page, "where either part of the gradient pulls memory, and where training goes", "field", "start", "paths"
+)
 
 if __name__ == "__main__":
     plots.command(draw)

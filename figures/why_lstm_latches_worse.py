@@ -4,7 +4,6 @@ python figures/why_lstm_latches_worse.py [STORE] [FOLDER]
 """
 
 import textwrap
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,8 @@ import xarray
 from matplotlib.figure import Figure
 
 from landscape import plots
-from landscape.success import wilson
+from landscape.plots.starts import COLOURS, PLAIN, SOLVED, against, banded, law, listed, question
 
-COLOURS = {"SRNN": "#0072B2", "LSTM": "#D55E00", "GRU": "#009E73"}
-PLAIN = {"SRNN": "vanilla RNN (SRNN)", "LSTM": "LSTM", "GRU": "GRU"}
-BEND = {"elinewidth": 0.8, "capsize": 1.8, "capthick": 0.8, "markersize": 3.5}
-SOLVED = 0.95
 STARTS = {
     "SRNN, default": "vanilla RNN",
     "SRNN, mu = 0.73": "vanilla RNN, multiplier .73 as an LSTM",
@@ -47,32 +42,6 @@ FAST = {
 }
 
 
-def bars(solved: np.ndarray, tried: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Shares, and how far Wilson's interval reaches below and above."""
-    p, (low, high) = solved / tried, wilson(solved, tried)
-    return p, np.maximum(0, np.stack([p - low, high - p]))
-
-
-def against(ax: Any, x: Any, accuracy: xarray.DataArray, **style: Any) -> None:
-    """Success over all but the first axis, with error bars."""
-    ran = np.isfinite(accuracy.values)
-    keep = ran.any(1)
-    p, error = bars((accuracy.values[keep] > SOLVED).sum(1), ran[keep].sum(1))
-    ax.errorbar(np.asarray(x)[keep], p, error, **BEND, **style)
-
-
-def question(ax: Any, runs: xarray.Dataset, aligned: bool | None = None) -> None:
-    """Success of default starts against length; of the aligned or the misaligned ones, if asked."""
-    for name, colour in COLOURS.items():
-        one = runs.sel(case=f"{name}, default")
-        accuracy = one.accuracy if aligned is None else one.accuracy.where(one.aligned == aligned)
-        against(ax, one.length.values, accuracy, color=colour, marker="o", label=PLAIN[name])
-    ax.set(xscale="log", xlabel="sequence length T (steps)", ylabel="share of runs that learn")
-    ax.set_xticks(runs.length.values, [str(t) for t in runs.length.values], minor=False)
-    ax.minorticks_off()
-    ax.legend(loc="lower left")
-
-
 def survival(ax: Any, start: xarray.Dataset) -> None:
     for name, colour in COLOURS.items():
         mu = float(np.median(abs(start.multiplier.sel(cell=name))))
@@ -81,64 +50,12 @@ def survival(ax: Any, start: xarray.Dataset) -> None:
     ax.legend(loc="lower left")
 
 
-def banded(ax: Any, values: xarray.DataArray, colour: str, label: str) -> None:
-    """Median (draw, length) against length, and a band from 10 to 90 %."""
-    low, middle, high = np.quantile(values, [0.1, 0.5, 0.9], axis=0)
-    ax.plot(values.length, middle, color=colour, label=label)
-    ax.fill_between(values.length, low, high, color=colour, alpha=0.15, linewidth=0)
-
-
 def same(ax: Any, runs: xarray.Dataset, at: int) -> None:
     for name, colour in COLOURS.items():
         cases = [c for c in map(str, runs.case.values) if c.startswith(f"{name}, mu = ")]
         mu = [float(c.partition("= ")[2]) for c in cases]
         against(ax, mu, runs.accuracy.sel(case=cases, length=at), color=colour, marker="o", label=PLAIN[name])
     ax.set(xlabel="multiplier that the start is given", ylabel=f"share that learn at T = {at}")
-
-
-EDGES = (0, 2, 4, 6, 8, 10, 14, 20)
-SIDES = {True: {"marker": "o"}, False: {"marker": "o", "markerfacecolor": "white", "linestyle": ":"}}
-
-
-def law(ax: Any, runs: xarray.Dataset, edges: tuple[float, ...] = EDGES, sides: tuple = (True, False)) -> None:
-    """Success of default starts of all lengths in bins of x; the last bin holds all beyond."""
-    for shift, (name, colour) in zip((-0.15, 0.0, 0.15), COLOURS.items(), strict=True):
-        for side in sides:
-            middle, p, error = binned(runs, name, side, edges)
-            ax.errorbar(middle + shift, p, error, color=colour, **BEND, **SIDES[side])
-    ax.set(xlabel=r"$x = T\,|\ln \lambda|$: e-folds by which the bit has faded", ylabel="share of runs that learn")
-
-
-def binned(runs: xarray.Dataset, name: str, aligned: bool, edges: tuple[float, ...], least: int = 4) -> tuple:
-    """Middles of the bins of x with ``least`` runs or more, the share of these that learn, and the ends of its bars."""
-    one = runs.sel(case=f"{name}, default")
-    chosen = np.isfinite(one.accuracy.values) & (one.aligned.values == aligned)
-    x = np.minimum((one.length * one.decay).transpose("length", "seed").values, np.nextafter(edges[-1], 0))[chosen]
-    tried = np.histogram(x, edges)[0]
-    solved = np.histogram(x[one.accuracy.values[chosen] > SOLVED], edges)[0]
-    full = tried >= least
-    return ((np.array(edges[:-1]) + np.array(edges[1:])) / 2)[full], *bars(solved[full], tried[full])
-
-
-def listed(ax: Any, runs: xarray.Dataset, names: dict[str, str], lengths: dict[int, str]) -> None:
-    there = [case for case in names if case in set(map(str, runs.case.values))]
-    rows = np.arange(len(there))[::-1]
-    for (length, mark), shift in zip(lengths.items(), (0.13, -0.13), strict=False):
-        accuracy = runs.accuracy.sel(case=there, length=length)
-        ran = np.isfinite(accuracy.values)
-        tried = ran.sum(1)
-        p, error = bars((accuracy.values > SOLVED).sum(1), np.maximum(tried, 1))
-        for row, case in enumerate(there):
-            if tried[row]:
-                filled = {} if length == min(lengths) else {"markerfacecolor": "white"}
-                ax.errorbar(
-                    p[row], rows[row] + (shift if len(lengths) > 1 else 0), xerr=error[:, row : row + 1],
-                    color=COLOURS[case.partition(",")[0]], marker=mark, linestyle="", **BEND, **filled,
-                )  # fmt: skip
-        ax.plot([], [], mark, color="black", markersize=3.5, label=f"T = {length}", **filled)
-    ax.set_yticks(rows, [names[case] for case in there])
-    ax.set(xlim=(-0.03, 1.03), xlabel="share of runs that learn")
-    ax.grid(axis="x")
 
 
 def gates(start: xarray.Dataset, runs: xarray.Dataset, length: int) -> str:
@@ -209,16 +126,9 @@ def page(start: xarray.Dataset, runs: xarray.Dataset, verdicts: xarray.Dataset) 
     return figure
 
 
-def draw(store: str | Path = "results/why_lstm_latches_worse", folder: str | Path = "results") -> dict[str, list[Path]]:
-    """Draw the page into ``folder``: the files, by what they show."""
-    sets = [
-        xarray.open_zarr(Path(store) / f"{n}.zarr", consolidated=False).load() for n in ("start", "runs", "verdicts")
-    ]
-    files = [Path(folder) / f"why_lstm_latches_worse{end}" for end in (".png", ".pdf")]
-    plots.save(plots.styled(page)(*sets), *files)
-    plots.indexed(files[0])
-    return {"why one LSTM unit keeps a bit worse than a vanilla RNN": files}
-
+draw = plots.drawing(
+    __file__, page, "why one LSTM unit keeps a bit worse than a vanilla RNN", "start", "runs", "verdicts"
+)
 
 if __name__ == "__main__":
     plots.command(draw)

@@ -1,4 +1,4 @@
-"""What runs where: tiles that stay in cache, blocks that fit in memory, one thread per core, a mesh over devices."""
+"""What runs where: tiles that stay in cache, blocks that fit in memory, one thread per core, blocks over devices."""
 
 import functools
 import math
@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-TILE = 8192  # episodes x points computed together: on a CPU their state and tangents stay in the second-level cache
+TILE = 16384  # episodes x points computed together: on a CPU their state and tangents stay in the second-level cache
 SMALLEST_TILE = 64
 BLOCK_BYTES = 2**25  # results of one block in memory at a time, per thread
 BLOCK_POINTS = 2**16
@@ -22,14 +22,20 @@ def count() -> int:
 
 @functools.cache
 def mesh() -> Any:
-    """All devices along one axis of points, or None where there is only one."""
+    """All devices along one axis, or None where there is only one."""
     if count() == 1:
         return None
     return jax.make_mesh((count(),), ("point",), axis_types=(jax.sharding.AxisType.Auto,))
 
 
+def local(index: int) -> Any:
+    """The device that block ``index`` is computed on: each in turn."""
+    every = jax.local_devices()
+    return every[index % len(every)]
+
+
 def threads() -> int:
-    """Blocks in flight: one a core on a CPU with one device, else two, so that one copies while another computes."""
+    """Blocks in flight on a device: one a core on a CPU, else two, so that one copies while the other computes."""
     return max(1, cores() // count()) if jax.default_backend() == "cpu" else 2
 
 

@@ -71,7 +71,7 @@ class Function(Problem):
     def variables(self, coordinates: Sequence[str]) -> list[str]:
         return derivatives(coordinates, self.order)
 
-    def admit(self, affine: Affine) -> None:
+    def admit(self, affine: Affine) -> Affine:
         """Raise before anything is compiled unless ``loss`` gives one number."""
         with jax.enable_x64(self.precision == "float64"):
             point = [jnp.zeros((), self.precision)] * len(affine.directions)
@@ -79,6 +79,7 @@ class Function(Problem):
         if getattr(made, "shape", None) != ():
             given = jax.tree.map(lambda leaf: f"{leaf.dtype}{list(leaf.shape)}", made)
             raise TypeError(f"{self.name} must return one number, it returns {given}; take a mean over examples")
+        return affine
 
     def again(self, affine: Affine, point: Any) -> float:
         """The loss itself, called outside of the compiled program."""

@@ -152,7 +152,11 @@ def pairs(texts: Iterable[str], form: str) -> dict[str, str]:
 
 
 def numbers(texts: Iterable[str], form: str) -> dict[str, float]:
-    """``NAME=NUMBER`` texts as a dict."""
+    """``NAME=NUMBER`` texts as a dict.
+
+    >>> numbers(["u=2", "b_f=-.5"], "--set NAME=VALUE")
+    {'u': 2.0, 'b_f': -0.5}
+    """
     return {name: number(value, name) for name, value in pairs(texts, form).items()}
 
 
@@ -163,9 +167,50 @@ class Axis(NamedTuple):
     high: float
     count: int  # type: ignore[assignment] # tuples have a method of that name
 
+    def values(self, name: str, dtype: str) -> Any:
+        """The values as a float64 array. Raises ValueError if ``dtype`` cannot tell them apart or hold them."""
+        import numpy as np
+
+        fits({name: max(self.low, self.high, key=abs)}, dtype)
+        values = np.linspace(*self)
+        if not np.all(np.diff(values.astype(dtype)) >= np.finfo(dtype).tiny):
+            raise ValueError(
+                f"{dtype} cannot tell the {self.count} values of {name} from {self.low:g} to {self.high:.9g} apart; "
+                f"give a wider range{_wider(dtype)}"
+            )
+        return values
+
+
+def fits(values: Mapping[str, float], dtype: str) -> None:
+    """Raise ValueError for a number that would become inf, or 0, in ``dtype``."""
+    import numpy as np
+
+    least, most = float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)
+    for name, value in values.items():
+        if value and not least <= abs(value) <= most:
+            raise ValueError(
+                f"{name} = {value:g} is beyond {dtype}, which holds sizes from {least:.2g} to {most:.2g}; "
+                f"give another value{_wider(dtype)}"
+            )
+
+
+def _wider(dtype: str) -> str:
+    return "" if dtype == "float64" else ", or --dtype float64 where the command has it"
+
+
+def seed(value: int) -> int:
+    """The seed itself. Raises ValueError for one that is not of 32 bits: it would draw the numbers of another."""
+    if not 0 <= value < 2**32:
+        raise ValueError(f"a seed is a whole number from 0 to {2**32 - 1}, given {value}")
+    return value
+
 
 def axis(name: str, text: str) -> Axis:
-    """``-3:3:201``: from, to, number of values."""
+    """``-3:3:201``: from, to, number of values.
+
+    >>> axis("w", "-3:3:201")
+    Axis(low=-3.0, high=3.0, count=201)
+    """
     parts = text.split(":")
     if len(parts) != 3:
         raise ValueError(f"{name}={text} is not a range; write {name}=FROM:TO:COUNT, such as {name}=-3:3:201")
@@ -182,13 +227,17 @@ def axis(name: str, text: str) -> Axis:
 
 
 def lengths(text: str) -> list[range]:
-    """``1:200``, ``10:100:10`` (both ends included), ``50``, or several with commas between them: increasing ranges."""
+    """``1:200``, ``10:100:10`` (both ends included), ``50``, or several with commas between them: increasing ranges.
+
+    >>> lengths("1:4, 10, 20:40:10")
+    [range(1, 5), range(10, 11), range(20, 41, 10)]
+    """
     found: list[range] = []
-    for part in text.replace(" ", "").split(","):
-        if not re.fullmatch(r"\d+(:\d+){0,2}", part):
+    for part in text.split(","):
+        if not re.fullmatch(r" *\d+ *(: *\d+ *){0,2}", part):
             raise ValueError(
-                "lengths must be whole numbers such as 1:200 (every length), 10:100:10 (every tenth) or 10,50,100; "
-                f"given {text!r}"
+                "lengths must be whole numbers such as 1:200 (every length), 10:100:10 (every tenth) or 10,50,100, "
+                f"with commas between them; given {text!r}"
             )
         numbers = [int(n) for n in part.split(":")]
         first, last, step = [*numbers, numbers[0], 1] if len(numbers) == 1 else [*numbers, 1][:3]
@@ -202,12 +251,21 @@ def lengths(text: str) -> list[range]:
     return found
 
 
-def experiments(folder: Path = Path("experiments")) -> dict[str, str]:
-    """Experiments in the current folder and the first line of what each says about itself, without running any."""
-    return {file.stem: _headline(file) for file in sorted(folder.glob("[!_]*.py"))}
+def shipped(kind: str) -> Path:
+    """The folder of the "experiments" or "figures" that come with the package: in the wheel, or beside its source."""
+    here = Path(__file__).parent
+    inside = here / "shipped" / kind
+    return inside if inside.is_dir() else here.parent / kind
 
 
-def _headline(file: Path) -> str:
+def experiments() -> dict[str, Path]:
+    """Files of experiments by name: those of ``experiments/`` here, else those that come with the package."""
+    folders = (shipped("experiments"), Path("experiments"))
+    return {file.stem: file for folder in folders for file in sorted(folder.glob("[!_]*.py"))}
+
+
+def headline(file: Path) -> str:
+    """The first line of what a Python file says about itself; it is not run."""
     try:
         return (ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "").split("\n")[0]
     except (SyntaxError, UnicodeDecodeError) as error:
@@ -215,12 +273,20 @@ def _headline(file: Path) -> str:
 
 
 def experiment(text: str) -> ModuleType:
-    """The experiment of that name in ``experiments/``, or the file of that path: a module with a function ``run``."""
-    path = text if text.endswith(".py") else f"experiments/{text}.py"
-    if not text.endswith(".py") and text not in (known := experiments()):
-        where = f" in {Path('experiments').resolve()}, and a file is given with its .py"
-        raise unknown("experiment", text, known, where)
+    """The experiment of that name, see `experiments`, or the file of that path: a module with a function ``run``."""
+    known = experiments()
+    if not text.endswith(".py") and text not in known:
+        raise unknown(
+            "experiment", text, known, "; one of your own is experiments/NAME.py here, or a path with its .py"
+        )
+    path = str(known.get(text, text))
     made = module(path)
     if not inspect.isfunction(getattr(made, "run", None)):
         raise ValueError(f"{path} has no function run; an experiment is a docstring and a function run(**settings)")
     return made
+
+
+def need(package: str, extra: str, what: str) -> None:
+    """Raise ValueError, with what to install, unless a package that only ``what`` needs is there."""
+    if importlib.util.find_spec(package) is None:
+        raise ValueError(f"{what} need {package}, which is not installed: pip install 'rnn-landscape[{extra}]'")

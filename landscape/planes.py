@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from landscape.models import as_rnn
-from landscape.tree import pytree
+from landscape.tree import pytree, static
 
 RESERVED = ("length", "loss", "log10_gradient")  # what surfaces call something else
 
@@ -20,11 +20,13 @@ RESERVED = ("length", "loss", "log10_gradient")  # what surfaces call something 
 class Affine:
     """``model(p) = origin + sum_k p_k directions[k]``; a direction is ``None`` at the leaves it leaves alone.
 
-    Leaf by leaf rather than tree by tree, so that a coordinate costs nothing where it does not act.
+    Leaf by leaf rather than tree by tree, so that a coordinate costs nothing where it does not act. ``zeros`` are the
+    leaves known to be exactly zero everywhere, which a program may leave out (`landscape.tree.dot`).
     """
 
     origin: Any
     directions: tuple
+    zeros: tuple[int, ...] = static(())
 
     def at(self, point: Sequence[Any]) -> Any:
         """The model at coordinates ``point`` (one number per direction)."""
@@ -40,6 +42,37 @@ def _moved(leaf: Any, step: Any) -> Any:
     if jnp.issubdtype(kind, jnp.floating) and kind.itemsize < 4:
         return (jnp.asarray(leaf, jnp.result_type(step)) + step).astype(kind)
     return leaf + step
+
+
+@pytree
+class Placed:
+    """A model that stands at a point of its plane, every leaf computed once: ``at(p)`` is that model, whatever ``p``.
+
+    Only derivatives look at ``p``: along coordinate k they are ``directions[k]``. So a loop over steps need not compute
+    the model again for every derivative in every step, nor the compiler see through it that they all are one.
+    """
+
+    leaves: tuple
+    directions: tuple
+    tree: Any = static()
+
+    def at(self, point: Sequence[Any]) -> Any:
+        """The model, with derivatives with respect to ``point``."""
+        leaves = list(self.leaves)
+        for p, direction in zip(point, self.directions, strict=True):
+            leaves = [leaf if d is None else _attached(leaf, p, d) for leaf, d in zip(leaves, direction, strict=True)]
+        return jax.tree.unflatten(self.tree, leaves)
+
+
+@jax.custom_jvp
+def _attached(leaf: Any, p: Any, direction: Any) -> Any:
+    """``leaf``, as a function of the coordinate ``p`` that it already stands at."""
+    return leaf
+
+
+@_attached.defjvp
+def _attach(primals: tuple, tangents: tuple) -> tuple:
+    return _attached(*primals), tangents[0] + tangents[1] * primals[2]  # itself, so that it can be derived again
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +126,10 @@ def plane(model: Any, /, ties: Mapping[str, Sequence[str]] | None = None, **axes
     TypeError for what is no model.
     """
     if not isinstance(ties, Mapping | None):
-        raise TypeError(f"ties must map a coordinate to parameters, ties={{'bias': ('b_i', 'b_f')}}; given {ties!r}")
+        raise TypeError(
+            f"ties must map a coordinate to parameters, ties={{'bias': ('b_i', 'b_f')}}; given {ties!r} (a parameter "
+            "called ties is moved as ties={'t': ['ties']}, t=...)"
+        )
     ties = dict(ties or {})
     _refuse_maker(model)
     if not axes:

@@ -103,12 +103,16 @@ def check_size(what: str, stored: int, inputs: int, path: Path) -> None:
         raise Refused(
             f"{what} are up to {size(stored)} on disk, {room}; ask for fewer points or lengths, or add --yes to go on"
         )
+    check_memory(
+        what, inputs, " for the inputs of the episodes alone", "shorter lengths or fewer --episodes, or add --yes"
+    )
+
+
+def check_memory(what: str, needed: int, of_what: str, less: str) -> None:
+    """Raise Refused, before anything is allocated, if ``needed`` bytes are more than may be held in memory."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else math.inf
-    if inputs > min(BYTES, memory / 2):
-        raise Refused(
-            f"{what} need {size(inputs)} of memory for the inputs of the episodes alone; "
-            "ask for shorter lengths or fewer --episodes, or add --yes to go on"
-        )
+    if needed > min(BYTES, memory / 2):
+        raise Refused(f"{what} need {size(needed)} of memory{of_what}; ask for {less}")
 
 
 def watch(show: Callable[[Progress], None], say: Callable[[str], None], crew: int, yes: bool) -> Callable:

@@ -17,7 +17,7 @@ from landscape.cells import Cell, check
 from landscape.engine.jets import RESCALE, Jet, fold, pairs, push, rescale, shifted, unscaled
 from landscape.engine.problem import Problem, checked_dtype, checked_order, derivatives, whole
 from landscape.models import run
-from landscape.planes import Affine
+from landscape.planes import Affine, Placed
 from landscape.tasks import Episode, Task
 from landscape.tasks import episodes as draw
 
@@ -44,18 +44,20 @@ class Scan:
         """
         task, order, (episodes, lengths) = self.task, self.order, data
         count = len(points)
-        point = tuple(points)
+        placed, lanes = place(affine, points)
+        unmoved = (jnp.zeros((), points.dtype),) * count  # where on the plane is in the model already
         batch = jax.tree.leaves(episodes.target)[0].shape[0 if task.nested else 1]
-        across = lambda f: jax.vmap(jax.vmap(f, (0, 0, 0, None)), (None, None, 0, 0))  # noqa: E731
+        across = lambda f: jax.vmap(jax.vmap(f, (lanes, 0, 0, None)), (None, None, 0, 0))  # noqa: E731
 
-        def advance(point: tuple, scale: tuple, jet: Jet, x: Any) -> Jet:
-            return push(lambda p, s: affine.at(p).step(s, x), point, scale, jet)
+        def advance(model: Placed, scale: tuple, jet: Jet, x: Any) -> Jet:
+            return push(lambda p, s: model.at(p).step(s, x), unmoved, scale, jet)
 
-        def score(point: tuple, scale: tuple, jet: Jet, target: Any) -> Jet:
-            return push(lambda p, s: task.loss(affine.at(p).output(s), target), point, scale, jet)
+        def score(model: Placed, scale: tuple, jet: Jet, target: Any) -> Jet:
+            return push(lambda p, s: task.loss(model.at(p).output(s), target), unmoved, scale, jet)
 
         def start() -> Carry:
-            state = jax.vmap(lambda *p: affine.at(p).initial(task.start))(*point)
+            begin = jax.vmap(lambda m: m.at(unmoved).initial(task.start), (lanes,), axis_size=points.shape[1])
+            state = begin(placed)
             state = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape)).astype(points.dtype), state)
             zero = jax.tree.map(jnp.zeros_like, state)
             first = (zero,) * count if order > 0 else ()
@@ -69,11 +71,11 @@ class Scan:
                 same = lambda jet, exponents: (exponents, scale, jnp.ones_like(scale))  # noqa: E731
                 exponents, scale, shift = jax.lax.cond(t % RESCALE == 0, rescale, same, jet, exponents)
                 jet = shifted(jet, shift)
-            return across(advance)(point, tuple(scale), jet, x[t]), exponents, scale
+            return across(advance)(placed, tuple(scale), jet, x[t]), exponents, scale
 
         def observe(carry: Carry, target: Any) -> tuple[Jet, jax.Array]:
             jet, exponents, scale = carry
-            scored = across(score)(point, tuple(scale), jet, target)
+            scored = across(score)(placed, tuple(scale), jet, target)
             return jax.tree.map(lambda a: fold(jnp.add, a) / batch, scored), exponents
 
         def between(carry: Carry, since: Any, until: Any, x: Any) -> Carry:
@@ -90,6 +92,19 @@ class Scan:
             return unscaled(*jax.lax.scan(nested, start(), (since, lengths))[1])
         alone = lambda at: observe(between(start(), 0, at[0], at[1].x), at[1].target)  # noqa: E731
         return unscaled(*jax.lax.map(alone, (lengths, episodes)))
+
+
+def place(affine: Affine, points: jax.Array) -> tuple[Placed, Placed]:
+    """The models at ``points`` (coordinate, point), and which of their leaves have an axis of points in front."""
+    leaves, tree = jax.tree.flatten(affine.origin)
+    moved = [any(d[i] is not None for d in affine.directions) for i in range(len(leaves))]
+    at = lambda *p: [leaf for leaf, m in zip(jax.tree.leaves(affine.at(p)), moved, strict=True) if m]  # noqa: E731
+    here = iter(jax.vmap(at)(*points))
+    every = tuple(next(here) if m else leaf for leaf, m in zip(leaves, moved, strict=True))
+    every = tuple(0.0 if i in affine.zeros else leaf for i, leaf in enumerate(every))
+    still = jax.tree.map(lambda _: None, affine.directions)
+    placed = Placed(leaves=every, directions=affine.directions, tree=tree)
+    return placed, Placed(leaves=tuple(0 if m else None for m in moved), directions=still, tree=tree)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,8 +180,8 @@ class Recurrence(Problem):
     def labels(self) -> dict[str, dict[str, Any]]:
         return {"length": {"long_name": "sequence length", "units": "steps"}}
 
-    def admit(self, affine: Affine) -> None:
-        """Raise before anything is compiled if the cell cannot step on the task's inputs."""
+    def admit(self, affine: Affine) -> Affine:
+        """The plane's map with what is exactly zero left out; raise if the cell cannot step on the task's inputs."""
         cell = getattr(affine.origin, "cell", None)
         if isinstance(cell, Cell):
             leaves, tree = jax.tree.flatten(cell)
@@ -177,6 +192,10 @@ class Recurrence(Problem):
                 f"a task is for recurrent models, cells with or without a readout; the plane holds "
                 f"{type(affine.origin).__name__}: give landscape.Function(loss, data) instead of a task"
             )
+        every = enumerate(jax.tree.leaves(affine.origin))
+        absent = [i for i, leaf in every if np.shape(leaf) == () and leaf == 0]
+        moved = {i for direction in affine.directions for i, leaf in enumerate(direction) if leaf is not None}
+        return dataclasses.replace(affine, zeros=tuple(i for i in absent if i not in moved))
 
     def again(self, affine: Affine, point: Any) -> float:
         """Mean loss at the longest length through `landscape.models.run`, without tiles or tangents."""

@@ -17,20 +17,52 @@ if TYPE_CHECKING:
 
 def show(path: Any) -> str:
     """The store at ``path`` in words: complete or not, what it holds, where it comes from; every value is read."""
-    about = store.attributes(path)
-    settings = specs.current(json.loads(about["settings"]))
-    surface = about["format"] == store.SURFACE
-    rows = [*(_setup(settings) if surface else [("settings", _pairs(settings))])]
-    done, blocks = store.blocks_done(path)
-    if about["complete"]:
-        state = "complete"
-        rows += _values(store.open_surface(path), path)
-        rows += _origin(about) if surface else []
-    else:
-        state = f"not complete, {done} of {blocks} blocks are done; the command that began it resumes it"
-    rows += _made(about)
+    kind, about = store.kind(path), store.attributes(path)
+    with store.sense(path):
+        state, rows = {"surface": _surface, "result": _result, "sweep": _sweep}[kind](path, about)
+        rows += _made(path, about)
     width = max(len(what) for what, _ in rows) + 2
     return "\n".join([f"{path}: {state}, {size(disk(path))}", *(f"  {what:<{width}}{text}" for what, text in rows)])
+
+
+def _surface(path: Any, about: dict[str, Any]) -> tuple[str, list[tuple[str, str]]]:
+    """Whether a surface is complete, and what it holds."""
+    rows = list(_setup(specs.current(json.loads(about["settings"]))))
+    if about["complete"]:
+        return "complete", [*rows, *_values(store.open_surface(path), path), *_origin(about)]
+    done, blocks = store.blocks_done(path)
+    return f"not complete, {done} of {blocks} blocks are done; the command that began it resumes it", rows
+
+
+def _result(path: Any, about: dict[str, Any]) -> tuple[str, list[tuple[str, str]]]:
+    """The settings and values of a finished result."""
+    settings = ("settings", _pairs(json.loads(about["settings"])))
+    return "complete", [settings, *_values(store.open_surface(path), path)]
+
+
+def _sweep(path: Any, about: dict[str, Any]) -> tuple[str, list[tuple[str, str]]]:
+    """How far a sweep is, its axes and settings, and what has been computed."""
+    from landscape import sweeps
+
+    settings, state = json.loads(about["settings"]), sweeps.status(path)
+    rows = [("run", settings["run"])]
+    rows += [("axis", _axis(axis, moved)) for axis, moved in settings["axes"].items()]
+    rows += [("fixed", _pairs(settings["fixed"]))]
+    rows += [("failed", f"{name}: {reason.splitlines()[0]}") for name, reason in state.failed.items()]
+    if state.done:
+        rows += _values(sweeps.open_sweep(path), path)
+    complete = "complete" if state.done == state.chunks else "not complete, the same command goes on with it"
+    return f"a sweep of {state.points} points, {complete}: {str(state).splitlines()[0]}", rows
+
+
+def _axis(axis: str, moved: dict[str, list]) -> str:
+    """An axis of a sweep: what moves along it, and over which values."""
+    words = []
+    for name, values in moved.items():
+        few = ", ".join(map(str, values)) if len(values) < 9 else f"{values[0]}, {values[1]}, ... {values[-1]}"
+        words.append(f"{name} = {few}")
+    zipped = "" if list(moved) == [axis] else f"{axis}: "
+    return f"{zipped}{'; '.join(words)} ({len(next(iter(moved.values())))} values)"
 
 
 def disk(path: Any) -> int:
@@ -72,10 +104,20 @@ def _values(ds: "xarray.Dataset", path: Any) -> Iterator[tuple[str, str]]:
             lost += values.size - fine.size
             if fine.size:
                 low, high = min(low, fine.min()), max(high, fine.max())
+        absent = _absent(variable)
+        lost -= absent
         said = variable.attrs.get("nonfinite", lost)
         wrong = "" if said == lost else f"; DAMAGED: {said:,} were written, so data are missing"
         span = f"{low:.6g} to {high:.6g}" if low <= high else "no finite value"
-        yield str(name), f"{span}, {lost:,} of {variable.size:,} inf or NaN{wrong}"
+        yield str(name), f"{span}, {lost:,} of {variable.size - absent:,} inf or NaN{wrong}"
+
+
+def _absent(variable: "xarray.DataArray") -> int:
+    """Values of an unfinished sweep that nobody has computed."""
+    if "sweep_state" not in variable.coords:
+        return 0
+    state = variable.sweep_state
+    return int((state != 1).sum()) * (variable.size // max(1, state.size))
 
 
 def _parts(variable: "xarray.DataArray") -> Iterator["xarray.DataArray"]:
@@ -99,14 +141,17 @@ def _origin(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "origin", f"loss {ours:.8g} at {where}; {other:.8g} by another route, difference {abs(ours - other):.1e}"
 
 
-def _made(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """When, where and with what a result was made."""
+def _made(path: Any, about: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """When, where and with what a result was made: every run that added to it."""
     if "seconds" in about:
         resumed = f", beside {about['resumed_blocks']} blocks of earlier runs" if about.get("resumed_blocks") else ""
         yield "made", f"{about['created']} in {duration(float(about['seconds']))}{resumed}"
-    yield "device", about["device"]
-    versions = {key.removeprefix("version_"): text for key, text in about.items() if key.startswith("version_")}
-    yield "versions", ", ".join(f"{name} {text}" for name, text in versions.items()) + f"; git {about['git_commit']}"
+    runs = store.runs_of(path) or [about]
+    for run in runs:
+        if "device" in run:
+            yield "device", run["device"] + (f", {run['blocks']} blocks" if len(runs) > 1 else "")
+            found = {key.removeprefix("version_"): text for key, text in run.items() if key.startswith("version_")}
+            yield "versions", ", ".join(f"{name} {text}" for name, text in found.items()) + f"; git {run['git_commit']}"
 
 
 def summary(path: Any) -> str:
@@ -121,16 +166,15 @@ def summary(path: Any) -> str:
 
 
 def known() -> str:
-    """Cells with their equations and parameters, tasks with their options, and the experiments of this folder."""
+    """Cells with their equations and parameters, tasks with their options, and the experiments."""
     from landscape import cells, tasks
 
     parts = ["Cells (the parameters at which one unit starts):"]
     parts += [_entry(name, make, names.options_of(make)) for name, make in cells.known().items()]
     parts += ["", "Tasks (their options):"]
     parts += [_entry(name, make, names.options_of(make)) for name, make in tasks.known().items()]
-    found = names.experiments()
-    parts += ["", f"Experiments in {Path('experiments').resolve()}:" if found else "No experiments in this folder."]
-    parts += [f"  {name:<16}{line}" for name, line in found.items()]
+    parts += ["", "Experiments (landscape run NAME):"]
+    parts += [f"  {name:<24}{names.headline(file)}" for name, file in names.experiments().items()]
     return "\n".join(parts)
 
 

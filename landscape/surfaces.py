@@ -86,13 +86,13 @@ def filled(
         return target.finish({**about, **checked, "nonfinite": target.nonfinite["loss"]}, labels(evaluator))
 
 
-def _target(out: Any, settings: dict[str, Any], *layout: Any) -> Any:
+def _target(out: Any, settings: dict[str, Any], leading: Any, axes: Any, variables: Any, block: Any) -> Any:
     """Where blocks go: to memory, or to the store ``out``; only then is the room of stores opened."""
     if out is None:
-        return Memory(*layout)
+        return Memory(leading, axes, variables, block)
     from landscape import store
 
-    return store.create(out, *layout, settings)
+    return store.create(out, leading, axes, variables, block, settings)
 
 
 def settings_of(evaluator: Evaluator) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class Episode:
     target: Any = param()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Task:
     """``sample(key, length, index) -> Episode``: noise comes from the key, the class is ``index % classes``.
 
@@ -52,7 +52,7 @@ class Task:
     start: float = 0.0
     options: tuple[tuple[str, Any], ...] = ()
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """The task in words: ``latch(noise=0.1)``."""
         given = ", ".join(f"{name}={value:g}" for name, value in self.options)
         return f"{self.name}({given})" if given else self.name
@@ -84,6 +84,44 @@ def known(place: ModuleType | None = None) -> dict[str, Callable[..., Task]]:
     public = {name: inspect.unwrap(value) for name, value in vars(place).items() if not name.startswith("_")}
     ours = [name for name, f in public.items() if inspect.isfunction(f) and f.__module__ == place.__name__]
     return {name: vars(place)[name] for name in ours if typing.get_type_hints(public[name]).get("return") is Task}
+
+
+STEPS = 3  # of the episode that `check` asks for
+
+
+def check(task: Task, cell: Any) -> None:
+    """Raise TypeError, before anything is compiled, unless the task's functions fit each other and a cell's answer.
+
+    ``sample`` draws an Episode of as many steps as asked for; ``loss`` scores an answer with one number. Looks at
+    shapes alone; no numbers are computed.
+    """
+    drawn = _shape(f"{task.name} cannot draw an episode", lambda: task.sample(jax.random.key(0), STEPS, 0))
+    if not isinstance(drawn, Episode):
+        raise TypeError(f"{task.name} draws {type(drawn).__name__}; its sample must return an Episode(x, target)")
+    if drawn.x.shape[:1] != (STEPS,):
+        raise TypeError(
+            f"{task.name} draws x of shape {drawn.x.shape} for {STEPS} steps; it must be (time,) or (time, input)"
+        )
+    answer = jax.eval_shape(lambda: cell.initial(task.start).h)
+    target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, answer.dtype), drawn.target)
+    score = _shape(f"the loss of {task.name} cannot score an answer of shape {answer.shape}", task.loss, answer, target)
+    if (shapes := [leaf.shape for leaf in jax.tree.leaves(score)]) != [()]:
+        raise TypeError(f"the loss of {task.name} must be one number, and is of shape {', '.join(map(str, shapes))}")
+
+
+def _shape(what: str, function: Callable, *values: Any) -> Any:
+    """The shapes that a function of the user's returns, or a TypeError in one sentence."""
+    try:
+        return jax.eval_shape(function, *values)
+    except Exception as error:
+        raise TypeError(f"{what}: {type(error).__name__}: {str(error).splitlines()[0]}") from error
+
+
+def _number(name: str, value: Any, least: float = -math.inf) -> None:
+    """Raise ValueError unless an option is a finite number, at least ``least``."""
+    if not (math.isfinite(value) and value >= least):
+        bound = "" if least == -math.inf else f", at least {least:g}"
+        raise ValueError(f"{name} must be a finite number{bound}; given {value!r}")
 
 
 def episodes(task: Task, key: jax.Array, count: int, length: Any, time: int | None = None) -> Episode:
@@ -125,6 +163,7 @@ def latch(noise: float = 0.1) -> Task:
 
     ``noise`` is a standard deviation. The squared error against ±1 makes chance 1.
     """
+    _number("noise", noise, 0)
 
     def sample(key: jax.Array, length: int, index: Any) -> Episode:
         bit = sign(index)
@@ -140,6 +179,7 @@ def relay(noise: float = 0.1) -> Task:
     The two signs replace the noise at their steps. ``noise`` is a standard deviation. Not nested: the second bit
     moves with the length.
     """
+    _number("noise", noise, 0)
 
     def sample(key: jax.Array, length: Any, index: Any, time: int | None = None) -> Episode:
         first, second = sign(index), sign(index // 2)
@@ -153,6 +193,8 @@ def relay(noise: float = 0.1) -> Task:
 @named
 def pascanu(start: float = 0.5, target: float = 0.7) -> Task:
     """Pascanu et al. (2013), fig. 6: no input, ``h_0 = .5``, ``E = (logistic(h_T) - .7)²``."""
+    _number("start", start)
+    _number("target", target)
 
     def sample(key: jax.Array, length: int, index: Any) -> Episode:
         return Episode(x=jnp.zeros(length), target=jnp.asarray(target))
@@ -166,6 +208,8 @@ def pascanu(start: float = 0.5, target: float = 0.7) -> Task:
 @named
 def reach(start: float = 0.0, target: float = 1.0) -> Task:
     """The raw-state variant of Pascanu's figure: no input, ``h_0 = 0``, ``E = (h_T - 1)²``."""
+    _number("start", start)
+    _number("target", target)
 
     def sample(key: jax.Array, length: int, index: Any) -> Episode:
         return Episode(x=jnp.zeros(length), target=jnp.asarray(target))
@@ -183,6 +227,9 @@ def bengio(noise: float = 0.2, evidence: int = 3, target: float = 0.8) -> Task:
     Inputs (time, 2 evidence + 1): for the first ``evidence`` steps one-hot over (class, step), class 0 first; after
     them Gaussian noise of standard deviation ``noise`` in the last channel. ``C = ½ (h_T - d)²`` with d = ±0.8.
     """
+    _number("noise", noise, 0)
+    _number("evidence", evidence, 1)
+    _number("target", target)
 
     def sample(key: jax.Array, length: int, index: Any) -> Episode:
         label = index % 2
@@ -267,6 +314,7 @@ def parity(jitter: float = 0.0) -> Task:
     Inputs (time,) are ±1 at random, plus U[-jitter, jitter]; the last one makes the classes balance. Not nested: a
     prefix has another parity. The squared error against ±1 makes chance 1.
     """
+    _number("jitter", jitter, 0)
 
     def sample(key: jax.Array, length: Any, index: Any, time: int | None = None) -> Episode:
         t = jnp.arange(length if time is None else time)
@@ -287,6 +335,8 @@ def two_sequence(evidence: int = 3, noise: float = 0.2**0.5) -> Task:
     Inputs (time,): the sign of the class for the first ``evidence`` steps, then Gaussian noise of standard deviation
     ``noise``, by default the root of the paper's variance 0.2. Targets ±1 as in `latch`, so chance is 1.
     """
+    _number("evidence", evidence, 1)
+    _number("noise", noise, 0)
 
     def sample(key: jax.Array, length: int, index: Any) -> Episode:
         shown = jnp.arange(length) < evidence

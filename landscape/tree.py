@@ -35,12 +35,17 @@ def params(cls: Any) -> dict[str, dataclasses.Field]:
     return {field.name: field for field in dataclasses.fields(cls) if "axes" in field.metadata}
 
 
-def dot(x: Any, w: Any) -> jax.Array:
+def dot(x: Any, w: Any) -> Any:
     """``x w``: a plain product where either factor is 0-d, a full-precision matrix product otherwise.
 
     Shapes: ``x`` (a,) or (), ``w`` (a, b), (a,) or (). Accelerators round matrix products to fewer digits by
-    default; a loss surface must not depend on that.
+    default; a loss surface must not depend on that. A weight that is the Python number 0.0 leaves the term out. ``w``
+    may be any linear map instead, a function of ``x``: so training takes the products of a layer out of its step.
     """
+    if type(w) is float and w == 0.0:
+        return 0.0
+    if callable(w):
+        return w(x)
     if jnp.ndim(x) == 0 or jnp.ndim(w) == 0:
         return jnp.multiply(x, w)
     return jnp.matmul(x, w, precision=jax.lax.Precision.HIGHEST)

@@ -95,6 +95,11 @@ def test_one_unit_is_a_layer_of_one(name):
         np.testing.assert_allclose(a, b[0], rtol=4 * EPS)
 
 
+def test_the_hard_gate_is_a_line_cut_off_at_0_and_1():
+    x = np.array([-9.0, -2.6, -2.5, 0.0, 1.0, 2.5, 2.6, 9.0])
+    np.testing.assert_allclose(cells.hard_sigmoid(x), [0, 0, 0, 0.5, 0.7, 1, 1, 1], rtol=2e-7)  # float32
+
+
 def flags() -> Iterator:
     """Every static choice of every cell class, with another choice."""
     for name, make in KNOWN.items():

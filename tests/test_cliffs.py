@@ -211,6 +211,21 @@ def test_planted_laws_are_found(multiplier, power):
     assert fitted == pytest.approx(max(multiplier, power), rel=1e-6)
 
 
+@pytest.mark.parametrize("seed", [0, 1, 12])
+def test_a_law_pays_two_for_each_number_that_it_fits(seed):
+    """AIC = n ln(residual) + 2 k. At seed 12 the power law fits better, by its one number more and by less than 2."""
+    T, rng = np.arange(20, 100, 10), np.random.default_rng(seed)
+    target = 0.05 * T + 0.15 * rng.normal(size=8)
+    residual = lambda x: np.polyfit(x, target, 1, full=True)[1][0]  # noqa: E731
+    powers = [residual(np.log(T - shift)) for shift in 20 * np.linspace(-0.9, 0.9, 181)]
+    lead = 2 - 8 * np.log(residual(T) / min(powers))
+    grown = cliffs.growth(xarray.Dataset({"slope": ("length", np.exp(target))}, {"length": T}))
+    assert grown.evidence == pytest.approx(abs(lead), rel=1e-6)
+    assert grown.kind == ("basin" if lead > 0 else "fold")
+    if seed == 12:
+        assert 0 < lead < 2
+
+
 def test_growth_needs_enough_lengths(basin):
     with pytest.raises(ValueError, match="at least 4 lengths, given 3"):
         cliffs.growth(basin.isel(length=slice(3)))
@@ -707,6 +722,9 @@ def test_what_does_not_steepen_is_counted_or_listed(traced):
     assert few.startswith("No cliff at length 80")
     assert "slope" not in few.replace("whose slope does not grow with length (slopes, no cliffs)", "")
     assert len(every.splitlines()) > len(few.splitlines())
+    many = xarray.concat([found.isel(line=[0]).assign(kind=("line", ["fold"]))] * 25, "line", combine_attrs="override")
+    assert "5 smaller cliffs" in cliffs.words(many)
+    assert len(cliffs.words(many, every=True).splitlines()) == len(cliffs.words(many).splitlines()) + 5 - 1
     flat = cliffs.ridge(drawn(lambda w, b: w + b))
     assert cliffs.words(cliffs.describe(flat)).startswith("No cliff:")
 

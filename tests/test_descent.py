@@ -164,7 +164,7 @@ def test_a_start_alone_leads_where_the_map_says(charted):
 
 def test_the_fate_is_told_by_where_it_ended(charted):
     learnt = charted.loss.values < 1e-3
-    np.testing.assert_array_equal(charted.fate.values == descent.FATES.index("learnt"), learnt)
+    np.testing.assert_array_equal(charted.outcome.values == descent.OUTCOMES.index("learnt"), learnt)
     assert 0 < learnt.sum() < learnt.size
     assert np.all(charted.nonfinite == -1)
 
@@ -172,7 +172,7 @@ def test_the_fate_is_told_by_where_it_ended(charted):
 def test_a_saturated_unit_is_at_rest():
     """At w = 60, b = 40 the loss is .09 and its gradient is exactly 0 in float32."""
     ds = trainability(plane(Pascanu(), w=(60.0, 61.0), b=(40.0, 41.0)), Recurrence(pascanu(), [10]), CLIPPED, 3)
-    assert set(ds.fate.values.ravel()) == {descent.FATES.index("at_rest")}
+    assert set(ds.outcome.values.ravel()) == {descent.OUTCOMES.index("at_rest")}
     assert np.all(ds.farthest == 0)
 
 
@@ -189,10 +189,10 @@ def test_neither_blocks_nor_threads_change_a_map(starts, threads, charted, monke
 def test_the_number_of_devices_changes_no_map(charted, tmp_path):
     code = (
         "import numpy as np, optax; from landscape.descent import trainability; from landscape.cells import Pascanu;"
-        "from landscape.planes import plane; from landscape.tasks import pascanu;"
+        "from landscape import Recurrence; from landscape.planes import plane; from landscape.tasks import pascanu;"
         "grid = plane(Pascanu(), w=np.linspace(3.0, 7.0, 9), b=np.linspace(-4.0, -1.5, 7));"
         f"clipped = optax.chain(optax.clip_by_global_norm({CLIP}), optax.sgd({RATE}));"
-        "ds = trainability(grid, pascanu(), 10, clipped, 40, tolerance=1e-3);"
+        "ds = trainability(grid, Recurrence(pascanu(), [10]), clipped, 40, tolerance=1e-3);"
         f"assert ds.attrs['device'].startswith('2 x'); ds.drop_attrs().to_zarr({str(tmp_path / 's.zarr')!r})"
     )
     many = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
@@ -242,7 +242,7 @@ def test_a_walk_says_what_it_is_and_where_it_comes_from(plain, charted):
         assert ds.attrs["steps"] == steps
         assert "git_commit" in ds.attrs
     assert int(plain.length) == LENGTH
-    assert charted.fate.attrs["flag_meanings"].split()[1] == "learnt"
+    assert charted.outcome.attrs["flag_meanings"].split()[1] == "learnt"
 
 
 def carpet(depth, kept):
@@ -303,6 +303,16 @@ def test_boxes_are_counted_as_by_hand_on_both_sides_of_a_boundary():
         assert box_dimension(one).counts.tolist() == [32, 16, 8]
         assert box_dimension(one).sizes.tolist() == [1, 2, 4]
         assert box_dimension(one).residual == pytest.approx(0, abs=1e-12)
+
+
+def test_the_error_of_a_dimension_is_that_of_a_line_of_two_unknowns():
+    """Residuals are divided by n - 2, as in the covariance of `numpy.polyfit`."""
+    found = box_dimension(np.random.default_rng(0).random((65, 65)) < 0.02, [1, 2, 4, 8])
+    x, y = np.log2(found.sizes), np.log2(found.counts)
+    line, covariance = np.polyfit(x, y, 1, cov=True)
+    assert found.error == pytest.approx(covariance[0, 0] ** 0.5, rel=1e-9)
+    assert found.residual == pytest.approx((np.sum((y - np.polyval(line, x)) ** 2) / 2) ** 0.5, rel=1e-9)
+    assert found.residual > 0.05
 
 
 def test_a_boundary_across_a_cube_of_starts_is_a_plane():

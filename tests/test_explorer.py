@@ -30,6 +30,7 @@ from landscape import (
     explorer,
     param,
     plane,
+    plots,
     pytree,
     surface,
     surfaces,
@@ -38,9 +39,11 @@ from landscape.cells import LSTM, SRNN, BengioLatch, Pascanu
 from landscape.dynamics import fixed_points
 from landscape.explorer.lines import lines
 from landscape.models import RNN
+from landscape.names import module
 from landscape.plots.parts import scale, spread
 from landscape.recurrence import Recurrence
 from landscape.specs import of_cell, of_plane, of_task, text
+from landscape.store import open_surface
 from landscape.surfaces import settings_of
 from landscape.tasks import Episode, Task, bengio, latch, pascanu, sign
 
@@ -310,9 +313,34 @@ def test_play_walks_through_the_lengths(opened):
 
 
 def test_the_page_of_a_narrow_window_does_not_scroll_sideways(browser, page):
-    for width in (900, 600):
-        browser.open(page, width, 700)
+    for width in (900, 600, 390, 320):
+        browser.open(page, width, 700, words="#w=5&b=-2.6")
         assert browser.run("document.documentElement.scrollWidth") <= width
+
+
+TARGETS = """[...document.querySelectorAll("button, input, label")].filter(one => one.getClientRects().length)
+    .map(one => [one.id || one.value || one.textContent, one.getBoundingClientRect()])
+    .filter(([, box]) => box.width < 24 || box.height < 24).map(([name]) => name)"""
+
+
+def test_what_a_finger_is_to_touch_is_24_pixels_wide_and_high(browser, page):
+    browser.open(page, 390, 700)
+    assert browser.run(TARGETS) == []
+
+
+def test_the_slider_tells_a_screen_reader_the_length_and_not_its_index(opened):
+    said = "document.getElementById('length').getAttribute('aria-valuetext')"
+    for index, length in enumerate(LENGTHS):
+        opened.run(f"show({{ index: {index} }})")
+        assert opened.run(said) == f"length {length}"
+
+
+def test_the_page_says_why_the_place_and_the_nearest_grid_point_differ(opened):
+    opened.run("show({ point: [5.04, -2.63], index: 3 })")
+    seen = opened.run("document.getElementById('grid-value').textContent")
+    assert seen.startswith("nearest grid point, w = 5, b = −2.625: mean loss 0.")
+    assert "computed at the very place you point at" in opened.run("document.getElementById('why').innerText")
+    assert opened.run("document.getElementById('facts').innerText").startswith("Here, length 50")
 
 
 def test_the_pascanu_page_shows_loss_and_gradient_of_the_surface_in_float64(opened):
@@ -389,7 +417,7 @@ def test_the_orbit_in_the_page_is_the_orbit_in_python(opened, name):
             cell = axes.at(list(point)).cell
             for episode, orbit in enumerate(orbits):
                 state, ours = cell.initial(np.float64(0)), [0.0]
-                for x in evaluator._drawn.x[:, episode]:
+                for x in evaluator.problem.data[0].x[:, episode]:
                     state = cell.step(state, x)
                     ours.append(float(state.h))
                 np.testing.assert_allclose(orbit, ours, rtol=1e-6, atol=1e-6)
@@ -428,8 +456,9 @@ def test_the_fixed_points_in_the_page_are_those_of_dynamics(opened, name):
 
 
 def test_a_task_whose_short_episode_is_no_prefix_has_a_run_for_each_length(opened):
-    def sample(key, length, index):
-        return Episode(x=jnp.linspace(-1.0, 1.0, length), target=sign(index))
+    def sample(key, length, index, time):
+        x = 2 * jnp.arange(time, dtype=jnp.float32) / jnp.asarray(length - 1, jnp.float32) - 1
+        return Episode(x=x, target=sign(index))
 
     ramp = Task(sample, name="ramp", classes=2, nested=False)
     lengths = [4, 9]
@@ -491,7 +520,8 @@ def test_what_a_page_cannot_step_is_said_in_words(opened):
     assert "bengio(noise=0.2, evidence=3, target=0.8) is not a squared error" in reason(
         BengioLatch(), bengio(), w=np.linspace(0, 1, 3), e=np.linspace(0, 1, 3)
     )
-    assert "mine is not one of this package" in reason(SRNN(), dataclasses.replace(latch(), name="mine"))
+    mine = dataclasses.replace(latch(), name="mine")
+    assert "task mine(noise=0.1) is not one of this package" in reason(SRNN(), mine)
     assert "layer with a readout" in reason(RNN(cell=SRNN(), readout=Dense()), latch())
     known = opened.run("Object.keys(CELLS)")
     assert text(of_cell(cells.MUT1())) not in known
@@ -649,3 +679,110 @@ def test_without_words_the_page_is_pascanus(browser, tmp_path, monkeypatch):
     assert (asked, complaints) == ([(tmp_path / "explorer.html").as_uri()], [])
     assert browser.run("[data.live.cell, data.lengths.length]") == ["Pascanu", 20]
     assert (tmp_path / "explorer.html").stat().st_size < 3e6
+
+
+# The page of `landscape.plots.interactive` --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def slider(browser, wall, tmp_path):
+    broken = wall.copy(deep=True)
+    broken["loss"][3, 2, 2] = np.inf
+    plots.interactive(broken, tmp_path / "slider.html")
+    seen = browser.open(tmp_path / "slider.html")
+    assert seen == ([(tmp_path / "slider.html").as_uri()], [])
+    return browser
+
+
+def test_a_slider_page_is_drawn_in_time_at_every_length_and_says_which(slider):
+    pictures = set()
+    for index, length in enumerate(LENGTHS):
+        slider.run(
+            f"(s => {{ s.value = {index}; s.dispatchEvent(new Event('input')); }})(document.getElementById('length'))"
+        )
+        said = "[element('length-text').textContent, element('length').getAttribute('aria-valuetext')]"
+        assert slider.run(said) == [f"length {length}"] * 2
+        pictures.add(slider.run("canvas.toDataURL()"))
+    assert len(pictures) == len(LENGTHS)
+    assert slider.run("(now => (draw(), performance.now() - now))(performance.now())") < 3000
+    assert slider.run("[document.title, document.documentElement.lang]") == [
+        "Loss of Pascanu on pascanu(start=0.5, target=0.7)",
+        "en",
+    ]
+
+
+def test_a_slider_page_has_the_colour_of_the_loss_at_its_place_and_reads_it(slider, wall):
+    """From above; a pixel may lie half of one beside its grid point, so only places without a cliff are asked."""
+    slider.run("show({ ...ABOVE, index: 3 })")
+    table = colormaps["viridis"](np.linspace(0, 1, 256), bytes=True)[:, :3].astype(int)
+    top = float(wall.loss.max())
+    for i, j in ((5, 14), (15, 13), (18, 2)):
+        x, y = slider.run(f"camera(canvas.clientWidth, canvas.clientHeight)(us[{i}], vs[{j}], 0.5).slice(0, 2)")
+        pixel = slider.run(f"[...canvas.getContext('2d').getImageData({x}, {y}, 1, 1).data.slice(0, 3)]")
+        loss = float(wall.loss[3, i, j])
+        entry = round(255 * loss / top)
+        assert np.abs(table[max(entry - 3, 0) : entry + 4] - pixel).max(1).min() <= 2
+        event = f"{{ clientX: {x} + box.left, clientY: {y} + box.top }}"
+        slider.run(f"(box => read({event}))(canvas.getBoundingClientRect())")
+        said = slider.run("element('place').textContent")
+        assert said.startswith(f"w = {float(wall.w[i]):.4g}, b = {float(wall.b[j]):.4g}".replace("-", "−"))
+        assert float(said.rpartition(" ")[2]) == pytest.approx(loss, rel=1e-3, abs=1e-4)
+
+
+def test_a_slider_page_turns_comes_nearer_and_counts_what_is_not_finite(slider):
+    slider.run("show({ index: 3 })")
+    pictures = [slider.run("canvas.toDataURL()")]
+    slider.run("canvas.focus()")
+    for key in ("ArrowLeft", "ArrowUp", "+"):
+        slider.call("Input.dispatchKeyEvent", type="keyDown", key=key)
+        slider.run("1")  # it is drawn in the next frame
+        pictures.append(slider.run("canvas.toDataURL()"))
+    box = slider.run("(box => [box.left + box.width / 2, box.top + box.height / 2])(canvas.getBoundingClientRect())")
+    for kind, dx in (("mousePressed", 0), ("mouseMoved", 60), ("mouseReleased", 60)):
+        slider.call(
+            "Input.dispatchMouseEvent", type=kind, x=box[0] + dx, y=box[1], button="left", buttons=1, clickCount=1
+        )
+    slider.run("1")
+    pictures.append(slider.run("canvas.toDataURL()"))
+    assert len(set(pictures)) == 5
+    assert slider.run("element('bad').innerText") == "● inf or NaN: 1 of 357 points"
+    slider.run("show({ index: 0 })")
+    assert slider.run("element('bad').hidden")
+
+
+def test_a_slider_page_fits_a_narrow_window_and_a_finger(browser, slider, tmp_path):
+    browser.open(tmp_path / "slider.html", 390, 700)
+    assert browser.run("document.documentElement.scrollWidth") <= 390
+    assert browser.run(TARGETS) == []
+
+
+MINE = """
+import dataclasses
+from landscape.tasks import Task, latch
+
+def quiet() -> Task:
+    return dataclasses.replace(latch(0.25), name="quiet", options=())
+"""
+
+
+def test_a_stored_task_of_the_users_own_is_computed_only_if_its_file_is_given_again(tmp_path):
+    (tmp_path / "mine.py").write_text(MINE + f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    mine = module(str(tmp_path / "mine.py"))
+    axes = plane(SRNN(), w=np.linspace(0, 2, 5), b=np.linspace(-1, 1, 5))
+    surface(axes, mine.quiet(), [1, 3], order=0, episodes=2, out=tmp_path / "s.zarr")
+    (tmp_path / "ran").unlink()
+    stored = open_surface(tmp_path / "s.zarr")
+    assert "the task quiet is not one of this package" in explorer.contents(stored)["live"]["reason"]
+    assert not (tmp_path / "ran").exists()
+    assert "parameters" in explorer.contents(stored, mine=mine)["live"]
+
+
+def test_what_a_stranger_wrote_in_a_store_runs_no_file(tmp_path):
+    (tmp_path / "payload.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n" + MINE)
+    axes = plane(SRNN(), w=np.linspace(0, 2, 5), b=np.linspace(-1, 1, 5))
+    made = surface(axes, latch(), [1, 3, 5, 7], order=2, episodes=2)
+    settings = json.loads(made.attrs["settings"])
+    for task in (f"{tmp_path}/payload.py:quiet", {"name": f"{tmp_path}/payload.py:quiet", "options": {}}):
+        theirs = made.assign_attrs(settings=json.dumps({**settings, "task": task}))
+        assert "is not one of this package" in explorer.contents(theirs)["live"]["reason"]
+    assert not (tmp_path / "ran").exists()

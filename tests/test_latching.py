@@ -15,7 +15,7 @@ from PIL import Image
 from landscape import losses, names, plots, training
 from landscape.cells import GRU, SRNN, HardGRU, HardLSTM
 from landscape.initialisers import keras2
-from landscape.success import successes, told, wilson
+from landscape.success import horizon, successes, told, wilson
 from landscape.tasks import episodes, latch, relay
 
 ROOT = Path(__file__).parents[1]
@@ -59,6 +59,20 @@ def test_ends_of_a_wilson_interval_solve_its_equation_and_stay_in_0_1():
 def test_an_interval_of_no_such_experiment_is_refused(k, n, level):
     with pytest.raises(ValueError, match="0 <= successes <= trials"):
         wilson(k, n, level)
+
+
+def test_the_interval_of_a_horizon_is_as_wide_as_horizons_of_new_runs_scatter():
+    """Runs succeed with a chance that falls over x = 5: the bootstrap's width is that of 100 experiments, to a half."""
+    rng = np.random.default_rng(4)
+    x = np.linspace(0, 10, 200)
+    samples = rng.random((100, 200)) < 1 / (1 + np.exp(2 * (x - 5)))
+    low, high = np.quantile([horizon(x, solved, 1).value for solved in samples], [0.025, 0.975])
+    found = [horizon(x, solved, 100) for solved in samples[:10]]
+    assert low > 4
+    assert high < 6
+    widths = np.array([one.high - one.low for one in found])
+    assert 0.5 < np.median(widths) / (high - low) < 2
+    assert sum(one.low <= 5 <= one.high for one in found) >= 8  # of 10 intervals of 95 %
 
 
 def test_success_counts_runs_above_the_threshold_and_nan_is_none():

@@ -16,6 +16,7 @@ def test_cross_entropy_is_minus_log_softmax():
     p = np.exp(LOGITS) / np.exp(LOGITS).sum()
     for label in range(3):
         assert float(losses.cross_entropy(LOGITS, label)) == pytest.approx(-math.log(p[label]), rel=1e-6)
+        assert float(losses.classes.loss(LOGITS, label)) == float(losses.cross_entropy(LOGITS, label))
         assert bool(losses.classes.correct(LOGITS, label)) == (label == 2)
 
 
@@ -53,7 +54,8 @@ def test_raw_scores_the_state_itself(sign):
 def test_within_counts_near_answers_as_right():
     objective = losses.within(0.04)
     assert bool(objective.correct(jnp.asarray(0.53), jnp.asarray(0.5)))
-    assert not bool(objective.correct(jnp.asarray(0.55), jnp.asarray(0.5)))
+    for far in (0.55, 0.45, -3.0):
+        assert not bool(objective.correct(jnp.asarray(far), jnp.asarray(0.5)))
     assert float(objective.loss(jnp.asarray(0.75), jnp.asarray(0.5))) == 0.0625
 
 

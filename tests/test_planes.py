@@ -1,5 +1,7 @@
 """Laws of planes: the coordinate of a point is the displacement applied, and wrong names are answered."""
 
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from landscape.cells import GRU, LSTM, SRNN
 from landscape.models import RNN, Dense
 from landscape.planes import named_leaves, plane, span
+from landscape.tree import param, pytree
 
 
 def test_coordinates_of_a_named_plane_are_the_values_of_the_parameters() -> None:
@@ -50,6 +53,8 @@ def test_absent_parameters_and_readouts_have_their_own_names() -> None:
     [
         (lambda: plane(GRU(), w_g=[0, 1], b_z=[0, 1]), "GRU has no parameter 'w_g'; it has w_z, .*did you mean"),
         (lambda: plane(SRNN(), w=[1, 0], b=[0, 1]), "axis 'w' needs at least two finite values in increasing order"),
+        (lambda: plane(SRNN(), w=[0, 1, 1], b=[0, 1]), "axis 'w' needs at least two finite values in increasing order"),
+        (lambda: plane(SRNN(), {"log10_gradient": ["w"]}, log10_gradient=[0, 1]), "cannot be called 'log10_gradient'"),
         (lambda: plane(SRNN(), w=[1], b=[0, 1]), "axis 'w' needs at least two finite values"),
         (lambda: plane(SRNN(), w=[0, np.inf], b=[0, 1]), "axis 'w' needs at least two finite values"),
         (
@@ -68,3 +73,24 @@ def test_absent_parameters_and_readouts_have_their_own_names() -> None:
 def test_wrong_names_and_axes_are_answered(call, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytree
+class Odd(SRNN):
+    """A cell whose parameters are called as arguments of `plane` are."""
+
+    model: Any = param("unit")
+    ties: Any = param("unit")
+
+
+def test_a_parameter_may_be_called_as_the_first_argument_is_and_a_tie_names_the_second() -> None:
+    made = plane(Odd(model=0.0, ties=0.0), {"t": ["ties"]}, model=[0, 1], t=[0, 1])
+    cell = made.at({"model": 0.25, "t": 0.75}).cell
+    assert (float(cell.model), float(cell.ties)) == (0.25, 0.75)
+    with pytest.raises(TypeError, match="a parameter called ties is moved as ties="):
+        plane(Odd(model=0.0, ties=0.0), model=[0, 1], ties=[0, 1])
+
+
+def test_tied_parameters_that_start_apart_have_no_common_value() -> None:
+    assert np.isnan(plane(LSTM(b_i=0.0, b_f=1.0), {"g": ("b_i", "b_f")}, g=[0, 1], b_o=[0, 1]).center[0])
+    assert plane(LSTM(b_i=0.5, b_f=0.5), {"g": ("b_i", "b_f")}, g=[0, 1], b_o=[0, 1]).center[0] == 0.5

@@ -2,8 +2,11 @@
 
 import ast
 import base64
+import errno
+import inspect
 import itertools
 import json
+import os
 import re
 from pathlib import Path
 
@@ -11,13 +14,17 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import xarray
+from matplotlib.cm import ScalarMappable
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm, to_rgb
+from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
-from mpl_toolkits.mplot3d.axes3d import Axes3D
 from PIL import Image
 
 from landscape import plots
+from landscape.plots.curves import LINES
+from landscape.plots.facets import facets
+from landscape.plots.files import whole
 from landscape.plots.parts import scale
 
 LENGTHS = [1, 2, 5, 10]
@@ -129,35 +136,52 @@ def test_a_gradient_of_zero_is_the_lowest_colour_and_no_missing_value_and_the_gr
     assert "the largest value seen here is not the maximum" in words(figure).replace("\n", " ")
 
 
-def test_the_3d_wall_is_the_surface_and_stands_on_its_coordinates(monkeypatch):
-    given, original = {}, Axes3D.plot_surface
+def wall_of(figure, ds, length):
+    """The facets of a 3-D figure: as drawn, their corners (facet, 5, 3), and the value that colours each."""
+    (wall,) = figure.findobj(Poly3DCollection)
+    loss = ds.loss.sel(length=length)
+    top = float(loss.where(np.isfinite(loss)).max())
+    corners = facets(ds.w.values, ds.b_f.values, loss.values, top / 64)
+    assert len(wall.get_array()) == len(corners)
+    return wall, corners, wall.get_array()
 
-    def spy(self, x, y, z, **look):
-        given.update(x=x, y=y, z=z, look=look)
-        return original(self, x, y, z, **look)
 
-    monkeypatch.setattr(Axes3D, "plot_surface", spy)
+def test_the_3d_wall_goes_through_every_point_of_the_surface_and_colour_is_height():
     ds = made()
     figure = plots.surface3d(ds, 5)
-    np.testing.assert_array_equal(given["z"], ds.loss.sel(length=5))
-    np.testing.assert_array_equal(given["x"][:, 0], ds.w)
-    np.testing.assert_array_equal(given["y"][0], ds.b_f)
-    (wall,) = figure.axes[0].findobj(Poly3DCollection)
-    z = given["z"]
-    assert wall.get_array()[0] == max(z[0, 0], z[0, 1], z[1, 0], z[1, 1])  # a facet has the colour of its top
-    assert len(wall.get_array()) == 8 * 6
-    assert min(given["look"]["rcount"], given["look"]["ccount"]) > 9  # else matplotlib leaves points out
+    _, corners, colours = wall_of(figure, ds, 5)
+    loss = ds.loss.sel(length=5).values
+    points = np.stack([*np.meshgrid(ds.w, ds.b_f, indexing="ij"), loss], -1).reshape(-1, 1, 3)
+    assert np.abs(points - corners.reshape(1, -1, 3)).max(-1).min(1).max() < 1e-6  # float32
+    step = float(loss.max()) / 64  # of the scale, which begins at 0
+    assert np.ptp(corners[..., 2], axis=1).max() <= step * 1.0001
+    assert np.abs(corners[..., 2] - colours[:, None]).max() <= step / 2 * 1.0001
     assert "length 5" in words(figure)
 
 
-def test_the_3d_wall_is_drawn_and_coloured_beside_points_that_are_not_finite(tmp_path):
+def test_the_3d_wall_is_drawn_beside_points_that_are_not_finite(tmp_path):
     ds = made()
-    ds["loss"][0, :4, :3] = np.inf  # leaves out 3 x 2 facets, and a corner or more of others
+    ds["loss"][0, :4, :3] = np.inf  # every cell with such a corner is left out
     figure = plots.surface3d(ds, 1)
     plots.save(figure, tmp_path / "a.png")
-    (wall,) = figure.axes[0].findobj(Poly3DCollection)
-    assert len(wall.get_paths()) == len(wall.get_array()) == len(wall.get_facecolor()) == 8 * 6 - 3 * 2
-    assert sorted(wall.get_array())[-1] == ds.loss.values[0, 4:].max()
+    wall, corners, colours = wall_of(figure, ds, 1)
+    assert np.isfinite(corners).all()
+    assert len(wall.get_facecolor()) == len(colours) == len(corners)
+    assert not ((corners[..., 0] < ds.w.values[4] - 1e-9) & (corners[..., 1] < ds.b_f.values[3] - 1e-9)).all(1).any()
+    assert colours.max() == pytest.approx(ds.loss.values[0][np.isfinite(ds.loss.values[0])].max(), rel=0.02)  # a step
+
+
+@pytest.mark.parametrize("step", [0.01, 0.3, 10.0])
+def test_facets_cover_the_plane_once_and_lie_on_its_cells(step):
+    """Seen from above their areas add up to the plane's; a cell cut or not is the same two triangles' heights."""
+    rng = np.random.default_rng(0)
+    x, y, z = np.array([0.0, 1.0, 3.0]), np.array([0.0, 0.5, 1.0, 2.0]), rng.normal(size=(3, 4))
+    made = facets(x, y, z, step)
+    a, b = made[..., 0], made[..., 1]
+    areas = np.abs((a * np.roll(b, -1, 1) - b * np.roll(a, -1, 1)).sum(1)) / 2
+    assert areas.sum() == pytest.approx(3 * 2, rel=1e-12)
+    assert (len(made) == 6) == (step == 10.0)
+    assert (z.min(), z.max()) == (made[..., 2].min(), made[..., 2].max())
 
 
 def test_a_cut_holds_the_surface_at_the_nearest_sample_and_says_which():
@@ -250,16 +274,14 @@ def test_a_film_has_one_frame_for_each_length(tmp_path):
         assert film.n_frames == 2
 
 
-def frames_of(page):
-    """The frames that a page hands to plotly."""
-    rest = page[page.rindex("Plotly.addFrames(") :]
-    return json.JSONDecoder().raw_decode(rest, rest.index("["))[0]
-
-
-def numbers(stored):
-    """Values of an array as plotly writes it."""
-    flat = np.frombuffer(base64.b64decode(stored["bdata"]), stored["dtype"])
-    return flat.reshape([int(n) for n in stored["shape"].split(",")]) if "shape" in stored else flat
+def held(path):
+    """What a page holds, and the losses (length, x, y) that its steps stand for."""
+    data = json.loads(re.search(r'id="data">(.*?)</script>', path.read_text(), re.S)[1])
+    shape = (len(data["moments"]), *(len(axis["values"]) for axis in data["axes"]))
+    steps = np.frombuffer(base64.b64decode(data["levels"]), "<u2").reshape(shape).astype(float)
+    on = np.where(steps == 65535, np.nan, steps / 65534)
+    low, high = data["low"], data["high"]
+    return data, low * (high / low) ** on if data["log"] else low + on * (high - low)
 
 
 def test_a_page_holds_the_surface_at_every_length_and_needs_no_network(tmp_path):
@@ -267,32 +289,49 @@ def test_a_page_holds_the_surface_at_every_length_and_needs_no_network(tmp_path)
     ds["loss"][2, 0, 0] = np.inf
     plots.interactive(ds, tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
-    assert not re.findall(r"<(?:script|link|img|iframe)[^>]*(?:src|href)\s*=", page)
-    assert len(page) < 10e6
-    frames = frames_of(page)
-    assert [frame["name"] for frame in frames] == [str(length) for length in LENGTHS]
-    for frame, length in zip(frames, LENGTHS, strict=True):
-        expected = ds.loss.sel(length=length).T
-        np.testing.assert_array_equal(numbers(frame["data"][0]["z"]), expected.where(np.isfinite(expected)))
-    np.testing.assert_array_equal(numbers(frames[0]["data"][0]["x"]), ds.w)
-    dots = frames[2]["data"][1]
-    assert (numbers(dots["x"]), dots["name"]) == ([-1.0], "inf or NaN: 1 of 63 points")
-    for part in ("LSTM on latch(noise=0.1)", "mean of 32 episodes", "forget-gate bias b_f (dimensionless)"):
+    assert "http" not in page
+    assert not re.findall(r"<(?:script|link|img|iframe)[^>]*(?:src|href)\s*=\s*[\"'](?!data:,)", page)
+    for part in ('<html lang="en">', '<meta name="viewport"', "<title>Loss of LSTM on latch(noise=0.1)</title>"):
         assert part in page
+    data, losses = held(tmp_path / "page.html")
+    assert data["moments"] == [f"length {length}" for length in LENGTHS]
+    expected = ds.loss.where(np.isfinite(ds.loss)).values
+    step = (data["high"] - data["low"]) / 65534
+    np.testing.assert_allclose(losses, expected, rtol=0, atol=step / 2 * 1.001 + 1e-7)  # and float32
+    np.testing.assert_array_equal(data["axes"][0]["values"], ds.w)
+    assert "mean of 32 episodes" in data["said"]
+    assert f"in 65,535 steps from 0 to {np.nanmax(expected):.4g}" in data["said"]
+    assert data["axes"][1]["label"] == "forget-gate bias b_f (dimensionless)"
 
 
-def test_what_a_page_leaves_out_it_says(tmp_path):
-    plots.interactive(made((300, 7)), tmp_path / "page.html")
-    page = (tmp_path / "page.html").read_text()
-    assert "points drawn: one in 3 along w" in page
-    assert numbers(frames_of(page)[0]["data"][0]["z"]).shape == (7, 100)
+def test_the_largest_page_has_under_two_megabytes_and_says_what_it_leaves_out(tmp_path):
+    axes = {"w": np.linspace(-1, 2, 387), "b": np.linspace(0, 1, 129)}
+    for count, note in ((32, "points drawn: one in 3 along w; drawn in"), (64, "lengths drawn: 2")):
+        loss = np.random.default_rng(0).random((count, 387, 129), np.float32)
+        lengths = {"length": np.arange(1, count + 1)}
+        ds = xarray.Dataset({"loss": (("length", *axes), loss)}, lengths | axes, made().attrs)
+        plots.interactive(ds, tmp_path / "page.html")
+        data, losses = held(tmp_path / "page.html")
+        assert note in data["said"]
+        assert (tmp_path / "page.html").stat().st_size < 2e6
+        assert losses.shape[1:] == (129, 129)
 
 
-def test_vector_files_carry_their_fonts_and_the_callers_style_is_neither_used_nor_changed(tmp_path):
-    with mpl.rc_context({"font.size": 30, "pdf.fonttype": 3, "svg.fonttype": "none"}):
-        before = dict(mpl.rcParams)
-        plots.save(plots.formation(made(), 5), tmp_path / "a.pdf", tmp_path / "a.svg", tmp_path / "deep" / "a.png")
-        assert dict(mpl.rcParams) == before
+def test_a_page_of_losses_over_decades_keeps_their_ratios(tmp_path):
+    ds = made()
+    ds["loss"] = ds["loss"] ** 8
+    ds["loss"][2, 0, 0] = 0.0
+    plots.interactive(ds, tmp_path / "page.html")
+    data, losses = held(tmp_path / "page.html")
+    assert data["log"]
+    inside = ds.loss.values >= data["low"]
+    assert not inside.all()
+    np.testing.assert_allclose(losses[inside], ds.loss.values[inside], rtol=1e-3)
+    assert losses[~inside] == pytest.approx(data["low"])
+
+
+def test_vector_files_carry_their_fonts(tmp_path):
+    plots.save(plots.formation(made(), 5), tmp_path / "a.pdf", tmp_path / "a.svg", tmp_path / "deep" / "a.png")
     pdf, svg = (tmp_path / "a.pdf").read_bytes(), (tmp_path / "a.svg").read_text()
     assert b"/FontFile2" in pdf
     assert b"/Type3" not in pdf
@@ -301,9 +340,230 @@ def test_vector_files_carry_their_fonts_and_the_callers_style_is_neither_used_no
         assert image.width > 800
 
 
+# A look of one's own
+
+
+def sizes(figure):
+    """The size of every text that is seen, by what it says."""
+    figure.draw_without_rendering()
+    return {t.get_text(): t.get_fontsize() for t in figure.findobj(mpl.text.Text) if t.get_text() and t.get_visible()}
+
+
+def test_the_callers_style_lies_over_ours_and_is_not_changed(tmp_path):
+    plain = plots.formation(made(), 5)
+    assert mpl.rcParams["font.size"] == mpl.rcParamsDefault["font.size"]
+    mine = {"font.size": 11, "svg.fonttype": "none", "lines.linewidth": 4, "image.cmap": "gray"}
+    with mpl.rc_context(mine):
+        before = dict(mpl.rcParams)
+        figure, cut = plots.formation(made(), 5), plots.profile(made(), "w")
+        plots.save(figure, tmp_path / "a.svg")
+        assert dict(mpl.rcParams) == before
+    assert "<text" in (tmp_path / "a.svg").read_text()
+    assert cut.axes[0].lines[0].get_linewidth() == 4
+    ours, theirs = sizes(plain), sizes(figure)
+    for text in ("length 5", "mean loss", "0.0"):  # the title of a panel, the name of an axis, a tick
+        assert theirs[text] / ours[text] == pytest.approx(11 / 8)
+    assert figure.axes[0].spines["left"].get_linewidth() == 0.6  # what the user has not set is ours
+
+
+@pytest.mark.parametrize("draw", [plots.formation, plots.gradient, plots.surface3d, lambda ds: plots.profile(ds, "w")])
+def test_no_text_is_under_six_and_a_half_points(draw):
+    assert min(sizes(draw(made())).values()) >= 6.5
+
+
+def look_of(figure):
+    """What the keywords of a figure change: its size, its colours, and every text; nothing is drawn."""
+    mapped = {
+        artist.get_cmap().name
+        for artist in figure.findobj(lambda one: isinstance(one, ScalarMappable))
+        if artist.get_array() is not None
+    }
+    lines = {mpl.colors.to_hex(line.get_color()) for ax in figure.axes for line in ax.lines}
+    return figure.get_size_inches().tolist(), mapped | lines, words(figure)
+
+
+KEYWORDS = {
+    "figsize": (4.0, 3.0),
+    "cmap": "magma",
+    "title": "a title of mine",
+    "caption": "a caption of mine",
+    "xlabel": "my x",
+    "ylabel": "my y",
+    "label": "my loss",
+}
+DRAWN = {
+    "formation": lambda ds, **more: plots.formation(ds, [2, 10], **more),
+    "formations": lambda ds, **more: plots.formation({"a": ds, "b": ds}, 10, **more),
+    "gradient": lambda ds, **more: plots.gradient(ds, [2, 10], **more),
+    "surface3d": lambda ds, **more: plots.surface3d(ds, 5, **more),
+    "profile": lambda ds, **more: plots.profile(ds, "w", [2, 10], **more),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_every_keyword_of_a_figure_changes_what_it_says_it_does(name):
+    size, colours, text = look_of(DRAWN[name](made()))
+    for keyword, value in KEYWORDS.items():
+        if (name, keyword) == ("profile", "ylabel"):
+            continue  # its y axis is that of the values, named by either
+        more = look_of(DRAWN[name](made(), **{keyword: value}))
+        assert (more[0] != size) == (keyword == "figsize")
+        assert (more[1] != colours) == (keyword == "cmap")
+        assert str(value) not in text
+        assert (str(value) in more[2]) == (keyword not in ("figsize", "cmap"))
+    bare = look_of(DRAWN[name](made(), title=None, caption=None))[2]
+    assert "LSTM on latch" not in bare or name == "formations"  # there it names the panels
+    assert "episodes" not in bare
+
+
+def test_colours_of_lines_can_be_chosen():
+    inks = ["red", "#00ff00"]
+    cut = plots.profile(made(), "w", [1, 2, 5], colors=inks)
+    assert [line.get_color() for line in cut.axes[0].lines] == ["red", "#00ff00", "red"]
+    lines = {"one": ([0, 1], [0, 1]), "two": ([0, 1], [1, 0])}
+    for draw in (plots.formation, plots.surface3d):
+        figure = draw(made(), 5, overlays=lines, colors=inks)
+        assert [line.get_color() for line in figure.axes[0].lines[:2]] == inks
+        assert [line.get_color() for line in figure.legends[0].get_lines()] == inks
+
+
+@pytest.mark.parametrize("name", ["formation", "gradient", "profile", "surface3d"])
+def test_a_figure_of_one_panel_is_drawn_into_the_axes_given_in_the_style_of_their_figure(name):
+    figure = Figure(figsize=(6, 2), layout="constrained")
+    ax = figure.add_subplot(projection="3d") if name == "surface3d" else figure.add_subplot()
+    draw = {"profile": lambda ds, **more: plots.profile(ds, "w", 5, **more)}.get(name, getattr(plots, name))
+    lengths = {} if name == "profile" else {"lengths": 5}
+    assert draw(made(), ax=ax, title="mine", **lengths) is figure
+    figure.draw_without_rendering()
+    assert ax.get_title() == "mine"
+    assert ax.has_data()
+    assert len(figure.axes) == (2 if name in ("formation", "gradient") else 1)  # a bar of colours beside it
+    assert "dimensionless" in ax.get_xlabel()
+    assert figure.get_size_inches().tolist() == [6, 2]
+    assert ax.title.get_fontsize() == mpl.font_manager.FontProperties(size="large").get_size()  # matplotlib's, not ours
+    assert "episodes" not in words(figure)
+
+
+def test_lengths_may_be_a_list_a_range_an_array_or_one_number():
+    for lengths in ([2, 5], range(2, 6, 3), np.array([2, 5])):
+        titles = [mesh.axes.get_title() for mesh in meshes(plots.formation(made(), lengths))]
+        assert titles == ["length 2", "length 5"]
+    assert len(meshes(plots.formation(made(), 5))) == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda ds, ax: plots.formation(ds, ax=ax), "ax= takes one panel and this figure has 4; ask for one"),
+        (lambda ds, ax: plots.formation({"a": ds, "b": ds}, 5, ax=ax), "ax= takes one panel and this figure has 2"),
+        (lambda ds, ax: plots.formation(ds, 5, ax=ax, figsize=(3, 2)), "figsize= is for a figure of its own"),
+        (lambda ds, ax: plots.surface3d(ds, 5, ax=ax), 'three dimensions: figure.add_subplot(projection="3d")'),
+        (
+            lambda ds, ax: plots.formation(ds, figsiz=(3, 2)),
+            "no coordinate 'figsiz'; it has w, b_f, and a figure takes",
+        ),
+        (lambda ds, ax: plots.profile(ds, "w", figsiz=(3, 2)), "profile takes no 'figsiz'; it takes ds, coordinate,"),
+        (lambda ds, ax: plots.formation(ds, cmap="virids"), "there is no colormap 'virids' (did you mean viridis?)"),
+        (lambda ds, ax: plots.interactive(ds, "x.html", figsize=(3, 2)), "a page takes cmap, title, caption"),
+        (lambda ds, ax: plots.interactive(ds, "x.png"), "a page is written as .html; given 'x.png'"),
+        (lambda ds, ax: plots.save(ax.figure, "x.html"), "x.html is no figure; its name must end in ."),
+    ],
+)
+def test_a_wrong_keyword_is_answered_in_one_sentence(call, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((ValueError, TypeError), match=re.escape(message)):
+        call(made(), Figure().add_subplot())
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_keywords_of_a_figure_are_in_its_signature():
+    for draw in (plots.formation, plots.gradient, plots.surface3d, plots.profile, plots.training):
+        assert {"ax", "figsize", "cmap", "colors", "title"} <= set(inspect.signature(draw).parameters)
+
+
+# What comes before the plane
+
+
+def renamed(ds, name):
+    """The surface with another leading dim, as its settings say."""
+    settings = json.dumps({"axes": {"w": {}, "b_f": {}}})
+    return ds.rename(length=name).assign_attrs(settings=settings)
+
+
+def test_any_leading_dim_makes_the_panels():
+    for name in ("step", "epoch", "temperature"):
+        ds = renamed(made(), name)
+        titles = [mesh.axes.get_title() for mesh in meshes(plots.formation(ds, [2, 5]))]
+        assert titles == [f"{name} 2", f"{name} 5"]
+        assert f"{name} 10" in words(plots.surface3d(ds))
+        assert plots.profile(ds, "w").legends[0].get_title().get_text() == name
+        with pytest.raises(ValueError, match=f"the surface has no {name} 3; it has 1, 2, 5, 10"):
+            plots.formation(ds, 3)
+
+
+def test_a_surface_without_a_leading_dim_is_one_panel(tmp_path):
+    ds = made().isel(length=-1, drop=True).assign_attrs(settings=json.dumps({"axes": {"w": {}, "b_f": {}}}))
+    ds = ds.drop_attrs(deep=False).assign_attrs(title="a perceptron", settings=ds.attrs["settings"])
+    for draw in (plots.formation, plots.gradient):
+        (mesh,) = (m for m in draw(ds).findobj(QuadMesh) if m.get_array().size == 63)
+        name = "loss" if draw is plots.formation else "log10_gradient"
+        np.testing.assert_array_equal(mesh.get_array().reshape(7, 9), ds[name].T)
+    assert "Loss of a perceptron" in words(plots.surface3d(ds))
+    (line,) = (one for one in plots.profile(ds, "w", at={"b_f": 0.5}).axes[0].lines)
+    np.testing.assert_array_equal(line.get_ydata(), ds.loss.sel(b_f=0.5))
+    plots.interactive(ds, tmp_path / "page.html")
+    assert held(tmp_path / "page.html")[1].shape == (1, 9, 7)
+    with pytest.raises(ValueError, match="no length to choose, it is one picture"):
+        plots.formation(ds, 5)
+    with pytest.raises(ValueError, match="no length to make a film of"):
+        plots.animation(ds, tmp_path / "a.gif")
+
+
+def test_of_several_leading_dims_the_last_makes_panels_and_the_others_are_held_and_said():
+    ds = xarray.concat([made(), 2 * made()], "epoch").assign_coords(epoch=[10, 20])
+    ds = ds.assign_attrs(made().attrs | {"settings": json.dumps({"axes": {"w": {}, "b_f": {}}})})
+    for at, k in (({}, 1), ({"epoch": 10}, 0)):
+        figure = plots.formation(ds, [2, 10], **at)
+        np.testing.assert_array_equal(meshes(figure)[1].get_array().reshape(7, 9), ds.loss[k, 3].T)
+        assert f"epoch = {(k + 1) * 10}" in words(figure)
+
+
+def test_steps_from_zero_are_spread_evenly():
+    ds = renamed(made(), "step").isel(step=[0] * 40).assign_coords(step=np.arange(40))
+    shown = [int(mesh.axes.get_title().split()[1]) for mesh in meshes(plots.formation(ds))]
+    assert shown[0] == 0
+    assert shown[-1] == 39
+    assert max(np.diff(shown)) - min(np.diff(shown)) <= 1
+
+
+def test_an_axis_of_a_new_cell_is_named_by_what_its_letter_or_its_long_name_says():
+    ds = made().rename(b_f="b_k")
+    ds["b_k"].attrs["long_name"] = "b_k"
+    assert "bias $b_{k}$ (dimensionless)" in words(plots.formation(ds)).replace("\n", " ")
+    ds["b_k"].attrs["long_name"] = "leak"
+    assert "leak $b_{k}$ (dimensionless)" in words(plots.formation(ds)).replace("\n", " ")
+
+
+def test_a_page_appears_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "deep" / "page.html"
+    with whole(path) as file:
+        file.write_text("old")
+
+    def half(file, text):
+        original(file, text[:2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    original = Path.write_text
+    monkeypatch.setattr(Path, "write_text", lambda file, text, *_: half(file, text))
+    with pytest.raises(ValueError, match=r"page\.html could not be written: No space left on device"):
+        plots.interactive(made(), path)
+    assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]
+
+
 def test_plots_and_figures_import_no_jax():
     root = Path(plots.__file__).parents[2]
-    plain = ("landscape.plots", "landscape.success", "landscape.names")
+    plain = ("landscape.plots", "landscape.success")
     files = [*(root / "landscape" / "plots").glob("*.py"), *(root / "figures").glob("*.py")]
     assert len(files) > 5
     files.append(root / "landscape" / "success.py")
@@ -312,6 +572,13 @@ def test_plots_and_figures_import_no_jax():
             named = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             named += [f"{node.module}.{a.name}" for a in node.names] if isinstance(node, ast.ImportFrom) else []
             assert not [n for n in named if n.startswith(("jax", "landscape")) and not n.startswith(plain)]
+
+
+def test_a_figure_is_one_file_that_runs_no_other_and_ends_in_its_command():
+    for file in (Path(plots.__file__).parents[2] / "figures").glob("*.py"):
+        text = file.read_text()
+        assert text.endswith('\n\nif __name__ == "__main__":\n    plots.command(draw)\n'), file
+        assert "with_name" not in text, file
 
 
 # From the command line
@@ -345,3 +612,16 @@ def test_a_gallery_file_keeps_its_picture_in_fewer_bytes(tmp_path):
     np.testing.assert_array_equal(np.asarray(after.convert("RGB")), before)
     plots.indexed(path, 4)
     assert len(Image.open(path).convert("RGB").getcolors()) <= 4
+
+
+def test_a_gallery_file_keeps_the_colours_of_thin_lines(tmp_path):
+    """Okabe and Ito's colours, a row of pixels each, over a ramp of many more colours: none is moved by a tenth."""
+    ramp = np.stack(np.broadcast_arrays(np.arange(256)[:, None], np.arange(512)[None] // 2, 40), -1).astype(np.uint8)
+    inks = [np.array(to_rgb(colour)) * 255 for colour, _ in LINES]
+    for k, ink in enumerate(inks):
+        ramp[20 * k] = ink
+    Image.fromarray(ramp).save(tmp_path / "x.png")
+    plots.indexed(tmp_path / "x.png")
+    after = np.asarray(Image.open(tmp_path / "x.png").convert("RGB"), float)
+    for k, ink in enumerate(inks):
+        assert np.abs(after[20 * k] - ink).max() <= 25

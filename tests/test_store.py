@@ -1,5 +1,8 @@
 """Stores: what is on disk equals what was computed, whoever reads it, and whatever killed the writer."""
 
+import contextlib
+import errno
+import itertools
 import json
 import os
 import shutil
@@ -8,12 +11,14 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import xarray
 
 from landscape import devices, provenance, store
+from landscape.blocks import Memory
 from landscape.cells import LSTM, SRNN
 from landscape.engine import Evaluator
 from landscape.planes import plane
@@ -233,7 +238,7 @@ def test_a_failed_creation_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(store.StoreError, match=r"s\.zarr cannot be written: No space left on device; nothing of it is"):
         small(tmp_path / "s.zarr")
     assert list(tmp_path.iterdir()) == []
 
@@ -316,6 +321,234 @@ def test_the_time_left_is_the_pace_since_compiling():
     assert state.left == (14 - 10) / 2 * 6
     assert np.isnan(store.Progress(1, 9, 0, 10.0, 10.0, 1, 1, 0, None).left)
     assert store.Progress(9, 9, 9, 10.0, 1.0, 1, 1, 0, None).left == 0
+
+
+# Where a store can stand, and who may write it
+
+
+def test_a_store_that_is_removed_while_it_is_written_stops_the_writer(tmp_path):
+    path = tmp_path / "s.zarr"
+    with small(path) as writer:
+        writer.write(0, block(0))
+        path.rename(tmp_path / "elsewhere")
+        with pytest.raises(store.StoreError, match="was removed or replaced while it was being written"):
+            writer.write(1, block(1))
+        assert not path.exists()
+        small(path).__exit__()
+        with pytest.raises(store.StoreError, match="was removed or replaced while it was being written"):
+            writer.write(1, block(1))
+    assert store.blocks_done(path) == (0, 5)
+
+
+def test_links_lead_to_where_a_store_is_made(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for name, target in [("full", "empty"), ("dangling", "new")]:
+        (tmp_path / name).symlink_to(tmp_path / target)
+        with small(tmp_path / name) as writer:
+            writer.write(0, block(0))
+        assert store.blocks_done(tmp_path / name) == store.blocks_done(tmp_path / target) == (1, 5)
+
+
+def test_the_root_of_the_file_system_is_no_place_for_a_store():
+    with pytest.raises(store.StoreError, match="/ is the root of the file system; give the path of a folder"):
+        small("/")
+
+
+def test_writers_that_share_a_store_take_each_block_once_and_keep_others_out(tmp_path):
+    path = tmp_path / "s.zarr"
+    with small(path, shared=True) as one, small(path, shared=True) as other:
+        with pytest.raises(store.StoreError, match="is being written by another process"):
+            small(path)
+        with one.claim(0) as mine, other.claim(0) as its, other.claim(1) as another:
+            assert (mine, its, another) == (True, False, True)
+            one.write(0, block(0))
+        with other.claim(0) as again, other.claim(1) as left:
+            assert (again, left) == (False, True)
+    with small(path) as alone:
+        assert alone.todo() == [1, 2, 3, 4]
+        with pytest.raises(store.StoreError, match="is being written by another process"):
+            small(path, shared=True)
+
+
+CLAIMER = """
+import sys, time
+from tests.test_store import block, small
+with small(sys.argv[1], shared=True) as writer, writer.claim(2) as mine:
+    print(mine, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_claim_of_a_killed_process_is_free(tmp_path):
+    command = [sys.executable, "-c", CLAIMER, tmp_path / "s.zarr"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "True\n"
+        with small(tmp_path / "s.zarr", shared=True) as writer:
+            with writer.claim(2) as mine:
+                assert not mine
+            process.kill()
+            process.wait()
+            with writer.claim(2) as mine:
+                assert mine
+
+
+def test_partial_files_of_killed_writers_are_swept_by_the_next(tmp_path):
+    path = tmp_path / "s.zarr"
+    small(path).__exit__()
+    left = [path / "loss" / "c.1.partial", path / "blocks" / "record" / "c.0.0.2.partial"]
+    for file in left:
+        file.touch()
+    small(path, shared=True).__exit__()
+    assert all(file.exists() for file in left)  # another shard may be writing them
+    small(path).__exit__()
+    assert not any(file.exists() for file in left)
+
+
+# Room on the disk
+
+
+def disk(monkeypatch, free):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+
+
+def test_a_store_that_cannot_fit_is_refused_before_anything_is_computed(tmp_path, monkeypatch):
+    disk(monkeypatch, 20)
+    with pytest.raises(
+        store.StoreError, match=r"needs about .* MB for the 5 blocks left, and 0\.0 MB are free; .*0 of 5"
+    ):
+        small(tmp_path / "s.zarr")
+
+
+def test_the_first_blocks_tell_what_the_others_need(tmp_path, monkeypatch):
+    path = tmp_path / "s.zarr"
+    with small(path) as writer:
+        writer.write(0, block(0))
+        assert writer.need(4) == 4 * sum(512 * file.stat().st_blocks for file in writer.files(0)) > 0
+    disk(monkeypatch, writer.need(4) - 1)
+    with pytest.raises(store.StoreError, match=r"for the 4 blocks left.*1 of 5 blocks are safe in .*s\.zarr"):
+        small(path)
+    disk(monkeypatch, writer.need(4))
+    small(path).__exit__()
+
+
+def test_a_full_disk_is_one_sentence_that_says_what_is_safe(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with small(tmp_path / "s.zarr") as writer:
+        writer.write(0, block(0))
+        monkeypatch.setattr(type(writer.table), "__setitem__", full)
+        with pytest.raises(
+            store.StoreError, match=r"s\.zarr cannot be written: No space left on device; 1 of 5 blocks"
+        ):
+            writer.write(1, block(1))
+    assert store.blocks_done(tmp_path / "s.zarr") == (1, 5)
+
+
+# Dimensions
+
+
+@pytest.mark.parametrize("leading", [{}, {"epoch": [1, 5]}, {"epoch": [1, 5], "step": np.arange(3)}])
+@pytest.mark.parametrize("out", [None, "s.zarr"])
+def test_there_may_be_none_one_or_several_leading_dimensions(tmp_path, leading, out):
+    leading = {name: np.asarray(values) for name, values in leading.items()}
+    coordinates, first = {"w": np.arange(5.0), "b": np.arange(3.0)}, tuple(map(len, leading.values()))
+    whole = np.random.default_rng(0).normal(size=(*first, 5, 3))
+    layout = (leading, coordinates, {"f": "float64"}, (2, 2))
+    with Memory(*layout) if out is None else store.create(tmp_path / out, *layout, {"any": 1}) as target:
+        for index in target.todo():
+            target.write(index, {"f": whole[(..., *target.region(index))]})
+        ds = target.finish({"title": "t"}, {"f": {"units": "m"}})
+    assert ds.f.dims == (*leading, "w", "b")
+    np.testing.assert_array_equal(ds.f, whole)
+    assert (ds.f.attrs, ds.attrs["title"]) == ({"units": "m", "nonfinite": 0}, "t")
+
+
+def test_a_surface_in_memory_needs_nothing_of_the_disk_room():
+    code = """
+import sys
+import numpy as np
+from landscape import cells, planes, surfaces, tasks
+square = planes.plane(cells.SRNN(), w=np.linspace(-3, 3, 3), b=np.linspace(-2, 2, 3))
+surfaces.surface(square, tasks.latch(), [1, 2], order=0, episodes=1)
+assert not {"zarr", "landscape.store"} & set(sys.modules), sorted(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_opening_a_store_needs_no_jax(stored):
+    code = "import sys; from landscape import store; store.open_surface(sys.argv[1]); assert 'jax' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code, stored], check=True)
+
+
+def test_a_store_of_other_coordinates_is_left_alone(tmp_path):
+    layout = ({}, {"w": np.arange(3.0)}, {"f": "float64"}, (2,), {"any": 1})
+    store.create(tmp_path / "s.zarr", *layout).__exit__()
+    with pytest.raises(store.StoreError, match="holds other values of w; give another path"):
+        store.create(tmp_path / "s.zarr", {}, {"w": np.arange(3.0) + 1}, *layout[2:])
+
+
+# Growing
+
+
+def recorder(path, settings=None):
+    return store.Recorder(path, "step", {"w": np.arange(3.0)}, {"loss": "float32"}, settings or {"seed": 0})
+
+
+def test_what_is_appended_is_read_by_anyone_and_gone_on_with(tmp_path):
+    path = tmp_path / "r.zarr"
+    with recorder(path) as record:
+        record.append(0, {"loss": np.zeros(3)})
+        record.append(10, {"loss": np.full(3, np.nan)})
+        with pytest.raises(ValueError, match="step = 10 does not come after 10; append whole numbers in order"):
+            record.append(10, {"loss": np.zeros(3)})
+        with pytest.raises(store.StoreError, match="is being written by another process"):
+            recorder(path)
+    with pytest.raises(store.StoreError, match="seed: 0 there, 1 asked"):
+        recorder(path, {"seed": 1})
+    with recorder(path) as record:
+        assert record.values == [0, 10]
+        record.append(20, {"loss": np.ones(3)})
+    for ds in (xarray.open_zarr(path), store.open_surface(path)):
+        assert ds.loss.dims == ("step", "w")
+        assert ds.step.values.tolist() == [0, 10, 20]
+        np.testing.assert_array_equal(ds.loss, [[0.0] * 3, [np.nan] * 3, [1.0] * 3])
+
+
+@pytest.mark.parametrize("writes", range(6))
+def test_an_append_that_is_killed_at_any_write_leaves_what_was_there(tmp_path, monkeypatch, writes):
+    from zarr.storage import LocalStore
+
+    path, true, count = tmp_path / "r.zarr", LocalStore.set, itertools.count()
+
+    async def dying(self, key, value):
+        if next(count) >= writes:
+            raise Stop("killed")
+        await true(self, key, value)
+
+    with recorder(path) as record:
+        record.append(0, {"loss": np.zeros(3)})
+        with monkeypatch.context() as patch:
+            patch.setattr(LocalStore, "set", dying)
+            with contextlib.suppress(Stop):
+                record.append(7, {"loss": np.ones(3)})
+    whole = writes > 4  # the last of five writes is the one that counts
+    for ds in (xarray.open_zarr(path), store.open_surface(path)):
+        assert ds.step.values.tolist() == ([0, 7] if whole else [0])
+        np.testing.assert_array_equal(ds.loss[0], np.zeros(3))
+    with recorder(path) as record:
+        record.append(8, {"loss": np.full(3, 8.0)})
+    assert float(store.open_surface(path).loss.sel(step=8, w=1)) == 8.0
+
+
+def test_a_lost_place_of_a_growing_store_is_damage(tmp_path):
+    with recorder(tmp_path / "r.zarr") as record:
+        for step in (0, 1):
+            record.append(step, {"loss": np.zeros(3)})
+    (tmp_path / "r.zarr" / "step" / "c" / "0").unlink()
+    with pytest.raises(store.StoreError, match="step is not what was written"):
+        store.open_surface(tmp_path / "r.zarr")
 
 
 # Kills

@@ -1,6 +1,9 @@
 """Laws of surfaces: every value and derivative against another route, whatever the blocks, lengths and directions."""
 
 import functools
+import os
+import subprocess
+import sys
 from typing import Any
 
 import jax
@@ -269,3 +272,22 @@ def test_lengths_that_cannot_be_are_refused(lengths: list) -> None:
 def test_settings_that_cannot_be_are_refused(setting: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         surface(plane(Pascanu(), w=[0, 1], b=[0, 1]), tasks.pascanu(), [1], **setting)
+
+
+TWO = """
+import sys, numpy as np, jax, landscape as ls
+made = ls.plane(ls.LSTM(u_f=0.5), w_g=np.linspace(-3, 3, 40), b_f=np.linspace(-2, 2, 40))
+found = ls.surface(made, ls.latch(), [3, 7], order=2, episodes=4)
+np.savez(sys.argv[1], devices=jax.local_device_count(), **{str(k): v.values for k, v in found.data_vars.items()})
+"""
+
+
+def test_two_devices_change_no_bit_of_a_gated_cell_with_its_hessian(tmp_path: Any) -> None:
+    made = plane(LSTM(u_f=0.5), w_g=np.linspace(-3, 3, 40), b_f=np.linspace(-2, 2, 40))
+    one = surface(made, tasks.latch(), [3, 7], order=2, episodes=4)
+    many = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, "-c", TWO, str(tmp_path / "two.npz")], check=True, env=many)
+    two = np.load(tmp_path / "two.npz")
+    assert two["devices"] == 2
+    for name in one.data_vars:
+        np.testing.assert_array_equal(one[name], two[name])

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import json
 import math
 import os
 import random
@@ -12,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Literal
 
 import numpy as np
 import optax
@@ -21,19 +23,29 @@ import xarray
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landscape import cli, devices, names, sweeps
+from landscape import cli, devices, names, provenance, store, sweeps
 from landscape.cells import GRU, SRNN, Cell
 from landscape.store import BlockWriter, StoreError
 from landscape.sweeps.chunks import Chunks
+from landscape.sweeps.engines import Row
+from landscape.sweeps.estimate import Estimate
 from landscape.sweeps.plan import Grid
+from landscape.sweeps.reading import summary
 from landscape.sweeps.settings import fit, function, label
-from landscape.tasks import Task
+from landscape.tasks import Task, latch
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENT = '''
 """A stand-in for an experiment: values that depend on every setting, and a log of the calls."""
 import os, signal, time
 import numpy as np, xarray
+
+def fill_the_disk():
+    from landscape.store import records
+    def full(*_, true=records.register):
+        records.register = true
+        raise OSError(28, "No space left on device")
+    records.register = full
 
 def run(*, rate: float, seed: int = 0, name: str = "a", size: int = 3, pause: float = 0.0, log: str = ""):
     if log:
@@ -44,6 +56,8 @@ def run(*, rate: float, seed: int = 0, name: str = "a", size: int = 3, pause: fl
         raise RuntimeError("no such orbit")
     if name == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if name == "full":
+        fill_the_disk()
     x = rate * np.random.default_rng([seed, len(name)]).normal(size=size + (name == "long"))
     x[0] = {0: np.inf, 1: np.nan}.get(seed, x[0])
     length = np.arange(1, len(x) + 1)
@@ -131,7 +145,7 @@ def test_names_stand_for_what_the_setting_wants(tmp_path):
     own = tmp_path / "own.py"
     own.write_text("from landscape.cells import SRNN\nclass Mine(SRNN):\n    pass\n")
     assert isinstance(fit("SRNN", Cell, "cell"), SRNN)
-    assert fit("latch", Task | None, "task").name == "latch(noise=0.1)"
+    assert label(fit("latch", Task | None, "task")) == "latch(noise=0.1)"
     assert type(fit(f"{own}:Mine", Cell, "cell")).__name__ == "Mine"
     made = sweeps.plan(toy, {"cell": ["SRNN", "GRU"], "optimiser": ["adam", optax.sgd]}, {"anything": 1})
     assert made.grid.axes == {"cell": {"cell": ["SRNN", "GRU"]}, "optimiser": {"optimiser": ["adam", "sgd"]}}
@@ -152,6 +166,8 @@ def test_names_stand_for_what_the_setting_wants(tmp_path):
         (None, int | None, None),
         (3, float | int, 3),
         ("SRNN", str | type, "SRNN"),
+        (["a", "b"], Literal["c"] | tuple[str, str], ("a", "b")),
+        ("b", Literal["a", "b"], "b"),
     ],
 )
 def test_a_value_becomes_what_the_annotation_says(value, hint, expected):
@@ -160,8 +176,37 @@ def test_a_value_becomes_what_the_annotation_says(value, hint, expected):
     assert type(got) is type(expected)
 
 
+def test_whole_numbers_among_fractions_are_fractions():
+    def run(rates=(1, 2.5), seeds=(1, 2)):
+        """A setting without annotation is like its default."""
+
+    found = sweeps.plan(run, {"rates": [[0.5, 2], [3, 4]]}).grid.axes["rates"]["rates"]
+    assert found == [[0.5, 2.0], [3.0, 4.0]]
+    assert {type(value) for values in found for value in values} == {float}
+    with pytest.raises(TypeError, match=r"axes.seeds\[0\] = \[0.5, 2\] must be"):
+        sweeps.plan(run, {"seeds": [[0.5, 2]]})
+
+
+def test_an_axis_of_whole_numbers_and_fractions_keeps_them(tmp_path):
+    def run(w=0.5):
+        return xarray.Dataset({"x": ((), w)})
+
+    made = sweeps.sweep(run, {"w": [1.5, 2]}, out=tmp_path / "s.zarr")
+    assert made.w.values.tolist() == made.x.values.tolist() == [1.5, 2.0]
+
+
 @pytest.mark.parametrize(
-    ("value", "hint"), [("ab", list[str]), ([1, 2, 3], tuple[int, int]), ([1, "a"], list[int]), (1.5, int | None)]
+    ("value", "hint"),
+    [
+        ("ab", list[str]),
+        ("ab", tuple[str, str]),
+        (["ab"], list[list[str]]),
+        ([1, 2, 3], tuple[int, int]),
+        ([1, "a"], list[int]),
+        (1.5, int | None),
+        (True, float),
+        ("c", Literal["a", "b"]),
+    ],
 )
 def test_a_value_of_another_type_is_refused(value, hint):
     with pytest.raises(TypeError, match=re.escape(f"here = {value!r} must be ")):
@@ -171,6 +216,7 @@ def test_a_value_of_another_type_is_refused(value, hint):
 def test_a_label_is_the_same_tomorrow_or_refused():
     assert label(functools.partial(optax.sgd, 0.1, momentum=0.9)) == "sgd(0.1, momentum=0.9)"
     assert label([SRNN, np.float64(2)]) == ["SRNN", 2.0]
+    assert label(latch(noise=0.1)) == "latch(noise=0.1)" != label(latch(noise=0.10000001))
     assert label(SRNN(w=0.5)) == label(SRNN(w=0.5)) != label(SRNN(w=0.6))
     with pytest.raises(TypeError, match="has no name that a later run could know it by"):
         label(lambda: 0)
@@ -283,7 +329,7 @@ def test_a_sweep_holds_what_its_run_returns_at_every_point(experiment, whole):
 
 def test_the_store_is_plain_zarr(experiment, tmp_path):
     sweeps.sweep(str(experiment), {"rate": [0.5]}, out=tmp_path / "s.zarr")
-    there = xarray.open_zarr(tmp_path / "s.zarr", group="results", consolidated=False)
+    there = xarray.open_zarr(tmp_path / "s.zarr", group="results")  # no warning, which would be an error here
     assert there.x.sel(rate=0.5, length=3) == sweeps.open_sweep(tmp_path / "s.zarr").x.sel(rate=0.5, length=3)
 
 
@@ -394,6 +440,53 @@ def test_what_is_no_store_of_a_sweep_is_said_so(tmp_path, experiment):
         sweeps.open_sweep(tmp_path / "s.zarr")
 
 
+# Several processes
+
+
+def test_a_second_plain_process_is_refused_and_no_point_is_computed_twice(experiment, tmp_path):
+    log, out = tmp_path / "log", tmp_path / "s.zarr"
+    made, refused = sweeps.plan(str(experiment), {"rate": [0.1, 0.2], "seed": [2, 3, 4]}, {"log": str(log)}), []
+
+    def again(state):
+        with pytest.raises(StoreError, match="is being written by another process") as caught:
+            sweeps.fill(made, out)
+        refused.append(caught)
+
+    assert sweeps.fill(made, out, progress=again).done == len(refused) == calls(log) == 6
+
+
+def test_shards_that_overlap_share_the_work(experiment, tmp_path):
+    log, out, states = tmp_path / "log", tmp_path / "s.zarr", []
+    made = sweeps.plan(str(experiment), {"seed": list(range(12))}, {"rate": 1.0, "log": str(log)})
+
+    def other(state):
+        if not states:
+            states.append(sweeps.fill(made, out, shard=(1, 3)))
+
+    state = sweeps.fill(made, out, shard=(1, 2), progress=other)
+    assert states[0].done == 4  # 1, the first of the other shard, then 4, 7, 10
+    assert state.done == calls(log) == len({1, 3, 5, 7, 9, 11} | {1, 4, 7, 10})
+
+
+def test_a_chunk_that_another_shard_is_at_is_left_to_it(experiment, tmp_path):
+    made, out = sweeps.plan(str(experiment), {"seed": [2, 3, 4, 5]}, {"rate": 1.0}), tmp_path / "s.zarr"
+    made_empty(made, out)
+    with BlockWriter(out, shared=True) as other, other.claim(2) as mine:
+        assert mine
+        state = sweeps.fill(made, out, shard=(0, 2))
+    assert (state.done, state.left, state.failed) == (1, 3, {})
+
+
+def test_every_run_that_added_chunks_is_written_down(experiment, tmp_path, monkeypatch):
+    made, out = sweeps.plan(str(experiment), {"seed": [2, 3, 4, 5]}, {"rate": 1.0}), tmp_path / "s.zarr"
+    for part, place in enumerate(["one", "two"]):
+        sweeps.engines._opened.cache_clear()
+        monkeypatch.setattr(provenance, "here", lambda place=place: {"device": place})
+        sweeps.fill(made, out, shard=(part, 2))
+    both = [{"device": "one", "blocks": 2}, {"device": "two", "blocks": 2}]
+    assert store.runs_of(out) == json.loads(sweeps.open_sweep(out).attrs["runs"]) == both
+
+
 # Failure
 
 
@@ -460,6 +553,51 @@ def test_the_estimate_comes_from_the_first_two_chunks(experiment, tmp_path):
     assert states[1].time_left >= 0.05
     assert states[2].seconds >= 0.05
     assert math.isnan(sweeps.status(made_empty(made, tmp_path / "e.zarr")).time_left)
+
+
+def row(started, finished, run="one"):
+    return Row(1, started, finished, run=run)
+
+
+def test_the_estimate_does_not_take_every_chunk_for_the_first(experiment):
+    """Four names are four programs: 17 s to start up and compile, then 1 s to compile, then 0.5 s a chunk."""
+    made = sweeps.plan(str(experiment), {"name": list("abcd"), "rate": [float(i) for i in range(25)]})
+    estimate = Estimate(made)
+    estimate.add(0, row(0.0, 17.0))
+    assert not estimate.ready(99)
+    estimate.add(1, row(17.0, 17.5))
+    assert estimate.ready(98)
+    assert estimate.seconds(98) == pytest.approx(98 * 0.5)
+    assert "about 49 s for the 98 left, beside compiling 3 more programs, and 1.0 kB on disk" in estimate.words(98, 1e3)
+    estimate.add(25, row(17.5, 19.0))
+    assert estimate.seconds(97) == pytest.approx(97 * 0.5 + 2 * (1.5 - 0.5))
+
+
+def test_the_estimate_knows_that_every_process_starts_up_and_that_they_work_at_one_time(experiment):
+    estimate = Estimate(sweeps.plan(str(experiment), {"rate": [float(i) for i in range(100)]}))
+    for index, (started, finished, run) in enumerate([(0, 9, "a"), (0, 9, "b"), (9, 10, "a"), (9, 10, "b")]):
+        estimate.add(index, row(started, finished, run))
+    assert estimate.seconds(96) == pytest.approx(96 * 1 / 2)
+
+
+def test_the_estimate_waits_for_no_second_chunk_of_a_program_where_there_is_none(experiment):
+    estimate = Estimate(sweeps.plan(str(experiment), {"name": list("abcd")}, {"rate": 1.0}))
+    estimate.add(0, row(0.0, 9.0))
+    estimate.add(1, row(9.0, 11.0))
+    assert estimate.ready(2)
+    assert estimate.seconds(2) == pytest.approx(4.0)
+
+
+def test_the_time_left_is_that_of_the_recent_pace():
+    """A hundred chunks of 10 s, then fifty, the recent ones, of 1 s."""
+    ends = np.cumsum([10.0] * 100 + [1.0] * 50)
+    took = np.diff(ends, prepend=0.0)
+    record = np.zeros((200, 4))
+    record[:150] = np.stack([np.ones(150), ends - took, ends, np.full(150, 7e13)], axis=1)
+    record = np.random.default_rng(0).permutation(record)  # chunks may end in any order
+    state = summary(Grid({"a": {"a": list(range(200))}}, (1,)), record, {})
+    assert state.time_left == pytest.approx(50 * 1.0)
+    assert state.seconds == pytest.approx(7.0)
 
 
 def made_empty(plan, path):
@@ -574,7 +712,10 @@ def until(condition, seconds=60.0):
         time.sleep(0.002)
 
 
-def killed_at_random(experiment, tmp_path, kills, seed):
+@pytest.mark.slow
+def test_a_process_killed_twenty_times_loses_no_finished_chunk(experiment, tmp_path):
+    """The quick test of this law is that of the block store, see test_store.py."""
+    kills, seed = 20, 2
     axes, fixed = {"rate": [0.1, 0.2, 0.3], "seed": list(range(10 * kills))}, {"size": 50, "pause": 0.002}
     draw, log, out = random.Random(seed), tmp_path / "log", tmp_path / "s.zarr"
     finished: dict[str, bytes] = {}
@@ -597,15 +738,6 @@ def killed_at_random(experiment, tmp_path, kills, seed):
     again = sweeps.sweep(str(experiment), axes, {**fixed, "log": str(tmp_path / "other")}, out=tmp_path / "t.zarr")
     assert bits(sweeps.open_sweep(out)) == bits(again)
     assert calls(log) <= 30 * kills + kills, "more was recomputed than the chunks that were being computed"
-
-
-def test_a_process_killed_at_random_moments_loses_no_finished_chunk(experiment, tmp_path):
-    killed_at_random(experiment, tmp_path, kills=3, seed=1)
-
-
-@pytest.mark.slow
-def test_a_process_killed_twenty_times_loses_no_finished_chunk(experiment, tmp_path):
-    killed_at_random(experiment, tmp_path, kills=20, seed=2)
 
 
 def test_a_chunk_killed_between_its_data_and_its_record_is_made_again(experiment, whole, tmp_path):
@@ -707,6 +839,64 @@ def test_a_chunk_that_always_kills_its_worker_is_reported_and_the_others_finish(
     assert made.sweep_state.values.tolist() == [1, 2, 1, 1]
     assert list(state.failed) == ["seed=3, name=kill"]
     assert state.failed["seed=3, name=kill"].startswith("KilledWorker: ")
+
+
+def test_a_full_disk_is_one_sentence_with_workers_too(experiment, tmp_path, client):
+    made = sweeps.plan(str(experiment), {"seed": [2, 3, 4, 5]}, {"rate": 1.0, "name": "full"})
+    with pytest.raises(
+        StoreError, match=r"s\.zarr cannot be written: No space left on device; \d of 4 blocks are safe in"
+    ):
+        sweeps.fill(made, tmp_path / "s.zarr", engine=sweeps.dask(client))
+    assert sweeps.status(tmp_path / "s.zarr").failed == {}
+
+
+def test_workers_that_do_not_start_are_one_sentence_and_not_a_failed_chunk(experiment, tmp_path, capfd, monkeypatch):
+    import distributed
+
+    def dead(*_, **__):
+        raise RuntimeError("Nanny failed to start.\nTraceback")
+
+    monkeypatch.setattr(distributed, "LocalCluster", dead)
+    file = experiment.parent / "cli.toml"
+    file.write_text(SWEEP % "b")
+    assert cli.main(["sweep", str(file), "--out", str(tmp_path / "s.zarr"), "--workers", "2"]) == 2
+    told = capfd.readouterr().err
+    assert told.count("\n") == 1
+    assert "the 2 workers could not be started (RuntimeError: Nanny failed to start.); try again" in told
+
+
+def test_an_address_without_a_scheduler_is_one_sentence(experiment, capfd):
+    file = experiment.parent / "cli.toml"
+    file.write_text(SWEEP % "b")
+    assert cli.main(["sweep", str(file), "--scheduler", "not an address"]) == 2
+    assert re.search(r"there is no scheduler at 'not an address' \(.*\); give tcp://HOST:PORT", capfd.readouterr().err)
+
+
+@pytest.mark.slow
+def test_ctrl_c_with_workers_is_one_line(experiment, tmp_path):
+    file, log = experiment.parent / "slow.toml", tmp_path / "log"
+    file.write_text(
+        f"run = 'toy.py'\nfixed = {{rate = 1.0, pause = 0.2, log = '{log}'}}\naxes.seed = {list(range(99))}"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "landscape",
+        "sweep",
+        str(file),
+        "--out",
+        str(tmp_path / "s.zarr"),
+        "--workers",
+        "1",
+    ]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
+    )
+    until(lambda: calls(log) > 1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all processes hear it
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.fullmatch(r"stopped: \d+ of 99 chunks done, .* left.*; the same command resumes\n", told)
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """Laws of the tasks: prefixes, chance, balance, noise, and what each target is a function of."""
 
-import inspect
 import math
 
 import jax
@@ -10,11 +9,7 @@ import pytest
 
 from landscape import tasks
 
-MADE = {
-    name: make()
-    for name, make in inspect.getmembers(tasks)
-    if hasattr(make, "cache_info") and inspect.signature(make).return_annotation is tasks.Task
-}
+MADE = {name: make() for name, make in tasks.known().items()}
 LENGTH = 21
 KEY = jax.random.key(5)
 
@@ -175,3 +170,20 @@ def test_two_sequence_shows_its_class_first():
     assert np.array_equal(x[:, :2], np.repeat(target[:, None], 2, axis=1))
     assert x[:, 2:].std() == pytest.approx(math.sqrt(0.2), rel=0.1)
     assert not np.array_equal(np.sign(x[:, 2]), target)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("latch", {"noise": float("nan")}, "noise must be a finite number, at least 0; given nan"),
+        ("latch", {"noise": -1.0}, "noise must be a finite number, at least 0; given -1.0"),
+        ("relay", {"noise": float("inf")}, "noise must be a finite number, at least 0; given inf"),
+        ("pascanu", {"start": float("-inf")}, "start must be a finite number; given -inf"),
+        ("bengio", {"evidence": 0}, "evidence must be a finite number, at least 1; given 0"),
+        ("parity", {"jitter": -0.5}, "jitter must be a finite number, at least 0"),
+        ("two_sequence", {"noise": -0.5}, "noise must be a finite number, at least 0"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        tasks.known()[name](**options)

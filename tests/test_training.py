@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +11,23 @@ import optax
 import pytest
 
 from landscape import losses, tasks, training
-from landscape.cells import GRU, LSTM, SRNN, BengioLatch, GRUResetAfter, LeakyRNN, LinearRNN, Pascanu
+from landscape.cells import (
+    GRU,
+    LSTM,
+    SRNN,
+    BengioLatch,
+    Cell,
+    GRUResetAfter,
+    LeakyRNN,
+    LinearRNN,
+    Pascanu,
+    State,
+)
 from landscape.initialisers import keras3
 from landscape.models import RNN, Dense, run
 from landscape.tasks import Episode
-from landscape.training import fitting, gradients, runs
+from landscape.training import gradients, products, runs, splits
+from landscape.tree import dot, param, pytree
 
 TIME, COUNT, BATCH = 12, 60, 8
 KEY = jax.random.key(3)
@@ -95,6 +108,34 @@ def test_reverse_gradients_of_layers_equal_those_of_autodiff(cell, data):
     assert not gradients.one_unit(model)
     assert gradients.default(model) is training.reverse
     (_, episodes), index = data["scalar"], jnp.arange(BATCH)
+    expected = jax.jit(jax.grad(lambda model: plain_loss(model, episodes, index, 7)))(model)
+    close(jax.jit(training.reverse(losses.softmax).gradient)(model, episodes, index, jnp.int32(7))[1], expected)
+
+
+@pytree
+class Twice(Cell):
+    """``h' = tanh(w (w h) + v h + u x + b)``, a matrix used twice: its products cannot be taken out of a step."""
+
+    w: Any = param("unit", "unit")
+    v: Any = param("unit", "unit")
+    u: Any = param("input", "unit")
+    b: Any = param("unit")
+
+    def step(self, state, x):
+        return State(jnp.tanh(dot(dot(state.h, self.w), self.w) + dot(state.h, self.v) + dot(x, self.u) + self.b))
+
+
+@pytest.mark.parametrize(
+    ("cell", "groups"), [(LSTM(), [4, 4]), (GRU(), [2, 1, 3]), (GRUResetAfter(), [3, 3]), (Twice(), [])]
+)
+def test_products_with_one_factor_are_computed_as_one_and_gradients_stay_those_of_autodiff(cell, groups):
+    """Inputs of two numbers, whose products are known before the first step."""
+    drawn, episodes = latching(tasks.bengio(), COUNT, TIME)
+    model = shaken(training.begin(cell, KEY, units=3, inputs=drawn.x.shape[2]), KEY, 0.1)
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), model.cell.initial())
+    found = products.plan(model.cell, one, jax.ShapeDtypeStruct(drawn.x.shape[2:], drawn.x.dtype))
+    assert sorted(map(len, found.groups)) == sorted(groups)
+    index = jnp.arange(BATCH)
     expected = jax.jit(jax.grad(lambda model: plain_loss(model, episodes, index, 7)))(model)
     close(jax.jit(training.reverse(losses.softmax).gradient)(model, episodes, index, jnp.int32(7))[1], expected)
 
@@ -209,7 +250,7 @@ def test_a_hundred_updates_equal_those_of_plain_numpy(inside, data):
     drawn, episodes = latching(tasks.latch(0.5), 1616, 5)
     model, key = model_of("SRNN"), jax.random.key(7)
     result = jax.jit(lambda: training.fit(key, model, drawn, optimiser, split=training.last(0.01), epochs=1))()
-    order = np.asarray(fitting.permutation(jax.random.fold_in(key, 3), 1600))
+    order = np.asarray(splits.permutation(jax.random.fold_in(key, 3), 1600))
     x, target = np.asarray(episodes.x, np.float64), np.asarray(episodes.target)
     parameters = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(model)]).astype(np.float64)
     slopes = (lambda p, i=index: numpy_srnn(p, x[:, i], target[i]) for index in order.reshape(100, 16))
@@ -306,7 +347,7 @@ def test_every_epoch_uses_every_training_episode_once_in_another_order(data):
 @pytest.mark.parametrize("count", [1000, 2**14 + 1])
 def test_permutation_holds_every_index_once_and_no_memory_of_order(count):
     keys = jax.random.split(KEY, 20)
-    orders = np.asarray(jax.jit(jax.vmap(lambda key: fitting.permutation(key, count)))(keys))
+    orders = np.asarray(jax.jit(jax.vmap(lambda key: splits.permutation(key, count)))(keys))
     assert np.all(np.sort(orders, 1) == np.arange(count))
     ranks = (orders - (count - 1) / 2) / (count * math.sqrt(1 / 12))
     # Correlation of position and index, and between draws: standard error 1 / sqrt(count).

@@ -87,3 +87,8 @@ def test_dot_asks_for_every_digit_on_every_backend():
 
 def test_dot_of_numbers_makes_no_matrix_product():
     assert "dot_general" not in str(jax.make_jaxpr(dot)(1.0, 2.0))
+
+
+def test_a_function_may_stand_where_a_matrix_does():
+    w = jnp.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(dot(jnp.ones(2), lambda x: 2 * (x @ w)), 2 * w.sum(0))

@@ -13,6 +13,7 @@ from landscape import names
 from landscape.dynamics import origin_multiplier
 from landscape.models import RNN
 from landscape.models import run as answers
+from landscape.plots import starts
 from landscape.success import wilson
 from landscape.tasks import episodes, latch
 from landscape.training import begin, fit, keras_adam
@@ -133,19 +134,19 @@ def test_bins_hold_every_run_once_and_the_last_one_all_beyond(runs, aligned, ste
         one = runs.sel(case=f"{cell}, default")
         x = (one.length * one.decay).transpose("length", "seed").values[:, one.aligned.values[0] == aligned]
         tried = np.array([np.sum((x >= low) & (x < high)) for low, high in ((0, 2), (2, 6), (6, np.inf))])
-        middle, p, error = law.page.binned(runs, cell, aligned, edges, least=1)
+        middle, p, error = starts.binned(runs, cell, aligned, edges, least=1)
         np.testing.assert_array_equal(middle, np.array([1, 4, 7.5])[tried > 0])
         np.testing.assert_array_equal(p, (np.array([2, 6, 9]) <= step)[tried > 0])
         low, high = wilson((p * tried[tried > 0]).round(), tried[tried > 0])
         np.testing.assert_allclose([p - error[0], p + error[1]], [low, high], atol=1e-12)
-    assert len(law.page.binned(runs, "SRNN", aligned, edges, least=10**6)[0]) == 0
+    assert len(starts.binned(runs, "SRNN", aligned, edges, least=10**6)[0]) == 0
 
 
 def test_the_law_draws_both_readouts_apart_and_the_horizon_of_each_cell(runs, verdicts):
     length, good, wrong = law.figure(runs, verdicts).axes
     for panel, aligned in ((good, True), (wrong, False)):
         for cell in CELLS:
-            assert drawn(panel, law.page.binned(runs, cell, aligned, law.EDGES)[1])
+            assert drawn(panel, starts.binned(runs, cell, aligned, law.EDGES)[1])
     bars = [line.get_xdata() for line in good.lines if np.ptp(line.get_ydata()) == 0 and np.min(line.get_ydata()) > 1]
     assert [list(bar) for bar in bars if len(bar) == 2] == [[5.5, 6.5]] * 3
     one = runs.sel(case="LSTM, default")
@@ -247,19 +248,26 @@ def test_near_the_line_the_part_that_sees_labels_lengthens_memory_and_the_other_
     assert (gain[near][..., 1] < 0).all()
 
 
-def test_the_tug_of_war_draws_paths_and_mean_directions_in_their_windows(pulled, paths):
+def test_the_tug_of_war_draws_mean_directions_above_and_the_runs_below_in_one_window(pulled, paths):
     made = war.page(pulled["field"], pulled["start"], paths)
-    panels = [("LSTM", 0.001), ("GRU", 0.001), ("LSTM", 0.3), ("GRU", 0.3)]
-    for ax, (cell, rate) in zip(made.axes, panels, strict=False):  # and the bar of colours
-        for place in paths.place.sel(cell=cell, rate=rate).values:
+    above, below = made.axes[:2], made.axes[2:4]  # and the bar of colours
+    for top, ax, cell in zip(above, below, ("LSTM", "GRU"), strict=True):
+        grid, runs = (ds.sel(cell=cell).isel(rate=-1) for ds in (pulled["field"], paths))
+        for window in (top, ax):
+            np.testing.assert_allclose(window.get_xlim(), grid.keep[[0, -1]])
+            np.testing.assert_allclose(window.get_ylim(), grid.loop[[0, -1]])
+        for place in runs.place.values:
             assert drawn(ax, place[:, 1])
-        grid = pulled["field"].sel(cell=cell, rate=rate)
-        np.testing.assert_allclose(ax.get_xlim(), grid.keep[[0, -1]])
-        np.testing.assert_allclose(ax.get_ylim(), grid.loop[[0, -1]])
+        marks = {"o": 0, "x": 0}
+        for line in ax.lines:
+            if line.get_marker() in marks and len(line.get_xdata()) == 1:
+                marks[line.get_marker()] += 1
+        learned = int((runs.accuracy > war.SOLVED).sum())
+        assert (marks["o"], marks["x"]) == (learned, runs.sizes["run"] - learned)
         pull = grid.pull.values
         with np.errstate(invalid="ignore"):  # no pull at all has no direction
-            mean = np.nan_to_num(pull / np.linalg.norm(pull, axis=-1, keepdims=True)).mean(2)[1::2, 1::2]
-        arrows = [each for each in ax.collections if isinstance(each, Quiver)]
+            mean = np.nan_to_num(pull / np.linalg.norm(pull, axis=-1, keepdims=True)).mean(2)[2::3, 2::3]
+        arrows = [each for each in top.collections if isinstance(each, Quiver)]
         assert len(arrows) == 2
         for part, each in enumerate(arrows):
             np.testing.assert_allclose(each.U, mean[..., part, 0].ravel())
@@ -292,7 +300,7 @@ def test_success_of_trained_units_falls_with_x_and_with_nothing_else():
     cells = [why.Program(n, c, {"default": why.Start()}, (5, 20, 50)) for n, c in why.CELLS.items()]
     runs = xarray.concat([why.train(program, 64, 10_000) for program in cells], "case")
     for cell in CELLS:
-        _, p, error = law.page.binned(runs, cell, True, (0, 3, 6, 9, 12, 15, 18))
+        _, p, error = starts.binned(runs, cell, True, (0, 3, 6, 9, 12, 15, 18))
         low, high = p - error[0], p + error[1]
         assert all(
             low[later] <= high[:later].min() for later in range(1, len(p))

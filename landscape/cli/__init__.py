@@ -6,8 +6,10 @@ import inspect
 import os
 import platform
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from landscape import names
 from landscape.cli.experiments import list_, run, status, sweep, verify
@@ -82,9 +84,9 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         dispatch(sys.argv[1:] if words is None else list(words))
     except SystemExit as left:
-        return int(left.code or 0)
+        return _left(left)
     except KeyboardInterrupt as stop:
-        print(stop or "stopped", file=sys.stderr)
+        print(str(stop) or "stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -99,9 +101,30 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def expected(error: Exception) -> bool:
     """Whether an error is an answer to the user: raised by this package, or by the system. Others are bugs."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    home = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
-    answer = isinstance(error, ValueError | TypeError) and home.partition(".")[0] == "landscape"
+    answer = isinstance(error, ValueError | TypeError) and _origin(error).name.partition(".")[0] == "landscape"
     return answer or isinstance(error, OSError | MemoryError)
+
+
+def _left(left: SystemExit) -> int:
+    """The exit code of a verb or of the parser of its words; 2, and a sentence, where a user's file left by itself."""
+    place = _origin(left)
+    if place.name.partition(".")[0] in ("landscape", "tyro", ""):
+        return int(left.code or 0)
+    print(f"landscape: {place.file}, line {place.line}, called sys.exit({left.code!r})", file=sys.stderr)
+    return 2
+
+
+class Place(NamedTuple):
+    """A line of a module."""
+
+    name: str = ""
+    file: str = ""
+    line: int = 0
+
+
+def _origin(error: BaseException) -> Place:
+    """Where an error was raised."""
+    if not (lines := list(traceback.walk_tb(error.__traceback__))):
+        return Place()
+    frame, line = lines[-1]
+    return Place(frame.f_globals.get("__name__", ""), frame.f_code.co_filename, line)

@@ -1,11 +1,12 @@
 """Verbs that run experiments and sweeps of them, list what there is, and verify."""
 
 import contextlib
-import functools
 import inspect
-from collections.abc import Mapping
+import typing
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from types import ModuleType
+from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
@@ -14,12 +15,12 @@ from landscape.cli.words import parse, say, unless
 
 
 def run(*words: str) -> None:
-    """Run an experiment: a file in the folder experiments/, or any file.py with a function run(**settings).
+    """Run an experiment: of this package, of the folder experiments/ here, or any file.py with run(**settings).
 
     Its settings are the keywords of that function, with their defaults.
 
     examples:
-      landscape list                                   the experiments of this folder, among other things
+      landscape list                                   the experiments, among other things
       landscape run cliff_formation --help             what it asks, what it expects, its settings
       landscape run cliff_formation --points=41 --lengths 10 50
       landscape run why_lstm_latches_worse --quick     the same as --quick=true
@@ -30,33 +31,60 @@ def run(*words: str) -> None:
         return
     name, *rest = words
     module = names.experiment(name)
-    known = inspect.signature(module.run).parameters
-    for word in rest:
-        option = word.partition("=")[0].removeprefix("--").replace("-", "_")
-        if word.startswith("--") and option not in (*known, "help", *(f"no_{key}" for key in known)):
-            raise names.unknown("setting", option, known, f" of {name}")
-    bound = functools.wraps(module.run)(lambda **settings: settings)
-    about = "\n\n".join(text for text in (inspect.getdoc(module), inspect.getdoc(module.run)) if text)
-    switches = {key: value.default for key, value in known.items() if isinstance(value.default, bool)}
-    settings = parse(bound, f"landscape run {name}", about, [flag for word in rest for flag in _flags(word, switches)])
+    settings = settings_of(module, name, rest)
 
     import xarray
 
     from landscape import store
+    from landscape.sweeps.settings import fit, hints
 
-    path = Path("results", f"{Path(name).stem}.zarr")
-    result = store.find(path, settings) if "out" not in known else None
+    path, kinds = Path("results", f"{Path(name).stem}.zarr"), hints(module.run)
+    values = {key: fit(value, kinds[key], f"--{key}") for key, value in settings.items()}
+    result = store.find(path, settings) if "out" not in settings else None
     if result is not None:
         say(f"{path} holds this already; remove it to run again")
     else:
-        result = module.run(**settings)
-        if "out" not in known and isinstance(result, xarray.Dataset):
+        result = module.run(**values)
+        if "out" not in settings and isinstance(result, xarray.Dataset):
             store.save(result, path, settings)
             say(f"{path}: {dict(result.sizes)}, {', '.join(map(str, result.data_vars))}")
     if settings.get("out"):
         say(f"stored in {settings['out']}")
     if hasattr(module, "sentence"):
         say(module.sentence(result))
+
+
+def settings_of(module: ModuleType, name: str, words: Sequence[str]) -> dict[str, Any]:
+    """Settings of an experiment as ``words`` give them, beside its defaults; cells are given by name."""
+    known = inspect.signature(module.run).parameters
+    for word in words:
+        option = word.partition("=")[0].removeprefix("--").replace("-", "_")
+        if word.startswith("--") and option not in (*known, "help", *(f"no_{key}" for key in known)):
+            raise names.unknown("setting", option, known, f" of {name}")
+    about = "\n\n".join(text for text in (inspect.getdoc(module), inspect.getdoc(module.run)) if text)
+    switches = {key: value.default for key, value in known.items() if isinstance(value.default, bool)}
+    flags = [flag for word in words for flag in _flags(word, switches)]
+    settings = parse(_settings(module.run), f"landscape run {name}", about, flags)
+    if type(settings.get("seed")) is int:
+        names.seed(settings["seed"])
+    return settings
+
+
+def _settings(run: Callable) -> Callable:
+    """A function of the settings of ``run`` that returns them; a cell is its name there."""
+    from landscape.cells import Cell
+
+    known = inspect.signature(run).parameters
+    cells = {key: type(p.default).__name__ for key, p in known.items() if isinstance(p.default, Cell)}
+    told = [p.replace(annotation=str, default=cells[key]) if key in cells else p for key, p in known.items()]
+
+    def made(**settings: Any) -> dict[str, Any]:
+        return settings
+
+    made.__signature__ = inspect.Signature(told)  # type: ignore[attr-defined]
+    made.__annotations__ = typing.get_type_hints(run, include_extras=True) | dict.fromkeys(cells, str)
+    made.__doc__ = run.__doc__
+    return made
 
 
 def _flags(word: str, switches: Mapping[str, bool]) -> list[str]:
@@ -143,7 +171,7 @@ def status(
 
 
 def list_() -> None:
-    """List the cells with their equations and parameters, the tasks, and the experiments of this folder.
+    """List the cells with their equations and parameters, the tasks, and the experiments.
 
     examples:
       landscape list

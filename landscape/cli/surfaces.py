@@ -1,9 +1,10 @@
 """Verbs that make, draw and explain surfaces."""
 
 import contextlib
-import functools
 import math
 import os
+import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -54,15 +55,19 @@ def surface(
         raise ValueError("there is nothing to vary; give parameters and their ranges, such as w=-3:3:201 b=-2:2:201")
     parts = names.lengths(lengths)
     held, options = names.numbers(set, "--set NAME=VALUE"), names.numbers(task_option, "--task-option NAME=VALUE")
+    names.seed(seed)
     ties = {name: text.split(",") for name, text in names.pairs(tie, "--tie NAME=A,B").items()}
     if episodes < 0:
         raise ValueError(f"--episodes must not be negative, given {episodes}")
 
     import numpy as np
 
-    from landscape import devices, planes, progress, recurrence, report, surfaces
+    from landscape import devices, planes, progress, recurrence, report, surfaces, tasks
 
+    names.fits(held, dtype)
+    names.fits(options, dtype)
     model, made = names.cell(cell, held), names.task(task, options)
+    tasks.check(made, model)
     path = Path(out or f"{cell.rpartition(':')[2]}-{task.rpartition(':')[2]}.zarr")
     count, width = sum(map(len, parts)), np.dtype(dtype).itemsize
     asked: dict[str, Any] = {"order": order, "episodes": episodes or None, "seed": seed, "dtype": dtype}
@@ -73,14 +78,15 @@ def surface(
     grid = f"{' x '.join(str(axis.count) for axis in ranges.values())} points at {count} lengths"
     if not yes:
         progress.check_size(grid, stored, inputs, path)
-    plane = planes.plane(model, ties, **{name: np.linspace(*axis) for name, axis in ranges.items()})
+    plane = planes.plane(model, ties, **{name: axis.values(name, dtype) for name, axis in ranges.items()})
     every = [length for part in parts for length in part]
     say(f"{grid}: up to {progress.size(stored)}, into {path}")
     with progress.kept(path), progress.bar(say) as bar:
         watch = progress.watch(bar, say, devices.threads(), yes)
         surfaces.surface(plane, made, every, out=path, progress=watch, **asked)
-    more = f"\nExplore it:  landscape explore {path}" if len(plane.shape) == 2 else ""
-    say(f"{report.summary(path)}\nDraw it:     landscape plot {path}{more}")
+    word = shlex.quote(str(path))
+    more = f"\nExplore it:  landscape explore {word}" if len(plane.shape) == 2 else ""
+    say(f"{report.summary(path)}\nDraw it:     landscape plot {word}{more}")
 
 
 def plot(
@@ -92,12 +98,20 @@ def plot(
     ] = "formation",
     lengths: Annotated[str, unless("a selection", "LENGTHS", "as for `surface`")] = "",
     at: Annotated[Many, arg(metavar="NAME=VALUE", help="cut a surface of several coordinates here")] = (),
-    along: Annotated[str, unless("the first", "NAME", "the coordinate of a profile")] = "",
+    along: Annotated[str, unless("the first", "NAME", "the coordinate of a profile; the axis of a sweep")] = "",
+    variable: Annotated[str, unless("the first", "NAME", "what to draw of a sweep")] = "",
+    lines: Annotated[str, unless("one with few values", "NAME", "the axis of a sweep with a line for each value")] = "",
     out: Annotated[str, unless("beside the store", "FILE", "the file to write; its ending chooses the format")] = "",
+    cmap: Annotated[str, unless("viridis, cividis", "NAME", "a colormap of matplotlib")] = "",
+    figsize: Annotated[str, unless("as fits", "WIDTHxHEIGHT", "the size in inches, such as 3.4x2.6")] = "",
+    title: Annotated[str, unless("cell and task", "TEXT", "the title; none for no title")] = "",
 ) -> None:
-    """Draw a stored surface.
+    """Draw a stored surface or sweep.
 
-    Without --out the file stands beside the store. Figures: .png, .pdf or .svg; films: .gif or .webp; pages: .html.
+    A sweep, finished or not, is drawn as the mean of a variable against one of its axes, or as the share of ones, with
+    intervals of 95 %; axes that are not drawn are averaged over. Without --out the file stands beside the store.
+    Figures: .png, .pdf or .svg; films: .gif or .webp; pages: .html.
+    What you have set in a matplotlibrc is kept.
 
     examples:
       landscape plot cliffs.zarr
@@ -106,29 +120,58 @@ def plot(
       landscape plot cliffs.zarr --kind animation --out cliffs.webp
       landscape plot cliffs.zarr --kind interactive --out cliffs.html
       landscape plot cliffs.zarr --kind profile --along w --at b=0
+      landscape plot cliffs.zarr --lengths 100 --figsize 3.4x2.6 --title none --cmap magma --out wall.pdf
+      landscape plot results/example_sweep.zarr --variable room --along noise
     """
-    where = names.numbers(at, "--at NAME=VALUE")
+    where: dict[str, Any] = names.numbers(at, "--at NAME=VALUE")
+    look: dict[str, Any] = {"cmap": cmap} if cmap else {}
+    if title:
+        look["title"] = None if title == "none" else title
+    if figsize:
+        look["figsize"] = inches(figsize)
     chosen = [length for part in names.lengths(lengths) for length in part] if lengths else None
 
     from landscape import plots, store
 
+    if store.kind(path) == "sweep":
+        return plot_sweep(path, variable, along, lines, where, out, look)
+    if variable or lines:
+        raise ValueError(f"--variable and --lines are for a sweep; {path} holds a {store.kind(path)}")
     ds = store.open_surface(path)
-    if "length" not in ds.dims or "loss" not in ds:
-        raise ValueError(
-            f"{path} is not a surface: it holds {', '.join(map(str, ds.data_vars))}; nothing to plot by length"
-        )
+    if "loss" not in ds:
+        raise ValueError(f"{path} is not a surface: it holds {', '.join(map(str, ds.data_vars))}; nothing to plot")
     ending = {"animation": ".gif", "interactive": ".html"}.get(kind, ".png")
     file = Path(out) if out else Path(path).with_name(f"{Path(path).stem}-{kind}{ending}")
     with store.damage(path):
         if kind == "animation":
-            plots.animation(ds, file, lengths=chosen, **where)
+            plots.animation(ds, file, lengths=chosen, **where, **look)
         elif kind == "interactive":
-            plots.interactive(ds, file, chosen, **where)
+            plots.interactive(ds, file, chosen, **where, **look)
+        elif kind == "profile":
+            first = next(str(name) for name in ds["loss"].dims if name not in plots.leading(ds))
+            plots.save(plots.profile(ds, along or first, chosen, at=where, **look), file)
         else:
-            draw = {"profile": functools.partial(plots.profile, coordinate=along or str(ds["loss"].dims[1]), at=where)}
-            figure = draw.get(kind, functools.partial(getattr(plots, kind), **where))(ds, lengths=chosen)
-            plots.save(figure, file)
-    say(f"{kind} of {ds.attrs['title']}: {file}")
+            plots.save(getattr(plots, kind)(ds, chosen, **where, **look), file)
+    return say(f"{kind} of {ds.attrs['title']}: {file}")
+
+
+def plot_sweep(path: str, variable: str, along: str, lines: str, at: dict, out: str, look: dict[str, Any]) -> None:
+    """Draw a sweep, finished or not."""
+    from landscape import plots, store, sweeps
+
+    ds = sweeps.open_sweep(path)
+    file = Path(out) if out else Path(path).with_name(f"{Path(path).stem}-sweep.png")
+    with store.damage(path, "results"):
+        plots.save(plots.sweep(ds, variable, along, lines, at, **look), file)
+    say(f"{ds.attrs['title']}: {file}")
+
+
+def inches(text: str) -> tuple[float, float]:
+    """``3.4x2.6`` as a size; ValueError for anything else."""
+    found = re.fullmatch(r"(\d*\.?\d+)x(\d*\.?\d+)", text)
+    if found and all(0.5 <= float(side) <= 100 for side in found.groups()):
+        return float(found[1]), float(found[2])
+    raise ValueError(f"--figsize is a width and a height in inches between 0.5 and 100, such as 3.4x2.6; given {text}")
 
 
 def explore(
@@ -144,6 +187,7 @@ def explore(
     lengths: Annotated[str, unless("20 up to 100", "LENGTHS", "as for `surface`, to compute")] = "",
     set: Held = (),
     task_option: Options = (),
+    file: Annotated[str, unless("none", "FILE.py", "run this file, for a stored cell or task of your own")] = "",
     out: Annotated[str, arg(metavar="FILE", help="the page to write")] = "explorer.html",
     no_open: Annotated[bool, arg(help="only write the page, open no browser")] = False,
 ) -> None:
@@ -155,12 +199,15 @@ def explore(
     examples:
       landscape explore
       landscape explore cliffs.zarr --out cliffs.html --no-open
+      landscape explore sine.zarr --file mine.py
       landscape explore SRNN latch w=-3:3:101 b=-1.5:1.5:101 --lengths 1:20,30,50
       landscape explore LSTM latch w_g=-6:6:81 b_i=-4:4:81 --set b_f=2
     """
     computed = {"--lengths": lengths, "--set": set, "--task-option": task_option}
     if len(what) == 1 and (given := [name for name, value in computed.items() if value]):
         raise ValueError(f"{given[0]} is for a surface to compute; {what[0]} is a store that has its own")
+    if file and len(what) != 1:
+        raise ValueError(f"--file {file} is for the cell or task of a stored surface; to compute write {file}:NAME")
     words = what or ("Pascanu", "pascanu", "w=3.5:6.5:101", "b=-4:-1.5:101")
     axes = {name: names.axis(name, text) for name, text in names.pairs(words[2:], "NAME=FROM:TO:COUNT").items()}
     if len(words) > 1 and len(axes) != 2:
@@ -171,22 +218,29 @@ def explore(
     parts = names.lengths(lengths or "1:8,10,12,14,17,20,25,30,35,40,50,70,100")
     held, options = names.numbers(set, "--set NAME=VALUE"), names.numbers(task_option, "--task-option NAME=VALUE")
 
-    import numpy as np
-
-    from landscape import explorer, planes, store, surfaces
+    from landscape import explorer, planes, progress, recurrence, store, surfaces, tasks
 
     task = None
     if len(words) == 1:
         ds = store.open_surface(words[0])
     else:
+        names.fits(held, "float32")
+        names.fits(options, "float32")
         model, task = names.cell(words[0], held), names.task(words[1], options)
-        plane = planes.plane(model, {}, **{name: np.linspace(*axis) for name, axis in axes.items()})
+        tasks.check(task, model)
+        count, points = sum(map(len, parts)), math.prod(axis.count for axis in axes.values())
+        grid = f"{' x '.join(str(axis.count) for axis in axes.values())} points at {count} lengths"
+        last = recurrence.Recurrence(task, parts[-1][-1:], order=2)
+        inputs = parts[-1][-1] * last.width * (1 if task.nested else count)
+        needed = 4 * (points * count * len(last.variables(tuple(axes))) + inputs)
+        progress.check_memory(grid, needed, "", "fewer points or shorter lengths")
+        plane = planes.plane(model, {}, **{name: axis.values(name, "float32") for name, axis in axes.items()})
         ds = surfaces.surface(plane, task, [length for part in parts for length in part], order=2)
     with store.damage(words[0]) if len(words) == 1 else contextlib.nullcontext():
-        file = explorer.page(ds, out, task)
-    say(f"{ds.attrs['title']}: {file}")
+        page = explorer.page(ds, out, task, names.module(file) if file else None)
+    say(f"{ds.attrs['title']}: {page}")
     if not no_open:
-        browse(file)
+        browse(page)
 
 
 def browse(file: Path) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import xarray
 
 SHORT = 5.0  # cells: what is shorter is no curve to follow
-AFRESH, AT_ONCE = 40, 4  # the largest cliffs are measured afresh, so many at a time
+AFRESH, AT_ONCE = 20, 4  # the largest cliffs are measured afresh, so many at a time
 FAR, ALIKE = 0.15, 0.7  # of the window, and cosine of directions, from one length to the next
 EARLIEST, FEWEST = 3, 4  # a law is fitted from this part of the longest resolved length on, to so many lengths
 STATIONS = (0.5, 0.25, 0.75)  # shares of a curve, in the order that they are tried
@@ -42,7 +42,7 @@ def describe(
     if it is a slope there and hidden elsewhere. The place is followed to the nearest point of the lines, of like
     direction, at every shorter length, and a law fitted to the slopes (`growth`) of those that are resolved, from a
     third of the longest of them on: a cliff thinner than the dtype at the longest length still shows its law before.
-    With the ``plane`` and ``problem`` of the surface the 40 largest are measured afresh there (`polish`), and theory is
+    With the ``plane`` and ``problem`` of the surface the 20 largest are measured afresh there (`polish`), and theory is
     asked: the multiplier of the closed form (``theory`` "closed form"), or of the unstable state where there is none
     ("numerical").
 
@@ -69,12 +69,13 @@ def describe(
         asked = (plane, dataclasses.replace(problem, lengths=lengths.tolist()))
     rows: dict[int, dict[str, Any]] = {}
     for share in STATIONS:
-        left = [number for number in kept if number not in rows or _open(rows[number], each[number])]
+        there = kept if not rows or asked is None else kept[:AFRESH]
+        left = [number for number in there if number not in rows or _open(rows[number], each[number])]
         places = [each[number].isel(point=[_at(each[number], share, names)]) for number in left]
         found = _stations(places, by_length, names, asked, progress)
-        rows |= {
-            number: row for number, row in zip(left, found, strict=True) if row["kind"] != "unknown" or share == 0.5
-        }
+        for number, row in zip(left, found, strict=True):
+            if number not in rows or row["kind"] in ("basin", "fold"):
+                rows[number] = row
     for number in kept:
         spread = {f"{name}_range": [f(each[number][name].values) for f in (np.min, np.max)] for name in names}
         rows[number] |= spread | {"extent": extents[number]}

@@ -68,4 +68,4 @@ def _fit(x: np.ndarray, target: np.ndarray, parameters: int) -> tuple[float, flo
     """The slope of the straight line through ``target`` over ``x``, and its AIC with so many ``parameters``."""
     line = np.polynomial.Polynomial.fit(x, target, 1)
     residual = np.mean((line(x) - target) ** 2)
-    return float(line.deriv()(x[0])), len(x) * float(np.log(max(residual, 1e-300))) + 2 * parameters
+    return float(line.deriv()(0.0)), len(x) * float(np.log(max(residual, 1e-300))) + 2 * parameters

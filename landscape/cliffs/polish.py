@@ -46,22 +46,22 @@ def polish(plane: Plane, problem: Recurrence, lines: "xarray.Dataset", *, points
     asked = dataclasses.replace(precise(problem), lengths=length)
     first, second = (at_lengths(Evaluator(plane, dataclasses.replace(asked, order=n)), rows) for n in (1, 2))
     fine, scale = found["resolved"].values.copy(), cell / 2
-    slope, jump = found["slope"].values.copy(), np.zeros(len(rows))
-    if (hidden := np.flatnonzero(~fine)).size:
-        reach = NEAR * (cell[:, None] * toward)[hidden]
-        own = lambda at, which: first(at, hidden[which])  # noqa: E731
-        rough = climb(own, place[hidden] - reach, place[hidden] + reach, points, asked.precision)
-        place[hidden], fine[hidden], slope[hidden], jump[hidden] = rough[0], rough.resolved, rough.slope, rough.jump
+    slope, height = found["slope"].values.copy(), np.zeros(len(rows))
+    if (at := np.flatnonzero(~fine)).size:
+        reach = NEAR * (cell[:, None] * toward)[at]
+        rough = climb(_only(first, at), place[at] - reach, place[at] + reach, points, asked.precision)
+        place[at], fine[at], slope[at], height[at] = rough.place, rough.resolved, np.abs(rough.slope), rough.jump
+        toward[at] *= np.sign(rough.slope)[:, None]
         with np.errstate(all="ignore"):
-            scale[hidden] = rough.jump / np.abs(rough.slope)
-    with np.errstate(all="ignore"):
-        place, uphill, kept = _polished(second, place, scale, fine)
-        toward = np.where(
-            fine[:, None], uphill / np.linalg.norm(uphill, axis=1)[:, None], toward * np.sign(slope)[:, None]
-        )
-        slope = np.where(fine, np.linalg.norm(uphill, axis=1), np.abs(slope))
-    across = heights(lambda at: first(at)["loss"], place, toward, slope, scale * slope)
-    height = np.where(fine, across, jump)
+            scale[at] = height[at] / slope[at]
+    kept = ~fine
+    if (at := np.flatnonzero(fine)).size:
+        with np.errstate(all="ignore"):
+            place[at], uphill, kept[at] = _polished(_only(second, at), place[at], scale[at])
+            slope[at] = np.linalg.norm(uphill, axis=1)
+            toward[at] = uphill / slope[at, None]
+        loss = lambda points: first(points, at)["loss"]  # noqa: E731
+        height[at] = heights(loss, place[at], toward[at], slope[at], scale[at] * slope[at])
     values = dict(zip(names, place.T, strict=True)) | {"slope": slope, "height": height, "width": height / slope}
     values |= {"direction": np.arctan2(toward[:, 1], toward[:, 0]), "resolved": fine}
     moved = found.assign({name: ("point", array, found[name].attrs) for name, array in values.items()})
@@ -75,12 +75,14 @@ def _lengths(problem: Recurrence, there: np.ndarray) -> tuple[np.ndarray, np.nda
     return lengths, np.searchsorted(lengths, there)
 
 
-def _polished(
-    sample: Sample, place: np.ndarray, width: np.ndarray, fine: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The zero of ``n' H n`` nearest to each ``place`` along its gradient, the gradient there, and which to keep.
+def _only(sample: Sample, rows: np.ndarray) -> Sample:
+    """A sample of some of its rows."""
+    return lambda points, which=slice(None): sample(points, rows[which])
 
-    Looked for within two widths; places that are not ``fine`` stay where they are.
+
+def _polished(sample: Sample, place: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The zero of ``n' H n`` nearest to each ``place`` along its gradient within two widths, the gradient there, and
+    whether there is one.
     """
     toward = gradient(sample(place[:, None]), 2)[..., 0].T
     toward = toward / np.linalg.norm(toward, axis=1)[:, None]
@@ -94,12 +96,10 @@ def _polished(
     steps = np.linspace(-2, 2, 33)
     bent = curvature(width[:, None] * steps)
     falls = (bent[:, :-1] > 0) & (bent[:, 1:] <= 0)
-    nearest = np.where(falls, np.abs(steps[1:] + steps[:-1]), np.inf).argmin(1)
-    kept, fine = ~fine | falls.any(1), fine & falls.any(1)
-    low, high = (np.where(fine, width * steps[nearest + k], 0.0)[:, None] for k in (0, 1))
-    distance = np.where(fine, bisect(curvature, low, high)[:, 0], 0.0)
-    moved = np.where(fine[:, None], place + distance[:, None] * toward, place)
-    return moved, gradient(sample(moved[:, None]), 2)[..., 0].T, kept
+    nearest, there = np.where(falls, np.abs(steps[1:] + steps[:-1]), np.inf).argmin(1), np.any(falls, axis=1)
+    low, high = (np.where(there, width * steps[nearest + k], 0.0)[:, None] for k in (0, 1))
+    moved = place + np.where(there, bisect(curvature, low, high)[:, 0], 0.0)[:, None] * toward
+    return moved, gradient(sample(moved[:, None]), 2)[..., 0].T, there
 
 
 def trace(plane: Plane, problem: Recurrence, least: float = 0.05) -> "xarray.Dataset":

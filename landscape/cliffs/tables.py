@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 KINDS = ("basin", "fold", "unknown")
 NAMES = {"basin": "basin", "fold": "fold", "unknown": "of unknown kind"}
+MOST = 20  # rows of the table, unless all are asked for
 WHY = "?: a kind takes four lengths, from a third of the longest on, that resolve the slope, and a law that fits."
 
 
@@ -19,8 +20,9 @@ def words(found: "xarray.Dataset", every: bool = False) -> str:
     What does not steepen with length is counted; with ``every`` it is listed too.
     """
     kinds = [str(kind) for kind in found["kind"].values] if found.sizes["line"] else []
-    listed = ranked(found, every)
-    parts = [_head(found, kinds), *_rest(found, kinds)]
+    steep = ranked(found, every)
+    listed = steep if every else steep.isel(line=slice(MOST))
+    parts = [_head(found, kinds), *_rest(found, kinds, steep.sizes["line"] - listed.sizes["line"])]
     if listed.sizes["line"]:
         rows = [[str(k + 1), *_cells(listed.isel(line=k))] for k in range(listed.sizes["line"])]
         parts += ["", *_columns(_header(listed), rows), "", *_notes(listed)]
@@ -46,13 +48,16 @@ def _head(found: "xarray.Dataset", kinds: list[str]) -> str:
     return f"{total} at length {found.attrs['length']}: {of}; the highest and longest first."
 
 
-def _rest(found: "xarray.Dataset", kinds: list[str]) -> list[str]:
-    """What is no cliff, as a line or none."""
+def _rest(found: "xarray.Dataset", kinds: list[str], more: int) -> list[str]:
+    """What is not listed, as a line or none."""
     flat, short = kinds.count("none"), found.attrs["short"]
-    slopes = f"{_many(flat, 'ridge')} whose slope does not grow with length (slopes, no cliffs)"
-    pieces = f"{_many(short, 'piece')} of a ridge too short to follow"
-    told = [text for text, count in ((slopes, flat), (pieces, short)) if count]
-    return [f"Not counted: {' and '.join(told)}; --all lists them."] if told else []
+    parts = {
+        _many(more, "smaller cliff"): more,
+        f"{_many(flat, 'ridge')} whose slope does not grow with length (slopes, no cliffs)": flat,
+        f"{_many(short, 'piece')} of a ridge too short to follow": short,
+    }
+    told = [text for text, count in parts.items() if count]
+    return [f"Not listed, unless by --all: {', '.join(told)}."] if told else []
 
 
 def _many(count: int, what: str) -> str:

@@ -16,10 +16,10 @@ from landscape.planes import Plane
 
 
 @functools.lru_cache(maxsize=256)  # not for ever: kernels may hold an optimiser, and every optax.sgd(0.1) is a new one
-def _program(kernel: Callable, mesh: Any) -> Callable:
-    """``(affine, points (tile, coordinate, point), used, data) -> [(row, tile * point)]`` on the mesh.
+def _program(kernel: Callable) -> Callable:
+    """``(affine, points (tile, coordinate, point), used, data) -> [(row, tile * point)]`` on one device.
 
-    Only the first ``used`` tiles of each device are computed: 0 compiles and computes nothing.
+    Only the first ``used`` tiles are computed: 0 compiles and computes nothing.
     """
 
     def block(affine: Any, points: jax.Array, used: jax.Array, data: Any) -> list[jax.Array]:
@@ -34,12 +34,7 @@ def _program(kernel: Callable, mesh: Any) -> Callable:
         blank = [jnp.zeros((s.shape[0], len(points) * size), s.dtype) for s in shapes]
         return jax.lax.fori_loop(0, used, put, blank)
 
-    if mesh is None:
-        return jax.jit(block)
-    axis, everywhere = mesh.axis_names[0], jax.sharding.PartitionSpec()
-    specs = (everywhere, jax.sharding.PartitionSpec(axis), everywhere, everywhere)
-    out = jax.sharding.PartitionSpec(None, axis)
-    return jax.jit(jax.shard_map(block, mesh=mesh, in_specs=specs, out_specs=out, check_vma=False))
+    return jax.jit(block)
 
 
 def cast(leaf: Any, dtype: str) -> Any:
@@ -71,9 +66,9 @@ class Evaluator:
         origin = jax.tree.map(lambda leaf: cast(leaf, self.dtype), plane.affine.origin)
         along = jax.tree.map(lambda leaf: np.asarray(leaf, self.dtype), plane.affine.directions)
         self._affine = dataclasses.replace(plane.affine, origin=origin, directions=along)
-        problem.admit(self._affine)
+        self._affine = problem.admit(self._affine)
         self._data = problem.data
-        self._run = _program(problem.kernel, devices.mesh())
+        self._run = _program(problem.kernel)
         self.resize(1)
 
     def _refuse_clashes(self) -> None:
@@ -83,10 +78,9 @@ class Evaluator:
                 raise ValueError(f"a coordinate cannot be called {name!r}, {taken[name]} of the result; rename it")
 
     def resize(self, points: int) -> "Evaluator":
-        """Compute at least ``points`` points by one call of the program: whole tiles, as many on every device."""
+        """Compute at least ``points`` points by one call of the program: whole tiles."""
         self.tile = devices.tile_points(self.problem.width, max(points, 1))
-        step = self.tile * devices.count()
-        self.size = -(-max(points, 1) // step) * step
+        self.size = -(-max(points, 1) // self.tile) * self.tile
         return self
 
     def __call__(self, points: Any) -> dict[str, np.ndarray]:
@@ -96,14 +90,16 @@ class Evaluator:
         shape = tuple(len(values) for values in self.leading.values())
         return {name: rows.reshape(*shape, -1) for name, rows in zip(self.names, joined, strict=True)}
 
-    def rows(self, points: np.ndarray) -> list[np.ndarray]:
-        """One call of the program, (row, point) each; a short block is filled up, and no point at all only compiles."""
+    def rows(self, points: np.ndarray, device: int = 0) -> list[np.ndarray]:
+        """One call of the program, (row, point) each; a short block is filled up, and no point at all only compiles.
+
+        Every device runs the same program on its own, so that the number of devices changes no bit.
+        """
         count, coordinates = points.shape
         full = np.resize(points, (self.size, coordinates))
         tiles = np.moveaxis(full.reshape(-1, self.tile, coordinates), 2, 1)
-        used = np.int32(min(len(tiles) // devices.count(), -(-count // self.tile)))
-        with jax.enable_x64(self.dtype == "float64"):
-            out = jax.device_get(self._run(self._affine, tiles, used, self._data))
+        with jax.enable_x64(self.dtype == "float64"), jax.default_device(devices.local(device)):
+            out = jax.device_get(self._run(self._affine, tiles, np.int32(-(-count // self.tile)), self._data))
         return [o[:, :count] for o in out]
 
     def origin(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Filling a grid block by block, one thread a core."""
+"""Filling a grid block by block, one thread a core, over all devices."""
 
 import concurrent.futures
 import threading
@@ -20,11 +20,11 @@ def fill(evaluator: Evaluator, target: Any, progress: Callable[[Progress], None]
     """
     lock, stopped, progress = threading.Lock(), threading.Event(), progress or (lambda state: None)
 
-    def block(index: int) -> None:
+    def block(index: int, device: int) -> None:
         if stopped.is_set():
             return
         try:
-            target.write(index, _block(evaluator, target.region(index)))
+            target.write(index, _block(evaluator, target.region(index), device))
             with lock:
                 progress(target.progress())
         except BaseException:
@@ -35,9 +35,9 @@ def fill(evaluator: Evaluator, target: Any, progress: Callable[[Progress], None]
     if todo:
         evaluator.rows(np.empty((0, len(evaluator.plane.axes)), evaluator.dtype))
     target.begin()
-    with concurrent.futures.ThreadPoolExecutor(devices.threads()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(devices.threads() * devices.count()) as pool:
         checked = None if target.complete else pool.submit(evaluator.origin)
-        running = [pool.submit(block, index) for index in todo]
+        running = [pool.submit(block, index, device) for device, index in enumerate(todo)]
         try:
             for future in concurrent.futures.as_completed(running):
                 future.result()
@@ -46,10 +46,10 @@ def fill(evaluator: Evaluator, target: Any, progress: Callable[[Progress], None]
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _block(evaluator: Evaluator, region: tuple[slice, ...]) -> dict[str, np.ndarray]:
+def _block(evaluator: Evaluator, region: tuple[slice, ...], device: int) -> dict[str, np.ndarray]:
     """The variables over one part of the grid, (*leading, *part)."""
     axes = (axis[part] for axis, part in zip(evaluator.plane.axes.values(), region, strict=True))
     mesh = np.meshgrid(*axes, indexing="ij")
-    rows = evaluator.rows(np.stack([m.ravel() for m in mesh], axis=-1).astype(evaluator.dtype))
+    rows = evaluator.rows(np.stack([m.ravel() for m in mesh], axis=-1).astype(evaluator.dtype), device)
     shape = tuple(len(values) for values in evaluator.leading.values())
     return {name: r.reshape(*shape, *mesh[0].shape) for name, r in zip(evaluator.names, rows, strict=True)}

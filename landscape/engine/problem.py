@@ -70,8 +70,9 @@ class Problem:
         """Long names and units of leading dimensions and variables, where they are not those of `describe`."""
         return {}
 
-    def admit(self, affine: Any) -> None:
-        """Raise, before anything is compiled, if models of this plane cannot be asked this."""
+    def admit(self, affine: Any) -> Any:
+        """The plane's map as the kernel takes it; raise, before anything is compiled, if its models cannot be asked."""
+        return affine
 
     def again(self, affine: Any, point: Any) -> float | None:
         """The loss of the last row at ``point`` by another route; None if there is none."""

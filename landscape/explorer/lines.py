@@ -1,6 +1,7 @@
 """Lines over a surface: where theory puts folds, cliffs and valleys, and where the gradient itself has its ridge."""
 
 from collections.abc import Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
@@ -18,7 +19,9 @@ MAPS = {"Pascanu": logistic, "Pascanu(f=tanh)": jnp.tanh}  # a' = w f(a) + b in 
 UNITS = {"SRNN": jnp.tanh, "SRNN(act=sigmoid)": logistic}  # h' = f(w h + b): the same map in a = w h + b
 
 
-def lines(surface: "xarray.Dataset", settings: dict[str, Any], lengths: list[int]) -> list[dict[str, Any]]:
+def lines(
+    surface: "xarray.Dataset", settings: dict[str, Any], lengths: list[int], *mine: ModuleType
+) -> list[dict[str, Any]]:
     """What can be drawn over a surface: each has a ``name``, an ``about`` and polylines, of all lengths or by length.
 
     Curves of `landscape.dynamics` without input: for ``a' = w f(a) + b`` over its w and b in closed form, for other
@@ -35,7 +38,7 @@ def lines(surface: "xarray.Dataset", settings: dict[str, Any], lengths: list[int
         for name, about, curve in _curves(f, w, settings):
             points = _polylines(*_within(curve if first else curve[::-1], list(settings["axes"].values())))
             found.append({"name": name, "about": about, "points": points})
-    elif made := specs.remade(settings, {name: surface[name].values for name in pair}):
+    elif made := specs.remade(settings, {name: surface[name].values for name in pair}, *mine):
         found += [
             {"name": name, "about": about, "points": _polylines(*curve)} for name, about, curve in _traced(made[0])
         ]

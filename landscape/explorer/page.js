@@ -220,12 +220,14 @@ function drawUnit() {
 function draw() {
   const length = data.lengths[view.index];
   element("length").value = view.index;
+  element("length").setAttribute("aria-valuetext", `length ${length}`);
   element("length-text").textContent = `length ${length}`;
   const [i, j] = [nearest(xAxis.values, view.point[0]), nearest(yAxis.values, view.point[1])];
   const seen = Object.keys(data.fields).map(field => `${WORDS[field]} ${brief(value(field, view.index, i, j))}`);
   const size = xAxis.values.length * yAxis.values.length;
   const bad = data.fields[view.field].values.subarray(view.index * size, (view.index + 1) * size).filter(v => !Number.isFinite(v) && v !== -Infinity).length;
-  element("grid-value").textContent = `nearest grid point: ${seen.join(", ")}`;
+  const there = `${xAxis.name} = ${brief(xAxis.values[i])}, ${yAxis.name} = ${brief(yAxis.values[j])}`;
+  element("grid-value").textContent = `nearest grid point, ${there}: ${seen.join(", ")}`;
   element("bad").hidden = !bad;
   element("lines").hidden = !bad && !data.lines.length;
   element("bad").lastChild.textContent = ` inf or NaN: ${bad} of ${size} points`;
@@ -305,6 +307,7 @@ function build() {
     });
   });
   element("unit").hidden = !unit;
+  element("why").hidden = !unit;
   element("unknown").hidden = Boolean(unit);
   element("unknown").textContent = `This page shows the surface only: it cannot step the unit itself, because ${data.live.reason}.`;
 }

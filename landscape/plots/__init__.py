@@ -1,31 +1,42 @@
 """Figures of surfaces: a Dataset in, a matplotlib figure or a file out. Nothing here computes a loss, or imports JAX.
 
-Every figure names its axes with units, the cell, the task, the length, the episodes and the dtype. Points that are inf
-or NaN are drawn in a colour of their own and counted. Lines over a surface (``overlays``) are given as arrays.
+Every figure names its axes with units, the cell, the task, the length, the episodes and the dtype, and takes the
+keywords of `Look`: ``ax``, ``figsize``, ``cmap``, ``title`` and more. Its style lies under the user's: rcParams that
+you have set are kept. Points that are inf or NaN are drawn in a colour of their own and counted. Lines over a surface
+(``overlays``) are given as arrays.
 """
 
 from landscape.plots.cliffs import cliffs
-from landscape.plots.command import command
-from landscape.plots.curves import means, success, training
+from landscape.plots.command import command, drawing, opened
+from landscape.plots.curves import means, short, success, training
+from landscape.plots.files import indexed, save
+from landscape.plots.look import NONFINITE, STYLE, Look, styled
 from landscape.plots.moving import animation, interactive
-from landscape.plots.parts import NONFINITE, STYLE, styled
-from landscape.plots.still import formation, gradient, indexed, profile, save, surface3d
+from landscape.plots.parts import leading
+from landscape.plots.still import formation, gradient, profile, surface3d
+from landscape.plots.sweeps import sweep
 
 __all__ = [
     "NONFINITE",
     "STYLE",
+    "Look",
     "animation",
     "cliffs",
     "command",
+    "drawing",
     "formation",
     "gradient",
     "indexed",
     "interactive",
+    "leading",
     "means",
+    "opened",
     "profile",
     "save",
+    "short",
     "styled",
     "success",
     "surface3d",
+    "sweep",
     "training",
 ]

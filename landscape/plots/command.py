@@ -1,11 +1,47 @@
-"""Figures from the command line."""
+"""Figures from the command line: a store in, files out, and what each shows in words."""
 
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import xarray
+from matplotlib.figure import Figure
+
+Draw = Callable[..., dict[str, list[Path]]]
 
 
-def command(draw: Callable[..., dict[str, list[Path]]]) -> None:
+def opened(store: str | Path) -> xarray.Dataset:
+    """The dataset of a store, in memory; of a sweep's store its results."""
+    group = "results" if (Path(store) / "results").is_dir() else None
+    return xarray.open_zarr(store, group=group, consolidated=False, chunks=None).load()
+
+
+def drawing(
+    file: str, page: Callable[..., Figure], shows: str | Callable[..., str], *parts: str, store: str = ""
+) -> Draw:
+    """``draw(store, folder)`` of a figure's file: ``page`` of what is stored, as PNG and PDF named after the file.
+
+    ``page`` takes the dataset of the store, by default ``results/NAME.zarr``, or one for each of ``parts`` of the
+    folder ``results/NAME``. ``shows`` is what the figure shows, or makes that of the same datasets.
+    """
+    from landscape import plots
+
+    name = Path(file).stem
+    usual = store or f"results/{name}{'' if parts else '.zarr'}"
+
+    def draw(store: str | Path = usual, folder: str | Path = "results") -> dict[str, list[Path]]:
+        """Draw the figure into ``folder``: its files, by what they show."""
+        sets: list[Any] = [opened(Path(store) / f"{part}.zarr") for part in parts] or [opened(store)]
+        files = [Path(folder) / f"{name}{end}" for end in (".png", ".pdf")]
+        plots.save(plots.styled(page)(*sets), *files)
+        plots.indexed(files[0])
+        return {shows if isinstance(shows, str) else shows(*sets): files}
+
+    return draw
+
+
+def command(draw: Draw) -> None:
     """``draw(STORE, FOLDER)`` with the words of the command line, saying what each file shows.
 
     Where there is no store it says which experiments make one, and exits with 2.

@@ -2,14 +2,15 @@
 
 import itertools
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xarray
 from matplotlib.figure import Figure
 
-from landscape.plots.parts import styled
+from landscape.plots.look import Look, drawn
+from landscape.plots.parts import headed
 from landscape.success import successes
 
 #: A colour and a mark for each line, told apart by the colour-blind (Okabe & Ito 2008).
@@ -21,14 +22,30 @@ AXES = {
 }
 
 
-def success(ax: Any, ds: xarray.Dataset, along: str, lines: str = "cell", above: float = 0.99) -> None:
+def short(ds: xarray.Dataset) -> xarray.Dataset:
+    """The same with cells by their short names, without the "Hard" of their gates."""
+    return ds.assign_coords(cell=[str(cell).removeprefix("Hard") for cell in ds.cell.values])
+
+
+Colors = Sequence[Any] | None
+
+
+def inks(colors: Colors) -> Iterator[tuple[Any, str]]:
+    """A colour and a mark for each line in turn; the colours of the user where given."""
+    marks = itertools.cycle(mark for _, mark in LINES)
+    return zip(itertools.cycle(colors or [color for color, _ in LINES]), marks, strict=False)
+
+
+def success(
+    ax: Any, ds: xarray.Dataset, along: str, lines: str = "cell", above: float = 0.99, colors: Colors = None
+) -> None:
     """Share of runs with an accuracy greater than ``above``, one curve for each of ``lines``, with Wilson intervals.
 
     Beside them, where the Dataset has them: ``guessed``, the share of random weights that solve the task, dotted, and
     ``published``, open marks.
     """
     found = successes(ds.accuracy, above)
-    for (colour, mark), name in zip(itertools.cycle(LINES), ds[lines].values, strict=False):
+    for (colour, mark), name in zip(inks(colors), ds[lines].values, strict=False):
         given = _finished(ds.sel({lines: name}), along)
         curve = found.sel({lines: name, along: given[along]})
         if not given.sizes[along]:
@@ -49,16 +66,16 @@ def _finished(ds: xarray.Dataset, along: str) -> xarray.Dataset:
     return ds.isel({along: np.flatnonzero(np.isfinite(ds.accuracy).any("seed"))})
 
 
-def means(ax: Any, ds: xarray.Dataset, along: str, lines: str = "cell") -> None:
+def means(ax: Any, ds: xarray.Dataset, along: str, lines: str = "cell", colors: Colors = None) -> None:
     """Mean accuracy of the runs, with bars of one SD of the runs as the source has them."""
     found = successes(ds.accuracy)
-    for (colour, mark), name in zip(itertools.cycle(LINES), ds[lines].values, strict=False):
+    for (colour, mark), name in zip(inks(colors), ds[lines].values, strict=False):
         curve = found.sel({lines: name, along: _finished(ds.sel({lines: name}), along)[along]})
         bars = {"elinewidth": 0.6, "capsize": 1.5, "capthick": 0.6}
         ax.errorbar(curve[along], curve["mean"], curve.sd, color=colour, marker=mark, markersize=3, **bars)
 
 
-@styled
+@drawn
 def training(
     panels: Mapping[str, xarray.Dataset],
     along: str = "length",
@@ -66,35 +83,39 @@ def training(
     lines: str = "cell",
     above: float = 0.99,
     scale: str = "linear",
-    title: str = "Success of training",
     note: str = "",
+    look: Look,
 ) -> Figure:
     """A column for each of ``panels``: the success rate on top, mean accuracy ± SD below.
 
     Each Dataset has ``accuracy`` over (``lines``, ``along``, "seed"), as `landscape.training.curves` makes it, and
-    may have ``guessed`` and ``published``, see `success`. ``scale`` is that of the axis ``along``.
+    may have ``guessed`` and ``published``, see `success`. ``scale`` is that of the axis ``along``. The other keywords
+    are those of `Look`; to draw one panel into axes of yours there are `success` and `means`.
     """
-    figure = Figure(figsize=(min(5.2 + 1.2 * (len(panels) - 1), 9.2), 4.4), layout="constrained")
+    figure = look.figure((min(5.2 + 1.2 * (len(panels) - 1), 9.2), 4.4), 2 * len(panels))
     grid = figure.subplots(2, len(panels), sharex="col", sharey="row", squeeze=False)
     for i, (name, ds) in enumerate(panels.items()):
         top, below = grid[:, i]
-        success(top, ds, along, lines, above)
-        means(below, ds, along, lines)
+        success(top, ds, along, lines, above, look.colors)
+        means(below, ds, along, lines, look.colors)
         top.set(title=textwrap.fill(name, 38), xscale=scale)
-        below.set(xlabel=AXES.get(along, along))
-    grid[0, 0].set(ylabel=f"share of runs with\naccuracy > {above:g}")
-    grid[1, 0].set(ylabel="validation accuracy\n(mean ± SD of runs)")
+        below.set(xlabel=look.xlabel or AXES.get(along, along))
+    grid[0, 0].set(ylabel=look.label or f"share of runs with\naccuracy {threshold(above)}")
+    grid[1, 0].set(ylabel=look.ylabel or "validation accuracy\n(mean ± SD of runs)")
     for ax in grid.flat:
         ax.grid(alpha=0.4)
         ax.spines[["top", "right"]].set_visible(False)
     handles = dict(zip(*reversed(grid[0, 0].get_legend_handles_labels()), strict=True))
     handles |= {k: v for ax in grid[0] for v, k in zip(*ax.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside upper right", ncols=len(handles))
-    figure.suptitle(title, x=0.02, ha="left", fontsize=9, fontweight="bold")
-    width = int(19 * figure.get_figwidth())
-    said = [explained(panels, above), note]
-    figure.supxlabel("\n".join(textwrap.fill(line, width) for line in said if line), x=0.02, ha="left", fontsize=6.5)
+    headed(figure, look.titled("Success of training"), look.said([explained(panels, above), note]))
     return figure
+
+
+def threshold(above: float) -> str:
+    """``> 0.99``; ``≥ 0.99`` where the bound stands just below two digits, so that these themselves are in."""
+    near = round(above, 2)
+    return f"≥ {near:g}" if 0 < near - above < 1e-3 else f"> {above:g}"
 
 
 def explained(panels: Mapping[str, xarray.Dataset], above: float) -> str:

@@ -1,17 +1,38 @@
 """Figures that move over the length: a film, and a page with a slider."""
 
+import base64
+import html
 import io
-import textwrap
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from landscape.plots.parts import LOSS, NONFINITE, bad, bounds, choose, cut, heading, label, scale, small, styled, thin
+from landscape.plots.files import whole
+from landscape.plots.look import LOSS, Look, drawn, styled
+from landscape.plots.parts import (
+    bad,
+    bounds,
+    choose,
+    cut,
+    heading,
+    label,
+    leading,
+    moments,
+    panel,
+    scale,
+    small,
+    thin,
+)
 from landscape.plots.still import Surfaces, flat, rows_of, surface3d
+
+STEPS = 65534  # of the scale of values in a page; one more says that a value is inf or NaN
 
 
 @styled
@@ -26,6 +47,7 @@ def animation(
     """A film over the length, ``seconds`` a frame, as GIF or animated WebP by the suffix of each path.
 
     A frame is ``draw(surfaces, length, norm=one scale for all, **settings)`` at each of ``lengths``, by default all.
+    Raises ValueError for a path of another ending, and for a surface that has one picture only.
     """
     from PIL import Image
 
@@ -33,81 +55,85 @@ def animation(
     if wrong := [path for path in targets if path.suffix not in (".gif", ".webp")]:
         raise ValueError(f"an animation is written as .gif or .webp; given {wrong[0].name!r}")
     first = surfaces if isinstance(surfaces, xarray.Dataset) else next(iter(surfaces.values()))
-    lengths = choose(first, lengths, most=first.sizes["length"])
     at = {name: value for name, value in settings.items() if name in first.dims}
+    one, _ = panel(first, "loss", at)
+    if not (along := leading(one)):
+        raise ValueError("the surface is one picture, with no length to make a film of; draw it as surface3d")
+    lengths = choose(one, lengths, most=one.sizes[along[-1]])
     norm = settings.pop("norm", None) or scale(flat(rows_of(surfaces, "loss", lengths, None, at)))
     frames = []
     for length in lengths:
-        file = io.BytesIO()
-        draw(surfaces, length, norm=norm, **settings).savefig(file, format="png", dpi=130)
-        frames.append(Image.open(file).convert("RGB"))
+        png = io.BytesIO()
+        draw(surfaces, length, norm=norm, **settings).savefig(png, format="png", dpi=130)
+        frames.append(Image.open(png).convert("RGB"))
     times = [round(1000 * seconds)] * (len(frames) - 1) + [round(1000 * max(seconds, 1.5))]
     for path in targets:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        frames[0].save(path, save_all=True, append_images=frames[1:], duration=times, loop=0)
+        with whole(path) as file:
+            frames[0].save(file, save_all=True, append_images=frames[1:], duration=times, loop=0)
 
 
-def _traces(data: xarray.DataArray, low: float, high: float, floor: float) -> list[Any]:
-    """The surface at one length, and its points that are not finite as dots on the floor."""
-    import plotly.graph_objects as go
+@drawn
+def interactive(ds: xarray.Dataset, path: str | Path, lengths: Any = None, *, look: Look, **at: float) -> None:
+    """Write one HTML page with the surface in 3-D, to turn, and a slider over the length; it needs no network.
 
-    x, y = (str(name) for name in data.dims)
-    across, up = np.meshgrid(data[x], data[y], indexing="ij")
-    lost = bad(data)
-    surface = go.Surface(
-        x=data[x].values,
-        y=data[y].values,
-        z=np.where(lost, np.nan, data.values).astype(np.float32).T,
-        cmin=low,
-        cmax=high,
-        colorscale=LOSS,
-        colorbar={"title": {"text": "mean loss"}, "len": 0.7},
-        hovertemplate=f"{x} %{{x:.4g}}<br>{y} %{{y:.4g}}<br>loss %{{z:.4g}}<extra></extra>",
-    )
-    dots = go.Scatter3d(
-        x=across[lost],
-        y=up[lost],
-        z=np.full(lost.sum(), floor),
-        mode="markers",
-        marker={"size": 2, "color": NONFINITE},
-        name=f"inf or NaN: {lost.sum():,} of {lost.size:,} points",
-        showlegend=bool(lost.any()),
-    )
-    return [surface, dots]
-
-
-def interactive(ds: xarray.Dataset, path: str | Path, lengths: Any = None, **at: float) -> None:
-    """One HTML file with the surface in 3-D and a slider over the length; it opens without a network.
-
-    At most 129 points a side and 32 lengths are drawn, and the page says what was left out. Points that are inf or NaN
-    are dots on the floor in a colour of their own. Needs plotly: ``pip install 'rnn-landscape[interactive]'``.
+    At most 129 points a side and 32 lengths are drawn, each value as one of 65,535 steps of the scale, and the page
+    says so. Points that are inf or NaN are dots on the floor in a colour of their own. Of the keywords of `Look` it
+    takes ``cmap``, ``title``, ``caption``, ``xlabel``, ``ylabel`` and ``label``.
     """
-    import plotly.graph_objects as go
+    path = Path(path)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"a page is written as .html; given {path.name!r}")
+    if look.ax is not None or look.figsize is not None or look.colors is not None:
+        raise ValueError("a page takes cmap, title, caption, xlabel, ylabel and label, and no ax, figsize or colors")
+    told = json.dumps(contents(ds, lengths, look, at), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    here = Path(__file__).parent
+    shared = here.with_name("explorer")  # its style and charts, which need nothing else of it
+    parts = {
+        "TITLE": html.escape(look.titled(f"Loss of {heading(ds)}") or "A loss surface"),
+        "STYLE": (shared / "page.css").read_text("utf-8"),
+        "DATA": told,
+        "SCRIPT": "\n".join(file.read_text("utf-8") for file in (shared / "charts.js", here / "slider.js")),
+    }
+    text = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], (here / "slider.html").read_text("utf-8"))
+    with whole(path) as file:
+        file.write_text(text, "utf-8")
 
-    data, note = thin(cut(ds, "loss", choose(ds, lengths, most=32), at), 129)
-    if data.sizes["length"] < ds.sizes["length"]:
-        note = f"{note}; lengths drawn: {data.sizes['length']} of {ds.sizes['length']}".removeprefix("; ")
-    low, high = bounds(scale(data))
-    low = min(0.0, low)
-    floor = low - 0.1 * (high - low)
-    frames = [go.Frame(name=str(int(z["length"])), data=_traces(z, low, high, floor)) for z in data]
-    move = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
-    steps = [{"label": frame.name, "method": "animate", "args": [[frame.name], move]} for frame in frames]
-    said = "<br>".join(textwrap.wrap("; ".join(part for part in (small(ds, data), note) if part), 110))
-    x, y = (label(data, str(name), math=False) for name in data.dims[1:])
-    figure = go.Figure(data=frames[-1].data, frames=frames)
-    figure.update_layout(
-        title={"text": f"Loss of {heading(ds)}<br><sup>{said}</sup>"},
-        scene={
-            "xaxis": {"title": {"text": x}},
-            "yaxis": {"title": {"text": y}},
-            "zaxis": {"title": {"text": "mean loss"}, "range": [floor, high]},
-            "camera": {"eye": {"x": 1.5, "y": 1.75, "z": 1.0}, "center": {"x": 0, "y": 0, "z": -0.2}},
-        },
-        margin={"l": 20, "r": 20, "t": 80, "b": 20},
-        sliders=[{"steps": steps, "active": len(steps) - 1, "currentvalue": {"prefix": "length "}, "pad": {"t": 10}}],
-        legend={"x": 0, "y": 1},
-        template="plotly_white",
-    )
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.write_html(path, include_plotlyjs=True, auto_play=False, div_id="surface")
+
+def contents(ds: xarray.Dataset, lengths: Any, look: Look, at: dict[str, float]) -> dict[str, Any]:
+    """What a page knows: the surface in steps of its scale, the scale and its colours, and what to say of it."""
+    one, rest = panel(ds, "loss", at)
+    data, note = thin(cut(one, "loss", choose(one, lengths, most=32), rest), 129)
+    name = str(data.dims[0])
+    if name and len(data) < one.sizes[name]:
+        note = "; ".join(filter(None, (note, f"{name}s drawn: {len(data)} of {one.sizes[name]}")))
+    norm = scale(data)
+    low, high = bounds(norm)
+    ends = f"drawn in 65,535 steps from {low:.4g} to {high:.4g}{' by ratio' if isinstance(norm, LogNorm) else ''}"
+    names = dict(zip(data.dims[1:], (look.xlabel, look.ylabel), strict=True))
+    return {
+        "title": look.titled(f"Loss of {heading(ds)}"),
+        "said": "; ".join(part for part in look.said([small(ds, data), note, ends]) if part),
+        "along": str(data[name].attrs.get("long_name", name)) if name else "",
+        "axes": [
+            {"name": str(n), "label": own or label(data, str(n), math=False), "values": data[n].values.tolist()}
+            for n, own in names.items()
+        ],
+        "moments": moments(data),
+        "levels": base64.b64encode(steps(data.values, norm).astype("<u2").tobytes()).decode("ascii"),
+        "low": low,
+        "high": high,
+        "log": isinstance(norm, LogNorm),
+        "label": look.label or "mean loss",
+        "table": look.colormap(LOSS)(np.arange(256) * 1.0 / 255, bytes=True)[:, :3].ravel().tolist(),
+    }
+
+
+def steps(values: np.ndarray, norm: Normalize) -> np.ndarray:
+    """Where each value stands on the scale, 0 to 65,534; 65,535 for what is not finite.
+
+    What lies beyond the scale, as a loss of zero below one of ratios, has its end.
+    """
+    low, high = bounds(norm)
+    inside = np.clip(np.where(bad(values), low, values).astype(float), low, high)
+    on = np.asarray(norm(inside.ravel())).reshape(values.shape)
+    return np.where(bad(values), STEPS + 1, np.rint(STEPS * np.clip(on, 0, 1)))

@@ -1,43 +1,24 @@
-"""What every figure shares: the style, the part of a surface to draw, scales of colours, and the words around it."""
+"""What figures share: the part of a surface to draw, scales of colours, and the words around it."""
 
-import functools
 import json
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import xarray
 from matplotlib.colors import LogNorm, Normalize
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from landscape.plots.look import FIELDS, NONFINITE, SMALL
+
 Overlays = Mapping[str, tuple[Any, Any]]
 
-NONFINITE = "#ff2e88"  # a colour that neither map has
-LOSS, GRADIENT = "viridis", "cividis"
-WIDTH = 7.2  # inches: two columns of a journal
-STYLE = {
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
-    "legend.frameon": False,
-    "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "lines.linewidth": 1.2,
-    "grid.linewidth": 0.4,
-    "savefig.dpi": 200,
-    "pdf.fonttype": 42,  # TrueType, as journals ask: text stays text
-    "ps.fonttype": 42,
-    "svg.fonttype": "path",  # glyphs as outlines: the same on a machine without the font
-    "svg.hashsalt": "landscape",
-}
+LEADING = ("length", "step", "epoch")  # what may come before the plane, where the settings do not name its axes
 KINDS = {"w": "recurrent weight", "u": "input weight", "b": "bias", "p": "peephole weight"}
 GATES = {
     "i": "input-gate",
@@ -50,48 +31,80 @@ GATES = {
 }
 
 
-def styled(draw: Callable) -> Callable:
-    """``draw`` in the style of publications, whatever the caller's matplotlib settings are; they stay as they were."""
-
-    @functools.wraps(draw)
-    def within(*args: Any, **kwargs: Any) -> Any:
-        style: Any = {key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith("backend")}
-        with mpl.rc_context(style | STYLE):
-            return draw(*args, **kwargs)
-
-    return within
+def leading(ds: xarray.Dataset, variable: str = "loss") -> list[str]:
+    """The dims that a plane lacks and that come first, such as ``length``: those that the settings call no axis."""
+    dims = [str(name) for name in (ds[variable].dims if variable in ds else ds.dims)]
+    axes = json.loads(ds.attrs.get("settings", "{}")).get("axes", {})
+    rest = [name for name in dims if name not in axes]
+    more = rest[: max(0, len(dims) - len(axes))] if axes else []
+    return [name for name in rest if name in more or name in LEADING]
 
 
-def choose(ds: xarray.Dataset, lengths: Iterable[int] | int | None, most: int = 8) -> list[int]:
-    """The lengths asked for, or at most ``most`` of a surface's: the first, the last, and evenly by ratio between."""
-    there = [int(length) for length in ds["length"].values]
+def panel(ds: xarray.Dataset, variable: str, at: Mapping[str, float]) -> tuple[xarray.Dataset, dict[str, float]]:
+    """The surface with at most one leading dim, along which there are panels, and what is left of ``at``.
+
+    Leading dims in ``at`` are held at the nearest sample; of the others the last makes the panels and those before it
+    are held at their end.
+    """
+    several = leading(ds, variable)
+    fixed = [name for name in several if name in at]
+    free = [name for name in several if name not in at]
+    held = {name: int(np.argmin(np.abs(ds[name].values - at[name]))) for name in fixed}
+    return ds.isel(held | dict.fromkeys(free[:-1], -1)), {k: v for k, v in at.items() if k not in fixed}
+
+
+def tell(value: Any) -> str:
+    """A coordinate in words."""
+    value = np.asarray(value).item()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def choose(ds: xarray.Dataset, lengths: Iterable[Any] | Any | None, most: int = 8) -> list[Any]:
+    """The lengths asked for, or at most ``most`` of a surface's: the first, the last, and evenly by ratio between.
+
+    The same for steps, epochs, or whatever comes before the plane; none where nothing does.
+    """
+    if not (names := leading(ds)):
+        if lengths is not None:
+            raise ValueError("the surface has no length to choose, it is one picture; leave lengths out")
+        return []
+    there = ds[names[-1]].values.tolist()
     if lengths is None:
-        if len(there) <= most:
-            return there
-        wanted = np.log(np.geomspace(there[0], there[-1], most))
-        return [there[i] for i in sorted({int(np.argmin(np.abs(np.log(there) - w))) for w in wanted})]
-    asked = [int(length) for length in np.atleast_1d(np.asarray(lengths))]
+        return there if len(there) <= most else _even(there, most)
+    asked = np.atleast_1d(np.asarray(lengths)).tolist()
     if missing := [length for length in asked if length not in there]:
-        raise ValueError(f"the surface has no length {missing[0]}; it has {', '.join(map(str, there))}")
-    return asked
+        raise ValueError(f"the surface has no {names[-1]} {missing[0]}; it has {', '.join(map(tell, there))}")
+    return [there[there.index(length)] for length in asked]
+
+
+def _even(there: list[Any], most: int) -> list[Any]:
+    """So many of the values, evenly by ratio, or by place where some are not positive."""
+    on = np.log(there) if min(there) > 0 else np.arange(len(there))
+    wanted = np.linspace(on[0], on[-1], most)
+    return [there[i] for i in sorted({int(np.argmin(np.abs(on - w))) for w in wanted})]
 
 
 def cut(
-    ds: xarray.Dataset, variable: str, lengths: list[int], at: Mapping[str, float], free: int = 2
+    ds: xarray.Dataset, variable: str, lengths: list[Any], at: Mapping[str, float], free: int = 2
 ) -> xarray.DataArray:
-    """``variable`` over (length, the first ``free`` coordinates not in ``at``).
+    """``variable`` over (length, the first ``free`` coordinates not in ``at``), in memory.
 
-    Others are held at the sample nearest to ``at``, or the middle one; the values held stay in the array's scalar
-    coordinates. Raises ValueError where the surface cannot be cut so.
+    Coordinates in ``at`` are held at the nearest sample, the rest in their middle: both are left behind as scalar
+    coordinates. Where nothing comes before the plane the first dim is one nameless picture. Raises ValueError where
+    the surface cannot be cut so.
     """
     if variable not in ds:
         hint = (
             "compute it with order=1" if variable == "log10_gradient" else f"it has {', '.join(map(str, ds.data_vars))}"
         )
         raise ValueError(f"the surface has no {variable}; {hint}")
-    coordinates = [str(name) for name in ds[variable].dims if name != "length"]
+    before = leading(ds, variable)
+    coordinates = [str(name) for name in ds[variable].dims if name not in before]
     if unknown := [name for name in at if name not in coordinates]:
-        raise ValueError(f"the surface has no coordinate {unknown[0]!r}; it has {', '.join(coordinates)}")
+        raise ValueError(
+            f"the surface has no coordinate {unknown[0]!r}; it has {', '.join(coordinates)}, "
+            f"and a figure takes the keywords {', '.join(FIELDS)}"
+        )
     for name, value in at.items():
         low, high = float(ds[name].min()), float(ds[name].max())
         if not low <= value <= high:
@@ -104,12 +117,20 @@ def cut(
         )
     held = {name: int(np.argmin(np.abs(ds[name].values - value))) for name, value in at.items()}
     held |= {name: ds.sizes[name] // 2 for name in left[free:]}
-    return ds[variable].sel(length=lengths).isel(held).transpose("length", *left[:free]).load()
+    data = ds[variable].isel(held)
+    data = data.sel({before[-1]: lengths}) if before else data.expand_dims("")
+    return data.transpose(before[-1] if before else "", *left[:free]).load()
+
+
+def moments(data: xarray.DataArray) -> list[str]:
+    """What each picture of a `cut` is of: ``length 10``; empty where nothing comes before the plane."""
+    name = str(data.dims[0])
+    return [f"{name} {tell(value)}" for value in data[name].values] if name else [""]
 
 
 def thin(data: xarray.DataArray, most: int) -> tuple[xarray.DataArray, str]:
-    """Every k-th point along each coordinate, so that at most ``most`` are left, and the words that say so."""
-    steps = {str(name): -(-data.sizes[name] // most) for name in data.dims if name != "length"}
+    """Every k-th point along both coordinates, so that at most ``most`` are left, and the words that say so."""
+    steps = {str(name): -(-data.sizes[name] // most) for name in data.dims[-2:]}
     said = [f"one in {step} along {name}" for name, step in steps.items() if step > 1]
     data = data.isel({name: slice(None, None, step) for name, step in steps.items()})
     return data, f"points drawn: {', '.join(said)}" if said else ""
@@ -155,25 +176,29 @@ def spread(values: Any) -> Normalize:
 
 
 def label(data: xarray.DataArray | xarray.Dataset, name: str, lines: int = 1, math: bool = True) -> str:
-    """The name of an axis, on one or two lines: what the coordinate is, its symbol, its unit."""
+    """The name of an axis, on one or two lines: what the coordinate is, its symbol, its unit.
+
+    What it is says its ``long_name``; else the letter of a parameter and its gate, by the convention of names.
+    """
     attrs = data[name].attrs
-    words = attrs.get("long_name", name)
+    words = str(attrs.get("long_name", name))
     if words == name:
-        known = re.fullmatch(r"([wubp])(?:_([ifozrgh]))?", name)
+        known = re.fullmatch(r"(?:\w+\.)?([wubp])(?:_([a-z0-9]+))?", name)
         words = f"{GATES.get(known[2], '')} {KINDS[known[1]]}" if known else ""
     else:
         words = re.sub(rf"\b{re.escape(name)}$", "", words)
     letter, _, index = name.partition("_")
     sign = f"${letter}_{{{index}}}$" if index else f"${letter}$"
-    sign = sign if math and re.fullmatch(r"[a-z](_[a-z]+)?", name) else name
+    sign = sign if math and re.fullmatch(r"[a-z](_[a-z0-9]+)?", name) else name
     unit = attrs.get("units", "1")
     break_ = "\n" if lines > 1 else " "
     return f"{words.strip()} {sign}{break_}({'dimensionless' if unit in ('', '1') else unit})".strip()
 
 
 def heading(ds: xarray.Dataset) -> str:
-    """Cell and task."""
-    return f"{ds.attrs.get('cell', 'unnamed cell')} on {ds.attrs.get('task', 'unnamed task')}"
+    """Cell and task, or the title where a surface has neither."""
+    there = [str(ds.attrs[key]) for key in ("cell", "task") if key in ds.attrs]
+    return " on ".join(there) or str(ds.attrs.get("title", "an unnamed model"))
 
 
 def small(ds: xarray.Dataset, data: xarray.DataArray) -> str:
@@ -183,41 +208,48 @@ def small(ds: xarray.Dataset, data: xarray.DataArray) -> str:
     parts = [f"{name} = {value:g}" for name, value in scalars.items() if value]
     if len(parts) < len(scalars):
         parts.append("other parameters 0" if parts else "parameters not shown 0")
-    sampled = {name: float(value) for name, value in data.coords.items() if not value.ndim and name != "length"}
+    sampled = {str(name): float(value) for name, value in data.coords.items() if not value.ndim and name != "length"}
     parts += [f"{name} = {value:.4g} (nearest sample)" for name, value in sampled.items()]
-    count = int(ds.attrs.get("episodes", 1))
-    parts += [f"mean of {count} episodes, seed {ds.attrs.get('seed', 0)}" if count > 1 else "one episode"]
+    if "episodes" in ds.attrs:
+        count = int(ds.attrs["episodes"])
+        parts += [f"mean of {count} episodes, seed {ds.attrs.get('seed', 0)}" if count > 1 else "one episode"]
     return ", ".join([*parts, str(ds.attrs.get("dtype", data.dtype))])
 
 
-def stroke(index: int, colour: str) -> dict[str, Any]:
+def stroke(index: int, color: Any) -> dict[str, Any]:
     """How the ``index``-th line over a surface is drawn."""
-    return {"color": colour, "linestyle": ["--", ":", "-.", "-"][index % 4], "linewidth": 1.1}
+    return {"color": color, "linestyle": ["--", ":", "-.", "-"][index % 4], "linewidth": 1.1}
+
+
+def keys(overlays: Iterable[str], values: Any, colors: Sequence[Any] = ()) -> list[Any]:
+    """What a legend holds: lines over a surface, and points that are not finite with their number."""
+    inks = [colors[i % len(colors)] if colors else "black" for i in range(len(tuple(overlays)))]
+    made: list[Any] = [
+        Line2D([], [], **stroke(i, ink), label=n) for i, (n, ink) in enumerate(zip(overlays, inks, strict=True))
+    ]
+    if lost := int(bad(values).sum()):
+        made.append(Patch(color=NONFINITE, label=f"inf or NaN: {lost:,} of {np.size(values):,} points"))
+    return made
 
 
 def words(figure: Any, title: str, lines: Iterable[str], overlays: Iterable[str], values: Any) -> None:
     """Title, legend of overlays and of points that are not finite, and below all that a reader must know."""
-    handles: list[Any] = [Line2D([], [], **stroke(i, "black"), label=name) for i, name in enumerate(overlays)]
-    if lost := int(bad(values).sum()):
-        handles.append(Patch(color=NONFINITE, label=f"inf or NaN: {lost:,} of {np.size(values):,} points"))
-    headed(figure, title, lines, handles)
+    headed(figure, title, lines, keys(overlays, values))
 
 
 def headed(figure: Any, title: str, lines: Iterable[str], handles: Sequence[Any] = (), columns: int = 3) -> None:
     """Title, below it a legend of ``handles``, and below all ``lines`` in small print; of a constrained layout."""
     width, height = figure.get_size_inches()
-    text = textwrap.fill(title, int(11.5 * width))
-    below = 0.03 + 0.19 * (1 + text.count("\n"))  # inches taken by the title
-    figure.suptitle(
-        text + "\n" * -(-len(handles) // columns),
-        x=0.09 / width,
-        ha="left",
-        fontsize=9,
-        fontweight="bold",
-        linespacing=1.5,
-    )
+    size = FontProperties(size=mpl.rcParams["figure.titlesize"]).get_size_in_points()
+    text = textwrap.fill(title, int(103 * width / size))
+    below = 0.03 + 0.0211 * size * bool(text) * (1 + text.count("\n"))  # inches taken by the title
+    above = text + "\n" * -(-len(handles) // columns)
+    if above:
+        figure.suptitle(above, x=0.09 / width, ha="left", fontsize=size, linespacing=1.5)
     if handles:
         place = (0.0, 1 - below / height)
         figure.legend(handles=handles, loc="upper left", bbox_to_anchor=place, ncols=columns, borderpad=0.2)
-    said = "\n".join(textwrap.fill(line, int(19 * width)) for line in lines if line)
-    figure.supxlabel(said, x=0.09 / width, ha="left", fontsize=6.5, color="0.35")
+    size = SMALL * mpl.rcParams["font.size"]
+    said = "\n".join(textwrap.fill(line, int(123 * width / size)) for line in lines if line)
+    if said:
+        figure.supxlabel(said, x=0.09 / width, ha="left", fontsize=size, color="0.35")

@@ -3,21 +3,19 @@
 from landscape.blocks import SURFACE, Progress
 from landscape.store.building import begin, create
 from landscape.store.folders import StoreError
-from landscape.store.reading import (
+from landscape.store.groups import (
     RESULT,
     SWEEP,
     arrays_of,
     attributes,
     blocks_done,
-    damage,
     kind,
-    missing,
-    open_arrays,
-    open_surface,
     record_of,
     runs_of,
     sense,
 )
+from landscape.store.growing import Recorder
+from landscape.store.reading import damage, missing, open_arrays, open_surface
 from landscape.store.results import find, kept, save
 from landscape.store.settings import differences
 from landscape.store.writer import BlockWriter
@@ -28,6 +26,7 @@ __all__ = [
     "SWEEP",
     "BlockWriter",
     "Progress",
+    "Recorder",
     "StoreError",
     "arrays_of",
     "attributes",

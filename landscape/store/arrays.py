@@ -28,15 +28,17 @@ def empty_array(
     chunks: Sequence[int],
     dtype: Any,
     attrs: Any = None,
+    fill: Any = None,
 ) -> Any:
-    """A new array of a group in which nothing is written yet, which reads as NaN, empty text or 0."""
+    """A new array of a group in which nothing is written yet, which reads as NaN, empty text or 0, or as ``fill``."""
     dtype = np.dtype(dtype)
+    absent = fill if fill is not None else "" if dtype.kind == "O" else math.nan if dtype.kind in "fc" else 0
     return group.create_array(
         name,
         shape=tuple(shape),
         chunks=tuple(max(1, n) for n in chunks),
         dtype=str if dtype.kind == "O" else dtype,
-        fill_value="" if dtype.kind == "O" else math.nan if dtype.kind in "fc" else 0,
+        fill_value=absent,
         dimension_names=list(dims),
         compressors=codecs(dtype),
         attributes=attrs or {},

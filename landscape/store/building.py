@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from landscape.blocks import SURFACE, Cut
-from landscape.store import reading, records
+from landscape.store import groups, reading, records
 from landscape.store.arrays import add_array, empty_array, seal
 from landscape.store.folders import FRESH, StoreError, appearing, lock, real, sweep, sweep_inside
 from landscape.store.writer import BlockWriter
@@ -42,7 +42,12 @@ def create(
 
     cut = Cut(tuple(map(len, coordinates.values())), tuple(block))
     about = {"variables": list(variables), "leading": len(first), "under": ""}
-    return begin(path, cut, settings, SURFACE, build, about, shared)
+    writer = begin(path, cut, settings, SURFACE, build, about, shared)
+    marks = json.loads(writer.group.attrs["marks"])
+    if other := [name for name, values in dims.items() if marks[name] != reading.mark(values)]:
+        writer.held.close()
+        raise StoreError(f"{path} holds other values of {', '.join(other)}; give another path, or remove that one")
+    return writer
 
 
 def begin(
@@ -63,7 +68,10 @@ def begin(
     """
     where = real(path)
     if not where.exists() or (where.is_dir() and not any(where.iterdir())):
-        _build(where, cut, settings, written, build, about)
+        try:
+            _build(where, cut, settings, written, build, about)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be written: {error.strerror}; nothing of it is there") from error
     sweep(where)
     writer = _locked(where, Path(path), written, shared)
     try:
@@ -91,7 +99,7 @@ def _build(path: Path, cut: Cut, settings: Mapping, written: str, build: Callabl
 
 def _locked(path: Path, given: Path, written: str, shared: bool) -> BlockWriter:
     """The writer of the store at ``path`` with its lock, and nothing in it that killed writers left."""
-    here, kind = reading.kind(path), reading.KINDS[written]
+    here, kind = groups.kind(path), groups.KINDS[written]
     if here != kind:
         raise StoreError(f"{given} holds a {here}, not a {kind}; give another path")
     with contextlib.ExitStack() as guard:

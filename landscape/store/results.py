@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from landscape.store.arrays import codecs, consolidate, seal
 from landscape.store.folders import appearing
-from landscape.store.reading import RESULT, attributes, group_of, open_surface, sense
+from landscape.store.groups import RESULT, attributes, group_of, sense
+from landscape.store.reading import open_surface
 from landscape.store.settings import same_settings
 
 if TYPE_CHECKING:

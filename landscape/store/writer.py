@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape.blocks import Target, nonfinite
-from landscape.store import first, reading, records
+from landscape.store import first, groups, reading, records
 from landscape.store.arrays import consolidate
 from landscape.store.folders import StoreError, claim
 from landscape.store.settings import same_settings
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import xarray
 
 SQUEEZED = 4  # blocks that are not measured yet are taken to shrink on disk by no more than this factor
+MEASURED = 100  # blocks whose size on disk tells that of the others
 
 
 class BlockWriter(Target):
@@ -41,16 +42,16 @@ class BlockWriter(Target):
 
     def __init__(self, path: Path, shared: bool = False) -> None:
         self.path, self.shared = path, shared
-        self.group = reading.group_of(path, "r+")
+        self.group = groups.group_of(path, "r+")
         if self.group.attrs["format"] in (first.SURFACE, first.SWEEP):
             raise StoreError(
                 f"{path} was begun in an earlier format, which is read and not added to; give another path"
             )
-        with reading.sense(path):
+        with groups.sense(path):
             self.blocks = dict(self.group["blocks"].attrs)
             self.under = str(self.blocks["under"])
             self.table = self.group["blocks/record"]
-            super().__init__(reading.cut_of(self.group), int(self.blocks["leading"]), 0)
+            super().__init__(groups.cut_of(self.group), int(self.blocks["leading"]), 0)
             self.settings = json.loads(self.group.attrs["settings"])
             self.complete, self.token = bool(self.group.attrs["complete"]), str(self.group.attrs["token"])
         self.folder, self.run = path.stat().st_ino, 0
@@ -64,7 +65,7 @@ class BlockWriter(Target):
 
         # Blocks of NaN alone are written like any other, so that every finished block has its files.
         with reading.damage(self.path, self.under), zarr.config.set({"array.write_empty_chunks": True}):
-            group = reading.group_of(self.path, "r+")
+            group = groups.group_of(self.path, "r+")
             group = group[self.under] if self.under else group
             reading.check_arrays(self.path, self.under)
             marks = json.loads(group.attrs["marks"])
@@ -74,8 +75,8 @@ class BlockWriter(Target):
 
     def check(self, settings: Mapping[str, Any], written: str) -> None:
         """StoreError unless the store holds, or will hold, results of these settings."""
-        with reading.sense(self.path):
-            kind = reading.KINDS[written]
+        with groups.sense(self.path):
+            kind = groups.KINDS[written]
         same_settings(self.path, self.settings, json.loads(json.dumps(settings)), kind)
 
     def todo(self, among: Iterable[int] | None = None) -> list[int]:
@@ -163,27 +164,31 @@ class BlockWriter(Target):
 
     def safe(self) -> str:
         """What of a store is finished, and how to go on."""
-        done = int(np.count_nonzero(records.read(self.path, self.table.shape)[:, 0] == records.DONE))
-        return f"{done} of {self.cut.number} blocks are safe in {self.path}, and the same command resumes"
+        return f"{len(self._done())} of {self.cut.number} blocks are safe in {self.path}, and the same command resumes"
 
     def check_room(self) -> None:
         """StoreError if what is left needs more disk than is free, judged by the blocks that are done."""
-        left = int(np.count_nonzero(records.read(self.path, self.table.shape)[:, 0] != records.DONE))
-        need, free = self.need(left), shutil.disk_usage(self.path).free
+        done = self._done()
+        left, free = self.cut.number - len(done), shutil.disk_usage(self.path).free
+        need = self.need(left)
         if left and need > free:
             raise StoreError(
                 f"{self.path} needs about {need / 1e6:,.1f} MB for the {left} blocks left, and {free / 1e6:,.1f} MB "
                 f"are free; make room, or give a path on another disk; {self.safe()}"
             )
 
-    def need(self, left: int) -> float:
-        """Bytes that ``left`` blocks will take on disk; 0 as long as nothing is known of the results."""
-        done = np.flatnonzero(self.finished)[:100].tolist() if (self.path / self.under).exists() else []
+    def need(self, blocks: int) -> float:
+        """Bytes that so many blocks take on disk, as those that are done; 0 if nothing is known of the results yet."""
+        done = self._done()[:MEASURED] if (self.path / self.under).exists() else []
         if not self.under and not done:
             self.arrays  # noqa: B018  counts their size
-            return self.size / self.cut.number * left / SQUEEZED
+            return self.size / self.cut.number * blocks / SQUEEZED
         sizes = [512 * file.stat().st_blocks for index in done for file in self.files(index) if file.exists()]
-        return sum(sizes) / len(done) * left if done else 0.0
+        return sum(sizes) / len(done) * blocks if done else 0.0
+
+    def _done(self) -> list[int]:
+        """Blocks that are done, whoever wrote them."""
+        return np.flatnonzero(records.read(self.path, self.table.shape)[:, 0] == records.DONE).tolist()
 
     @property
     def nonfinite(self) -> dict[str, int]:
@@ -195,17 +200,18 @@ class BlockWriter(Target):
         """Write down that every block is done, by which runs, with ``attributes`` and ``labels`` of each array."""
         from landscape import provenance
 
-        group = reading.group_of(self.path, "r+")
-        arrays = group[self.under] if self.under else group
-        counts = {name: {"nonfinite": count} for name, count in self.nonfinite.items()}
-        for name in {**labels, **counts}:
-            arrays[name].update_attributes({**labels.get(name, {}), **counts.get(name, {})})
-        runs = records.runs(self.path, records.read(self.path, self.table.shape))
-        about = {**provenance.here(), **self._about(attributes, runs)}
-        if self.under:
-            arrays.update_attributes(about)
-            consolidate(self.path / self.under)
-        consolidate(self.path).update_attributes(about)
+        with self.writing():
+            group = groups.group_of(self.path, "r+")
+            arrays = group[self.under] if self.under else group
+            counts = {name: {"nonfinite": count} for name, count in self.nonfinite.items()}
+            for name in {**labels, **counts}:
+                arrays[name].update_attributes({**labels.get(name, {}), **counts.get(name, {})})
+            runs = records.runs(self.path, records.read(self.path, self.table.shape))
+            about = {**provenance.here(), **self._about(attributes, runs)}
+            if self.under:
+                arrays.update_attributes(about)
+                consolidate(self.path / self.under)
+            consolidate(self.path).update_attributes(about)
 
     def finish(self, attributes: Mapping[str, Any], labels: Mapping[str, Mapping[str, Any]]) -> "xarray.Dataset":
         """The Dataset of a filled store, read lazily, with ``attributes`` and ``labels`` of each array written down."""

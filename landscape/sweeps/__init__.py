@@ -16,11 +16,13 @@ import numpy as np
 
 from landscape.progress import QUIET
 from landscape.store import StoreError
-from landscape.sweeps.chunks import DONE, FAILED, Chunks, Status, create, open_sweep, status, summary, to_csv
+from landscape.store.records import DONE, FAILED
+from landscape.sweeps.chunks import Chunks, create
 from landscape.sweeps.engines import STOPPED, TAKEN, Engine, Job, Row, cluster, dask, serial
 from landscape.sweeps.estimate import Estimate
 from landscape.sweeps.file import read
 from landscape.sweeps.plan import Grid, Plan, plan
+from landscape.sweeps.reading import Status, open_sweep, status, summary, to_csv
 
 if TYPE_CHECKING:
     import xarray

@@ -12,13 +12,15 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Generator, Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from landscape import devices, store
+from landscape import devices, names, store
 from landscape.store import StoreError
+from landscape.store.records import DONE, FAILED
 from landscape.sweeps import settings
-from landscape.sweeps.chunks import DONE, FAILED, Chunks
+from landscape.sweeps.chunks import Chunks
 
 RETRIES = 2  # of a chunk whose worker could not be reached or could not write; an error of the run itself is final
 QUIET = {"DASK_LOGGING__DISTRIBUTED": "critical"}  # what workers log of their own; what matters is said in one line
@@ -160,17 +162,24 @@ def cluster(workers: int = 0, scheduler: str = "") -> Iterator[Any]:
 
     Processes here listen on 127.0.0.1 alone, compute one chunk at a time and share the cores evenly.
     """
-    try:
-        import dask.config
-        import distributed
-    except ImportError as error:
-        raise ImportError("workers need Dask distributed: pip install 'rnn-landscape[cluster]'") from error
+    names.need("distributed", "cluster", "workers")
+    import dask.config
+    import distributed
+
     if scheduler:
         with _client(scheduler) as client:
             yield client
         return
     env = {"NPROC": str(max(1, devices.cores() // workers)), "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-    local = {"n_workers": workers, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None, "env": env}
+    port = {"dashboard_address": "127.0.0.1:0"}  # any that is free, though nothing is shown there
+    local = {
+        "n_workers": workers,
+        "scheduler_kwargs": port,
+        "threads_per_worker": 1,
+        "host": "127.0.0.1",
+        "dashboard_address": None,
+        "env": env,
+    }
     quiet = {f"distributed.nanny.pre-spawn-environ.{key}": text for key, text in QUIET.items()}
     spread = {"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.allowed-failures": 1}
     with contextlib.ExitStack() as stack:
@@ -178,7 +187,7 @@ def cluster(workers: int = 0, scheduler: str = "") -> Iterator[Any]:
         try:
             with _deaf():
                 here = stack.enter_context(distributed.LocalCluster(**local, silence_logs=logging.CRITICAL))
-                client = stack.enter_context(distributed.Client(here))
+                client = stack.enter_context(distributed.Client(here, set_as_default=False))
         except Exception as error:
             raise ClusterError(
                 f"the {workers} workers could not be started ({type(error).__name__}: {str(error).splitlines()[0]}); "
@@ -198,7 +207,7 @@ def _client(scheduler: str) -> Iterator[Any]:
 
     where = {"scheduler_file": scheduler} if Path(scheduler).suffix == ".json" else {"address": scheduler}
     try:
-        client = distributed.Client(**where)
+        client = distributed.Client(**where, set_as_default=False)
     except Exception as error:
         raise ClusterError(
             f"there is no scheduler at {scheduler!r} ({type(error).__name__}: {str(error).splitlines()[0]}); "
@@ -214,6 +223,7 @@ def _deaf() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    resource_tracker.ensure_running()  # which would make the thread that starts it hear again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -10,6 +10,7 @@ import numpy as np
 
 from landscape import names
 from landscape.sweeps.plan import Plan, plan
+from landscape.sweeps.settings import strict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,17 +115,4 @@ def _words(error: BaseException, kind: type | None) -> str:
     return str(error)
 
 
-def _exactly(*kinds: type) -> Any:
-    """A hook that takes a value of these types and nothing that could be turned into one."""
-
-    def structure(value: Any, wanted: Any) -> Any:
-        if type(value) not in kinds:
-            raise TypeError(f"{value!r} must be {wanted.__name__}")
-        return value
-
-    return structure
-
-
-_converter = cattrs.Converter(forbid_extra_keys=True)
-for _kind, _taken in {int: (int,), float: (int, float), str: (str,)}.items():
-    _converter.register_structure_hook(_kind, _exactly(*_taken))
+_converter = strict(forbid_extra_keys=True)

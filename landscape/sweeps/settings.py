@@ -1,6 +1,7 @@
 """Settings of a function, as values or as text: types checked, names looked up, labels that are the same tomorrow."""
 
 import collections.abc as abc
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -11,6 +12,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+import cattrs
 import jax
 import numpy as np
 
@@ -39,11 +41,11 @@ def named(text: str) -> Any:
 def absolute(run: str, base: Path) -> str:
     """``/path/file.py:name`` for the text of a function: ``file.py:name``, ``file.py`` (its ``run``) or a bare NAME.
 
-    Looked for in the folder ``base``, then here, then in the ``experiments`` of either.
+    Looked for in the folder ``base``, then here, then in the ``experiments`` of either, then in those of the package.
     """
     file, _, name = run.partition(":")
-    stem = Path(file).with_suffix(".py")
-    tried = [folder / stem for folder in (base, Path(), base / "experiments", Path("experiments"))]
+    stem, places = Path(file).with_suffix(".py"), (base, Path(), base / "experiments", Path("experiments"))
+    tried = [folder / stem for folder in (*places, names.shipped("experiments"))]
     for path in tried:
         if path.is_file():
             return f"{path.resolve()}:{name or 'run'}"
@@ -123,7 +125,7 @@ def fit(value: Any, hint: Any, where: str) -> Any:
     name or, where an instance is wanted, for what that makes when called without arguments.
     """
     try:
-        return _fit(value, hint)
+        return _settings.structure(value, hint)
     except TypeError:
         words = getattr(hint, "__name__", str(hint)) if not typing.get_args(hint) else str(hint)
         raise TypeError(f"{where} = {value!r} must be {words.replace('collections.abc.', '')}") from None
@@ -131,53 +133,64 @@ def fit(value: Any, hint: Any, where: str) -> Any:
         raise ValueError(f"{where} = {value!r}: {error}") from error
 
 
-def _fit(value: Any, hint: Any) -> Any:
-    origin, args = typing.get_origin(hint) or hint, typing.get_args(hint)
+def strict(**options: Any) -> cattrs.Converter:
+    """A converter that takes a number, a truth value or text as it is, and turns nothing into another type."""
+    made = cattrs.Converter(**options)
+    for kinds in ((bool,), (int,), (float, int), (str,), (types.NoneType,)):
+        made.register_structure_hook(kinds[0], functools.partial(_exactly, kinds))
+    return made
+
+
+def _exactly(kinds: tuple, value: Any, hint: Any) -> Any:
     value = value.item() if isinstance(value, np.generic) else value
-    if hint is Any:
-        return value
-    if origin in (typing.Union, types.UnionType):
-        return _fit_first(value, args)
-    if origin is typing.Literal:
-        return _accept(value, value in args)
-    if origin is float and type(value) is int:
-        return float(value)
-    if origin in (bool, int, float, str, types.NoneType):
-        return _accept(value, type(value) is origin)
-    if origin in (list, tuple, abc.Sequence, abc.Iterable, abc.Collection):
-        return _fit_each(value, origin, args)
-    found = named(value) if isinstance(value, str) else value
-    if not inspect.isclass(origin) or origin in (abc.Callable, type):
-        return _accept(found, callable(found))
-    made = found() if callable(found) and not isinstance(found, origin) else found
-    return _accept(made, isinstance(made, origin))
+    return _accept(value, type(value) in kinds, hint)
 
 
-def _accept(value: Any, right: bool) -> Any:
+def _accept(value: Any, right: bool, hint: Any) -> Any:
     if not right:
-        raise TypeError
+        raise TypeError(f"{value!r} must be {getattr(hint, '__name__', hint)}")
     return value
 
 
-def _fit_first(value: Any, choices: tuple) -> Any:
-    """``value`` as the first type of a union that takes it; text stays text if it may."""
-    for hint in sorted(choices, key=lambda hint: hint is not type(value)):
-        try:
-            return _fit(value, hint)
-        except TypeError:
-            continue
-    raise TypeError
+def _made(value: Any, hint: Any) -> Any:
+    """A function or a class, or an instance of one; text is the name of it."""
+    kind = typing.get_origin(hint) or hint
+    found = named(value) if isinstance(value, str) else value
+    if not inspect.isclass(kind) or kind in (abc.Callable, type):
+        return _accept(found, callable(found), hint)
+    made = found() if callable(found) and not isinstance(found, kind) else found
+    return _accept(made, isinstance(made, kind), hint)
 
 
-def _fit_each(value: Any, origin: Any, args: tuple) -> Any:
-    if isinstance(value, str) or not isinstance(value, abc.Iterable):
-        raise TypeError
-    items = list(value)
-    fixed = origin is tuple and args and args[-1] is not ...
-    wanted = list(args) if fixed else [args[0] if args else Any] * len(items)
-    _accept(items, len(items) == len(wanted))
-    fitted = [_fit(item, hint) for item, hint in zip(items, wanted, strict=True)]
-    return fitted if origin is list else tuple(fitted)
+def _first(value: Any, hint: Any) -> Any:
+    """``value`` as the first type of a union that takes it, its own before others; text stays text if it may."""
+    for kind in sorted(typing.get_args(hint), key=lambda kind: kind is not type(value)):
+        with contextlib.suppress(TypeError):
+            return _settings.structure(value, kind)
+    return _accept(value, False, hint)
+
+
+def _each(values: Any, hint: Any) -> Any:
+    """Every item as its own type; text is no list."""
+    kinds, wanted = typing.get_args(hint) or (Any, ...), typing.get_origin(hint) or hint
+    _accept(values, isinstance(values, abc.Iterable) and not isinstance(values, str), hint)
+    items = list(values)
+    kinds = kinds if wanted is tuple and kinds[-1] is not ... else kinds[:1] * len(items)
+    _accept(values, len(items) == len(kinds), hint)
+    items = [_settings.structure(item, kind) for item, kind in zip(items, kinds, strict=True)]
+    return items if wanted is list else tuple(items)
+
+
+def _of(*origins: Any) -> Callable[[Any], bool]:
+    return lambda hint: (typing.get_origin(hint) or hint) in origins
+
+
+_settings = strict(detailed_validation=False)
+_settings.register_structure_hook(float, lambda value, hint: float(_exactly((int, float), value, hint)))
+_settings.register_structure_hook_func(lambda hint: hint is not Any, _made)
+_settings.register_structure_hook_func(_of(list, tuple, abc.Sequence, abc.Iterable, abc.Collection), _each)
+_settings.register_structure_hook_func(_of(typing.Union, types.UnionType), _first)
+_settings.register_structure_hook_func(_of(typing.Literal), lambda v, h: _accept(v, v in typing.get_args(h), h))
 
 
 def label(value: Any) -> Any:
@@ -205,9 +218,10 @@ def label(value: Any) -> Any:
 
 
 def _label_record(value: Any) -> str:
-    """The name that a task gives itself, or a cell in words with a fingerprint of its parameters."""
-    if isinstance(getattr(value, "name", None), str):
-        return value.name
+    """The name of a task with its options in full, or a cell in words with a fingerprint of its parameters."""
+    if isinstance(value, Task):
+        options = ", ".join(f"{name}={option}" for name, option in value.options)
+        return f"{value.name}({options})" if options else value.name
     leaves = jax.tree.leaves(value)
     return f"{specs.text(specs.of_cell(value))} {specs.digest(np.concatenate([np.ravel(leaf) for leaf in leaves]))}"
 

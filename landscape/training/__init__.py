@@ -1,11 +1,14 @@
 """Training by the thousand: `fit` one run, `curves` over lengths and seeds, and what training is up against."""
 
+from landscape.training.checkpoints import checkpointed
 from landscape.training.diagnostics import Guess, baseline, guess, signal_and_blind
-from landscape.training.fitting import Fit, Record, Stop, at_random, fit, last, last_by_class
+from landscape.training.fitting import Fit, Record, Stop, fit
 from landscape.training.gradients import Route, Score, forward, reverse
 from landscape.training.optimisers import keras_adam
 from landscape.training.penalties import Penalty, omega, omega_squared
 from landscape.training.runs import begin, curves
+from landscape.training.splits import at_random, last, last_by_class
+from landscape.training.steps import Seen, State, Step, step
 
 __all__ = [
     "Fit",
@@ -14,10 +17,14 @@ __all__ = [
     "Record",
     "Route",
     "Score",
+    "Seen",
+    "State",
+    "Step",
     "Stop",
     "at_random",
     "baseline",
     "begin",
+    "checkpointed",
     "curves",
     "fit",
     "forward",
@@ -29,4 +36,5 @@ __all__ = [
     "omega_squared",
     "reverse",
     "signal_and_blind",
+    "step",
 ]

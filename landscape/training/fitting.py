@@ -8,14 +8,11 @@ import jax.numpy as jnp
 import optax
 
 from landscape import losses
-from landscape.models import as_rnn
 from landscape.tasks import Episode
-from landscape.training import gradients
+from landscape.training import checks, gradients, steps
 from landscape.training.gradients import Route
-
-Split = Callable[[jax.Array, Any], tuple[jax.Array, jax.Array]]  # (key, targets) -> indices to train on, to validate on
-
-PACKED = 2**14  # episodes whose index leaves 18 bits of an integer to chance
+from landscape.training.splits import Split, last, permutation
+from landscape.training.steps import Seen, State
 
 
 class Record(NamedTuple):
@@ -28,72 +25,52 @@ class Record(NamedTuple):
     val_accuracy: Any
 
 
+class Stop(NamedTuple):
+    """Stop after ``patience`` epochs in which ``monitor(record)`` has not fallen by more than ``min_delta``.
+
+    With ``restore`` the model that is returned is that of the epoch with the best mark, not of the last.
+    """
+
+    patience: int
+    min_delta: float = 0.0
+    monitor: Callable[[Record], Any] = lambda record: record.val_loss
+    restore: bool = False
+
+
+class Pause(NamedTuple):
+    """Where training stands between two epochs: all it needs to go on as if it had never paused.
+
+    ``wait`` epochs have not beaten the ``best`` mark, which the model ``kept`` has set (`Stop`).
+    """
+
+    state: State
+    wait: Any
+    best: Any
+    kept: Any
+
+
 class Fit(NamedTuple):
     """What training leaves: the model, records (epoch,) that are NaN after an early stop, and what happened.
 
-    ``epochs`` were run; ``nonfinite`` is the first update whose gradient was not finite, -1 if there was none.
+    ``epochs`` were run; ``nonfinite`` is the first update whose gradient was not finite, -1 if there was none;
+    ``watched`` (epoch, update, ...) is what the watch saw; ``pause`` is where training can go on.
     """
 
     model: Any
     record: Record
     epochs: Any
     nonfinite: Any
+    watched: Any = ()
+    pause: Any = ()
 
 
-class Stop(NamedTuple):
-    """Stop after ``patience`` epochs in which ``monitor(record)`` has not fallen by more than ``min_delta``."""
+class Drawn(NamedTuple):
+    """The data of one epoch, time first: indices into ``episodes`` to train on, into ``judged`` to validate on."""
 
-    patience: int
-    min_delta: float = 0.0
-    monitor: Callable[[Record], Any] = lambda record: record.val_loss
-
-
-def last(fraction: float = 0.2) -> Split:
-    """Validate on the last episodes, as Keras does before it shuffles; balanced where classes alternate."""
-
-    def split(key: jax.Array, targets: Any) -> tuple[jax.Array, jax.Array]:
-        return _cut(jnp.arange(len(targets)), fraction)
-
-    return split
-
-
-def last_by_class(fraction: float = 0.2) -> Split:
-    """`last` of episodes sorted from the largest target to the smallest: the error of the published experiment.
-
-    Half of the labels being +1 and half -1, the last fifth holds -1 only (stats.SE 340898).
-    """
-
-    def split(key: jax.Array, targets: Any) -> tuple[jax.Array, jax.Array]:
-        return _cut(jnp.argsort(targets, descending=True), fraction)
-
-    return split
-
-
-def at_random(fraction: float = 0.2) -> Split:
-    """Validate on episodes chosen at random, others in each run."""
-
-    def split(key: jax.Array, targets: Any) -> tuple[jax.Array, jax.Array]:
-        return _cut(permutation(key, len(targets)), fraction)
-
-    return split
-
-
-def _cut(order: jax.Array, fraction: float) -> tuple[jax.Array, jax.Array]:
-    kept = len(order) - round(len(order) * fraction)
-    return order[:kept], order[kept:]
-
-
-def permutation(key: jax.Array, count: int) -> jax.Array:
-    """``0 .. count - 1`` in random order.
-
-    Up to `PACKED` by one sort of random integers whose low bits are the index, nine times faster on a CPU than
-    `jax.random.permutation`; of the pairs, one in 2**18 keeps its order where chance would swap half of them.
-    """
-    if count > PACKED:
-        return jax.random.permutation(key, count)
-    low = jnp.uint32(PACKED - 1)
-    packed = (jax.random.bits(key, (count,)) & ~low) | jnp.arange(count, dtype=jnp.uint32)
-    return (jnp.sort(packed) & low).astype(jnp.int32)
+    episodes: Episode
+    train: jax.Array
+    judged: Episode
+    validation: jax.Array
 
 
 def fit(
@@ -103,77 +80,172 @@ def fit(
     optimiser: optax.GradientTransformation,
     objective: losses.Objective = losses.softmax,
     *,
-    split: Split = last(),  # noqa: B008
+    split: Split | None = None,
+    validation: Episode | None = None,
     epochs: int = 5,
+    until: Any = None,
     batch: int = 16,
     length: Any = None,
     start: float = 0.0,
     route: Callable[..., Route] | None = None,
     stop: Stop | None = None,
+    watch: Callable[[State], Any] | None = None,
+    resume: Fit | None = None,
 ) -> Fit:
     """Train ``model`` for ``epochs`` of minibatches, reshuffled each time, and validate after each.
 
-    ``data``: episodes as `landscape.tasks.episodes` stacks them, x (episode, time, ...); or a function of a key that
-    draws a new set for each epoch. ``length``: steps to compute, all by default; it may be traced, so that one program
-    serves all lengths. ``start``: h before the first step. ``route``: how gradients are computed, `gradients.forward`
-    for one unit and `gradients.reverse` for layers unless given. Episodes that fill no minibatch sit an epoch out.
-    To clip, chain `optax.clip_by_global_norm` or `optax.clip` before the optimiser.
+    ``data``: episodes as `landscape.tasks.episodes` stacks them, x (episode, time, ...), arrays of JAX or NumPy; or a
+    function of a key that draws a new set for each epoch. ``validation``: episodes of one's own; else ``split`` sets
+    some of the data aside, `last` unless given. ``length``: steps to compute, all by default; it may be traced, so
+    that one program serves all lengths. ``start``: h before the first step. ``route``: how gradients are computed,
+    `gradients.forward` for one unit and `gradients.reverse` for layers unless given. Episodes that fill no minibatch
+    sit an epoch out. To clip, chain `optax.clip_by_global_norm` or `optax.clip` before the optimiser.
+
+    ``watch(state)`` is called after every update, and what it returns is stacked in ``watched``. ``until`` pauses after
+    that many of the ``epochs``; ``resume`` goes on from what a paused or a shorter fit returned, bit for bit as if it
+    had never paused. `checkpointed` does so from a file.
 
     All but the functions and sizes may be mapped by `jax.vmap`: key, model, data, a learning rate in ``optimiser``.
-    Raises ValueError for a batch larger than the training set, or an empty validation set.
+    Raises ValueError for shapes that do not fit, a batch larger than the training set, or an empty validation set.
     """
-    model = as_rnn(model)
-    draw = data if callable(data) else lambda _: data
-
-    def prepare(key: jax.Array) -> tuple[Episode, jax.Array, jax.Array]:
-        drawn = draw(jax.random.fold_in(key, 0))
-        train, validation = split(jax.random.fold_in(key, 1), drawn.target)
-        return Episode(x=jnp.moveaxis(drawn.x, 0, 1), target=drawn.target), train, validation
-
-    ready = None if callable(data) else prepare(key)
-    shape, train, validation = jax.eval_shape(prepare, key)
-    if not 0 < batch <= len(train) or len(validation) == 0 or epochs < 1:
-        raise ValueError(
-            f"training needs 1 epoch or more, a batch of 1 to {len(train)} episodes and some to validate on, "
-            f"given {epochs} epochs, batch {batch}, {len(validation)} to validate on"
-        )
-    dtype, updates = shape.x.dtype, len(train) // batch
+    model = checks.model_and_optimiser(key, model, optimiser)
+    draw = _drawing(data, model, split, validation)
+    ready = None if callable(data) else draw(key)
+    shape = jax.eval_shape(draw, key)
+    checks.sizes(epochs, batch, len(shape.train), len(shape.validation))
+    checks.fits(model, _episode_first(shape.episodes), objective)
+    dtype, updates = shape.episodes.x.dtype, len(shape.train) // batch
+    length = checks.steps(length, len(shape.episodes.x))
     model = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), model)
     gradient, evaluate = (route or gradients.default(model))(objective, start)
-    length = jnp.asarray(len(shape.x) if length is None else length, jnp.int32)
+    step, watch = steps.step(gradient, optimiser), watch or _nothing
 
-    def epoch(number: Any, state: tuple) -> tuple[tuple, Record]:
-        episodes, train, validation = ready or prepare(jax.random.fold_in(key, 2 * number + 2))
-        order = train[permutation(jax.random.fold_in(key, 2 * number + 3), len(train))]
+    def epoch(number: Any, state: State) -> tuple[State, Record, Any]:
+        drawn = ready or draw(jax.random.fold_in(key, 2 * number + 2))
+        order = drawn.train[permutation(jax.random.fold_in(key, 2 * number + 3), len(drawn.train))]
 
-        def update(state: tuple, index: jax.Array) -> tuple[tuple, tuple]:
-            model, inner, step, nonfinite = state
-            score, slope = gradient(model, episodes, index, length)
-            norm = optax.tree.norm(slope)
-            change, inner = optimiser.update(slope, inner, model)
-            nonfinite = jnp.where((nonfinite < 0) & ~jnp.isfinite(norm), step, nonfinite)
-            return (optax.apply_updates(model, change), inner, step + 1, nonfinite), (*score, norm)
+        def update(state: State, index: jax.Array) -> tuple[State, tuple[Seen, Any]]:
+            state, seen = step.update(state, drawn.episodes, index, length)
+            return state, (seen, watch(state))
 
-        state, (loss, accuracy, norm) = jax.lax.scan(update, state, order[: updates * batch].reshape(updates, batch))
-        after = evaluate(state[0], episodes, validation, length)
-        return state, Record(jnp.mean(loss), jnp.mean(accuracy), jnp.max(norm), *after)
+        batches = order[: updates * batch].reshape(updates, batch)
+        state, (seen, watched) = jax.lax.scan(update, state, batches)
+        after = evaluate(state.model, drawn.judged, drawn.validation, length)
+        loss, accuracy = (jnp.mean(each) for each in seen.score)
+        return state, Record(loss, accuracy, jnp.max(seen.gradient_norm), *after), watched
 
-    def go_on(carry: tuple) -> Any:
-        number, wait = carry[0], carry[1]
-        return (number < epochs) if stop is None else (number < epochs) & (wait < stop.patience)
+    def go_on(so_far: Fit) -> Any:
+        more = so_far.epochs < (epochs if until is None else jnp.minimum(until, epochs))
+        return more if stop is None else more & (so_far.pause.wait < stop.patience)
 
-    def body(carry: tuple) -> tuple:
-        number, wait, best, state, records = carry
-        state, record = epoch(number, state)
-        if stop is not None:
-            better = stop.monitor(record) < best - stop.min_delta
-            best, wait = jnp.where(better, stop.monitor(record), best), jnp.where(better, 0, wait + 1)
-        records = jax.tree.map(lambda all, one: all.at[number].set(one), records, record)
-        return number + 1, wait, best, state, records
+    def body(so_far: Fit) -> Fit:
+        number, pause = so_far.epochs, so_far.pause
+        state, record, watched = epoch(number, pause.state)
+        seen = jax.tree.map(
+            lambda all, one: all.at[number].set(one), (so_far.record, so_far.watched), (record, watched)
+        )
+        pause = _judged(stop, record, pause._replace(state=state))
+        model = pause.kept if stop and stop.restore else state.model
+        return Fit(model, seen[0], number + 1, state.nonfinite, seen[1], pause)
 
-    zero = jnp.zeros((), jnp.int32)
-    records = Record(*(jnp.full(epochs, jnp.nan, dtype) for _ in Record._fields))
-    state = (model, optimiser.init(model), zero, zero - 1)
-    carry = (zero, zero, jnp.asarray(jnp.inf, dtype), state, records)
-    number, _, _, (model, _, _, nonfinite), records = jax.lax.while_loop(go_on, body, carry)
-    return Fit(model, records, number, nonfinite)
+    begun = steps.begun(optimiser, model)
+    watched = jax.eval_shape(watch, begun)
+    blank = Fit(
+        model=model,
+        record=_blank(Record(*[jax.ShapeDtypeStruct((), dtype)] * len(Record._fields)), epochs),
+        epochs=begun.step,
+        nonfinite=begun.nonfinite,
+        watched=_blank(watched, epochs, updates),
+        pause=_unjudged(stop, begun, dtype),
+    )
+    return jax.lax.while_loop(go_on, body, blank if resume is None else _resumed(resume, blank))
+
+
+def _nothing(_: State) -> tuple:
+    return ()
+
+
+def _drawing(data: Any, model: Any, split: Split | None, validation: Episode | None) -> Callable[[jax.Array], Drawn]:
+    """What an epoch is drawn by, from a key."""
+    if split is not None and validation is not None:
+        raise ValueError("give either split, which sets data aside to validate on, or validation, a set of its own")
+    judged = None if validation is None else _time_first(checks.episodes(validation, model, "validation"))
+    split = split or last()
+
+    def draw(key: jax.Array) -> Drawn:
+        own = data(jax.random.fold_in(key, 0)) if callable(data) else data
+        episodes = _time_first(checks.episodes(own, model, "what data(key) draws" if callable(data) else "data"))
+        if judged is None:
+            train, kept = split(jax.random.fold_in(key, 1), episodes.target)
+            return Drawn(episodes, train, episodes, kept)
+        if _one(judged) != _one(episodes):
+            raise ValueError(
+                f"an episode of validation has {_one(judged)}, one of data {_one(episodes)}; make them alike"
+            )
+        return Drawn(episodes, jnp.arange(episodes.x.shape[1]), judged, jnp.arange(judged.x.shape[1]))
+
+    return draw
+
+
+def _time_first(episodes: Episode) -> Episode:
+    return Episode(x=jnp.moveaxis(episodes.x, 0, 1), target=episodes.target)
+
+
+def _episode_first(shapes: Episode) -> Episode:
+    time, count, *rest = shapes.x.shape
+    return Episode(x=jax.ShapeDtypeStruct((count, time, *rest), shapes.x.dtype), target=shapes.target)
+
+
+def _one(episodes: Episode) -> str:
+    """One of time-first episodes in words: its shapes and dtypes."""
+    x = jax.ShapeDtypeStruct((len(episodes.x), *episodes.x.shape[2:]), episodes.x.dtype)
+    targets = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), episodes.target)
+    return ", ".join(f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves((x, targets)))
+
+
+def _unjudged(stop: Stop | None, begun: State, dtype: Any) -> Pause:
+    """Before the first epoch; empty but for the state if nothing stops training early."""
+    if stop is None:
+        return Pause(begun, (), (), ())
+    return Pause(begun, jnp.zeros((), jnp.int32), jnp.asarray(jnp.inf, dtype), begun.model if stop.restore else ())
+
+
+def _judged(stop: Stop | None, record: Record, pause: Pause) -> Pause:
+    """After an epoch: whether it has beaten the best mark, and for how many epochs none has."""
+    if stop is None:
+        return pause
+    mark = stop.monitor(record)
+    better = mark < pause.best - stop.min_delta
+    keep = lambda new, old: jnp.where(better, new, old)  # noqa: E731
+    kept = jax.tree.map(keep, pause.state.model, pause.kept) if stop.restore else ()
+    return Pause(pause.state, jnp.where(better, 0, pause.wait + 1), keep(mark, pause.best), kept)
+
+
+def _blank(shapes: Any, *axes: int) -> Any:
+    """Arrays of these shapes behind leading ``axes``, NaN where numbers can be, else 0."""
+
+    def one(leaf: Any) -> jax.Array:
+        return jnp.full((*axes, *leaf.shape), jnp.nan if jnp.issubdtype(leaf.dtype, jnp.inexact) else 0, leaf.dtype)
+
+    return jax.tree.map(one, shapes)
+
+
+def _resumed(before: Fit, blank: Fit) -> Fit:
+    """``before`` with records as long as those of ``blank``; ValueError if it is of another training."""
+    if not isinstance(before, Fit) or before.pause == ():
+        raise ValueError("resume takes what fit has returned")
+    ran, total = len(before.record.loss), len(blank.record.loss)
+    there, here = (_outline(fit.pause) for fit in (before, blank))
+    if ran > total or there != here:
+        raise ValueError(
+            f"what is resumed is of another model, optimiser or stop, or of more than these {total} epochs ({ran}); "
+            "give what its fit was given, and as many epochs or more"
+        )
+    fill = lambda one, other: other.at[:ran].set(one)  # noqa: E731
+    record, watched = jax.tree.map(fill, (before.record, before.watched), (blank.record, blank.watched))
+    return before._replace(record=record, watched=watched)
+
+
+def _outline(tree: Any) -> tuple:
+    """What two trees that can stand for each other have alike."""
+    return jax.tree.structure(tree), [(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in jax.tree.leaves(tree)]

@@ -2,6 +2,8 @@
 
 import concurrent.futures
 import functools
+import importlib
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ from landscape.models import RNN
 from landscape.planes import named_leaves
 from landscape.provenance import here
 from landscape.tasks import Episode, Task, episodes
+from landscape.training import gradients
 from landscape.training.fitting import Fit, Record, fit
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 Setup = Callable[..., tuple[Any, Any]]  # (key, **settings) -> (model, optimiser)
 
 RUNS = 32  # most runs computed together on a CPU, where 16 x 32 lanes and their tangents stay in cache
+SLAB_BYTES = 2**31  # what runs computed together may keep in memory
 
 
 def begin(
@@ -35,7 +39,16 @@ def begin(
     units: int | None = None,
     inputs: int | None = None,
 ) -> RNN:
-    """A model to start from: ``cell`` by ``initialise`` and a Glorot readout of ``outputs`` logits (None: one)."""
+    """A model to start from: ``cell`` by ``initialise`` and a Glorot readout of ``outputs`` logits (None: one).
+
+    ``units`` and ``inputs`` make a layer that reads vectors; None is one unit, and scalar inputs. Raises ValueError for
+    fewer than one of any, TypeError for a number that is not whole.
+    """
+    for name, number in (("outputs", outputs), ("units", units), ("inputs", inputs)):
+        if number is not None and not isinstance(number, int | np.integer):
+            raise TypeError(f"{name} must be a whole number or None, given {number!r}")
+        if number is not None and number < 1:
+            raise ValueError(f"{name} must be 1 or more, or None for none of that axis, given {number}")
     one, two = jax.random.split(key)
     return RNN(cell=initialise(cell, one, units, inputs), readout=readout(two, units, outputs))
 
@@ -50,6 +63,7 @@ def curves(
     count: int = 10_000,
     objective: losses.Objective = losses.softmax,
     seed: int = 0,
+    trainer: Callable[..., Fit] = fit,
     **options: Any,
 ) -> "xarray.Dataset":
     """Train at every length, setting and seed, and return what came of it.
@@ -57,7 +71,8 @@ def curves(
     ``setup(key, **settings) -> (model, optimiser)`` makes the start of one run; it is traced. ``settings`` names
     values to run over, such as ``{"rate": [0.003, 0.03]}``. Each length has one data set of ``count`` episodes, shared
     by its runs; the same seed has the same key at every length and setting, so that these can be compared in pairs.
-    ``options`` go to `fit`: split, epochs, batch, route, stop.
+    ``options`` go to ``trainer``, which is `fit` or a function that takes the same and returns a `Fit`: split, epochs,
+    batch, route, stop. With several devices each trains its share of the runs.
 
     The Dataset has dims ("length", *settings, "seed"): ``accuracy`` and ``loss`` of the last validation, ``epochs``
     run, ``nonfinite`` (first update whose gradient was not finite, or -1); with a last dim "epoch", NaN after an early
@@ -72,14 +87,14 @@ def curves(
     grid = np.meshgrid(*values.values(), np.arange(seeds, dtype=np.int32), indexing="ij")
     columns = [column.ravel() for column in grid]
     total = columns[-1].size
-    size = slab(total)
+    size = slab(total, lambda: _bytes(setup, values, task, lengths[-1], count, options.get("batch", 16)))
 
     def part(since: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         *settled, numbers = (np.resize(column[since : since + size], size) for column in columns)  # short: begin again
         return numbers, dict(zip(values, settled, strict=True))
 
     began = time.perf_counter()
-    fitted = functools.partial(fit, objective=objective, start=task.start, **options)
+    fitted = functools.partial(trainer, objective=objective, start=task.start, **options)
     draw, begun, train = _compiled(_programs(setup, task, count, lengths[-1], seed, fitted), *part(0))
     ready = time.perf_counter()
     drawn = functools.lru_cache(devices.threads())(lambda length: draw(jnp.int32(length)))
@@ -106,9 +121,27 @@ def curves(
     return _dataset(start, result, {"length": lengths, **values, "seed": np.arange(seeds)}, attrs)
 
 
-def slab(total: int) -> int:
-    """Runs computed together: on a CPU a power of two, from 8 up, so that vector lanes are full (30 cost twice 32)."""
-    return total if jax.default_backend() != "cpu" else int(np.clip(1 << (total - 1).bit_length(), 8, RUNS))
+def slab(total: int, bytes_per_run: Callable[[], int] = lambda: 0) -> int:
+    """Runs computed together, as many on every device: all of ``total`` if they fit in `SLAB_BYTES`.
+
+    On a CPU a power of two, from 8 to `RUNS`, so that vector lanes are full (30 cost twice 32) and stay in cache.
+    """
+    count = devices.count()
+    each = -(-total // count)
+    if jax.default_backend() == "cpu":
+        each = int(np.clip(1 << (each - 1).bit_length(), 8, RUNS))
+    return count * max(1, min(each, SLAB_BYTES // max(1, bytes_per_run())))
+
+
+def _bytes(setup: Setup, values: Mapping[str, np.ndarray], task: Task, time: int, count: int, batch: int) -> int:
+    """About what one run keeps: the order of its episodes, and of a layer states and products at every step, twice."""
+    point = {name: jax.ShapeDtypeStruct((), axis.dtype) for name, axis in values.items()}
+    model = jax.eval_shape(lambda point: setup(jax.random.key(0), **point)[0], point)
+    state = jax.eval_shape(lambda model: model.initial(), model)
+    numbers = lambda tree: sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))  # noqa: E731
+    columns = sum(leaf.shape[1] for leaf in jax.tree.leaves(model.cell) if leaf.ndim == 2)
+    kept = 1 + numbers(model) if gradients.one_unit(model) else 2 * time
+    return 4 * (3 * count + batch * kept * (numbers(state) + columns))
 
 
 def _programs(setup: Setup, task: Task, count: int, longest: int, seed: int, fitted: Callable[..., Fit]) -> tuple:
@@ -127,22 +160,42 @@ def _programs(setup: Setup, task: Task, count: int, longest: int, seed: int, fit
 
     def train(length: Any, points: dict[str, jax.Array], begun: tuple[jax.Array, Any], data: Episode) -> Fit:
         def one(point: dict[str, Any], keys: jax.Array, model: Any) -> Fit:
-            return fitted(keys[1], model, data, setup(keys[0], **point)[1], length=length)
+            done = fitted(keys[1], model, data, setup(keys[0], **point)[1], length=length)
+            return Fit(done.model, done.record, done.epochs, done.nonfinite)
 
         return jax.vmap(one)(points, *begun)
 
-    return draw, begun, train
+    return draw, begun, _over_devices(train)
+
+
+def _over_devices(train: Callable) -> Callable:
+    """``train`` with its runs split over all devices, each of which computes its share as if it were alone."""
+    mesh = devices.mesh()
+    if mesh is None:
+        return train
+    everywhere, split = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(mesh.axis_names[0])
+    specs = (everywhere, split, split, everywhere)
+    return jax.shard_map(train, mesh=mesh, in_specs=specs, out_specs=split, check_vma=False)
 
 
 def _compiled(programs: tuple, numbers: np.ndarray, points: dict[str, np.ndarray]) -> list:
-    """The programs compiled for slabs like this one, side by side; they are traced here, where JAX's settings hold."""
+    """The programs compiled for slabs like this one, side by side; they are traced here, where JAX's settings hold.
+
+    On a CPU with as little effort as their loops are still as fast with: two thirds of the time.
+    """
     draw, begun, train = (jax.jit(program) for program in programs)
+    cpu = jax.default_backend() == "cpu"
+    effort: list[Any] = [{"xla_backend_optimization_level": n} if cpu else {} for n in (1, 0, 1)]
     length = jnp.int32(1)
-    drawn = draw.lower(length)
-    started = begun.lower(numbers, points)
-    trained = train.lower(length, points, started.out_info, drawn.out_info)
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        return list(pool.map(lambda lowered: lowered.compile(), (drawn, started, trained)))
+        drawn = draw.lower(length)
+        compiling = [pool.submit(drawn.compile, compiler_options=effort[0])]
+        started = begun.lower(numbers, points)
+        compiling.append(pool.submit(started.compile, compiler_options=effort[1]))
+        trained = train.lower(length, points, started.out_info, drawn.out_info)
+        compiling.append(pool.submit(trained.compile, compiler_options=effort[2]))
+        importlib.import_module("xarray")  # a quarter of a second that is not waited for
+        return [future.result() for future in compiling]
 
 
 def _dataset(start: Any, result: Fit, coordinates: Mapping[str, Any], attrs: Mapping[str, Any]) -> "xarray.Dataset":

@@ -1,4 +1,4 @@
-"""Walks of an optimiser over a plane: the paths from a few starts, and where it leads from every point of the grid.
+"""What an optimiser does on a plane: the paths from a few starts, and where it leads from every point of the grid.
 
 The coordinates of a plane, by name, are the parameters that the optimiser sees. Losses and gradients are those of
 the problem, by the same code. To clip, chain `optax.clip_by_global_norm` before the optimiser.
@@ -20,11 +20,12 @@ from landscape.engine import Evaluator, Problem, derivatives, precise
 from landscape.engine.problem import whole
 from landscape.planes import Affine, Plane
 from landscape.surfaces import describe, filled, labels
+from landscape.training.steps import State, begun, moved
 
 if TYPE_CHECKING:
     import xarray
 
-FATES = ("not_finite", "learnt", "at_rest", "moving")  # what became of a start, see `trainability`
+OUTCOMES = ("not_finite", "learnt", "at_rest", "moving")  # what became of a start, see `trainability`
 
 
 class Look(NamedTuple):
@@ -42,35 +43,35 @@ class Look(NamedTuple):
         return functools.reduce(jnp.logical_and, [jnp.isfinite(part) for part in parts])
 
 
-class _Walker(NamedTuple):
-    """``begin(points (coordinate, point)) -> at`` and ``step(at) -> (Look at this place, at the next)``."""
+class _Descent(NamedTuple):
+    """``begin(points (coordinate, point)) -> State`` and ``step(State) -> (Look at this place, State at the next)``."""
 
     names: tuple[str, ...]
-    begin: Callable
-    step: Callable
+    begin: Callable[[jax.Array], State]
+    step: Callable[[State], tuple[Look, State]]
 
 
-def _walker(names: tuple[str, ...], look: Callable, optimiser: Any) -> _Walker:
-    """The walk of ``optimiser`` where ``look(points) -> [loss, *slopes, log10 of their norm]``, each (1, point)."""
+def _descent(names: tuple[str, ...], look: Callable, optimiser: Any) -> _Descent:
+    """Updates of ``optimiser`` where ``look(points) -> [loss, *slopes, log10 of their norm]``, each (1, point)."""
+    first = jax.vmap(functools.partial(begun, optimiser))
+    following = jax.vmap(functools.partial(moved, optimiser))
 
-    def begin(points: jax.Array) -> tuple:
-        place = dict(zip(names, points, strict=True))
-        return place, jax.vmap(optimiser.init)(place)
+    def begin(points: jax.Array) -> State:
+        return first(dict(zip(names, points, strict=True)))
 
-    def step(at: tuple) -> tuple[Look, tuple]:
-        place, inner = at
+    def step(state: State) -> tuple[Look, State]:
+        place = state.model
         points = jnp.stack([place[name] for name in names])  # JAX sorts the keys of a dict
         loss, *slopes, norm = (rows[0] for rows in look(points))
         slope = dict(zip(names, slopes, strict=True))
-        change, inner = jax.vmap(optimiser.update)(slope, inner, place)
-        return Look(place, loss, slope, norm), (optax.apply_updates(place, change), inner)
+        return Look(place, loss, slope, norm), following(state, slope)[0]
 
-    return _Walker(names, begin, step)
+    return _Descent(names, begin, step)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Kernel:
-    """``of(walker, points, *static, *traced)`` for the walk of an optimiser over what ``kernel`` computes."""
+    """``of(descent, points, *static, *traced)`` for an optimiser over what ``kernel`` computes."""
 
     of: Callable
     kernel: Callable
@@ -80,47 +81,47 @@ class _Kernel:
 
     def __call__(self, affine: Affine, points: jax.Array, data: tuple) -> list[jax.Array]:
         inner, *traced = data
-        walker = _walker(self.names, lambda points: self.kernel(affine, points, inner), self.optimiser)
-        return self.of(walker, points, *self.static, *traced)
+        descent = _descent(self.names, lambda points: self.kernel(affine, points, inner), self.optimiser)
+        return self.of(descent, points, *self.static, *traced)
 
 
-def _path(walker: _Walker, points: jax.Array, steps: int) -> list[jax.Array]:
+def _path(descent: _Descent, points: jax.Array, steps: int) -> list[jax.Array]:
     """The variables of `Paths`, each (step, point), for one tile of starts."""
-    looks = jax.lax.scan(lambda at, _: walker.step(at)[::-1], walker.begin(points), length=steps + 1)[1]
-    each = lambda values: [values[name] for name in walker.names]  # noqa: E731
+    looks = jax.lax.scan(lambda at, _: descent.step(at)[::-1], descent.begin(points), length=steps + 1)[1]
+    each = lambda values: [values[name] for name in descent.names]  # noqa: E731
     return [*each(looks.place), looks.loss, *each(looks.slope), looks.log10_norm]
 
 
-def _end(walker: _Walker, points: jax.Array, steps: jax.Array, tolerance: jax.Array) -> list[jax.Array]:
+def _end(descent: _Descent, points: jax.Array, steps: jax.Array, tolerance: jax.Array) -> list[jax.Array]:
     """The variables of `Ends`, each (1, point), for one tile of starts."""
-    start = dict(zip(walker.names, points, strict=True))
+    start = dict(zip(descent.names, points, strict=True))
 
     def over_coordinates(op: Callable, f: Callable) -> jax.Array:
-        return functools.reduce(op, [f(name) for name in walker.names])
+        return functools.reduce(op, [f(name) for name in descent.names])
 
     def first(known: jax.Array, k: Any, happens: jax.Array) -> jax.Array:
         return jnp.where((known < 0) & happens, k, known)
 
     def body(k: Any, carry: tuple) -> tuple:
         at, _, below, lost, farthest, _ = carry
-        look, following = walker.step(at)
+        look, following = descent.step(at)
         away = over_coordinates(jnp.hypot, lambda name: look.place[name] - start[name])
-        still = over_coordinates(jnp.logical_and, lambda name: following[0][name] == look.place[name])
+        still = over_coordinates(jnp.logical_and, lambda name: following.model[name] == look.place[name])
         below, lost = first(below, k, look.loss < tolerance), first(lost, k, ~look.finite)
         return following, look, below, lost, jnp.fmax(farthest, away), still
 
-    at = walker.begin(points)
-    blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(walker.step, at)[0])
+    at = descent.begin(points)
+    blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(descent.step, at)[0])
     zero, never = jnp.zeros_like(points[0]), jnp.full(points.shape[1:], -1, jnp.int32)
     carry = jax.lax.fori_loop(0, steps + 1, body, (at, blank, never, never, zero, never == 0))
     _, look, below, lost, farthest, still = carry
-    fate = jnp.select([~look.finite, look.loss < tolerance, still], [jnp.int32(k) for k in range(3)], jnp.int32(3))
-    ends = [look.place[name] for name in walker.names]
-    return [row[None] for row in (look.loss, below, fate, lost, farthest, *ends)]
+    outcome = jnp.select([~look.finite, look.loss < tolerance, still], [jnp.int32(k) for k in range(3)], jnp.int32(3))
+    ends = [look.place[name] for name in descent.names]
+    return [row[None] for row in (look.loss, below, outcome, lost, farthest, *ends)]
 
 
 @dataclasses.dataclass(frozen=True)
-class _Walk(Problem):
+class _Updates(Problem):
     """What an optimiser does in ``steps`` updates from every point, on the loss and gradient of ``problem``."""
 
     problem: Problem  # of one row, with its gradient
@@ -150,12 +151,12 @@ class _Walk(Problem):
         at = {name: int(values[0]) for name, values in self.problem.leading.items()}
         return {**asked, **at, "optimiser": specs.of_function(self.optimiser.update), "steps": self.steps_made}
 
-    def admit(self, affine: Affine) -> None:
-        self.problem.admit(affine)
+    def admit(self, affine: Affine) -> Affine:
+        return self.problem.admit(affine)
 
 
-class Paths(_Walk):
-    """Every step of the walks: where, loss and gradient there."""
+class Paths(_Updates):
+    """Every step of the paths: where, loss and gradient there."""
 
     @property
     def kernel(self) -> _Kernel:
@@ -174,8 +175,8 @@ class Paths(_Walk):
 
 
 @dataclasses.dataclass(frozen=True)
-class Ends(_Walk):
-    """Where the walks end, and what happened on the way."""
+class Ends(_Updates):
+    """Where the paths end, and what happened on the way."""
 
     tolerance: float = 1e-4
 
@@ -192,23 +193,23 @@ class Ends(_Walk):
         return {**super().settings, "tolerance": float(self.tolerance)}
 
     def variables(self, coordinates: Sequence[str]) -> list[str]:
-        return ["loss", "converged", "fate", "nonfinite", "farthest", *(f"end_{name}" for name in coordinates)]
+        return ["loss", "converged", "outcome", "nonfinite", "farthest", *(f"end_{name}" for name in coordinates)]
 
     def labels(self) -> dict[str, dict[str, Any]]:
-        flags = {"flag_values": list(range(len(FATES))), "flag_meanings": " ".join(FATES)}
+        flags = {"flag_values": list(range(len(OUTCOMES))), "flag_meanings": " ".join(OUTCOMES)}
         words = {
             "converged": "first step with a loss below the tolerance, -1 never",
-            "fate": "what became of a start",
+            "outcome": "what became of a start",
             "nonfinite": "first step that is inf or NaN, -1 never",
             "farthest": "longest distance from the start",
             **{f"end_{name}": f"{name} at the end" for name in self.names},
         }
         told = {name: {"long_name": text, "units": "1"} for name, text in words.items()}
-        return told | {"fate": told["fate"] | flags}
+        return told | {"outcome": told["outcome"] | flags}
 
 
-def _walked(problem: Problem, optimiser: Any, steps: Any) -> Problem:
-    """The problem that a walk asks at each place: its loss and gradient. ValueError or TypeError if there is none."""
+def _stepped(problem: Problem, optimiser: Any, steps: Any) -> Problem:
+    """The problem that an optimiser asks at each place: its loss and gradient. Raises for what is no such problem."""
     if not isinstance(problem, Problem):
         raise TypeError(f"problem must be one such as landscape.Recurrence(task, [50]), given {problem!r}")
     if not isinstance(optimiser, optax.GradientTransformation):
@@ -216,7 +217,7 @@ def _walked(problem: Problem, optimiser: Any, steps: Any) -> Problem:
     whole(steps, "steps", 1)
     if any(len(values) != 1 for values in problem.leading.values()):
         many = ", ".join(f"{len(values)} of {name}" for name, values in problem.leading.items())
-        raise ValueError(f"an optimiser walks on one loss, so give one length; the problem has {many}")
+        raise ValueError(f"an optimiser goes down one loss, so give one length; the problem has {many}")
     return dataclasses.replace(problem, order=1)  # type: ignore[type-var] # every problem is a dataclass
 
 
@@ -255,14 +256,14 @@ def paths(
     import xarray
 
     coordinates, points = tuple(plane.axes), _points(plane, starts)
-    walk = Paths(precise(_walked(problem, optimiser, steps)), optimiser, steps, coordinates)
-    evaluator = Evaluator(plane, walk).resize(len(points))
+    updates = Paths(precise(_stepped(problem, optimiser, steps)), optimiser, steps, coordinates)
+    evaluator = Evaluator(plane, updates).resize(len(points))
     found = {name.removeprefix("at_"): rows.T for name, rows in evaluator(points).items()}
     place = np.stack([found[name] for name in coordinates]).astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
-        moved = np.linalg.norm(np.diff(place, axis=-1, prepend=place[..., :1]), axis=0).astype(walk.precision)
+        gone = np.linalg.norm(np.diff(place, axis=-1, prepend=place[..., :1]), axis=0).astype(updates.precision)
     bad = ~np.all([np.isfinite(found[name]) for name in found if name != "log10_gradient"], axis=0)
-    found["moved"] = moved
+    found["moved"] = gone
     words = labels(evaluator) | {"moved": {"long_name": "length of the update that led here", "units": "1"}}
     data: dict[str, Any] = {name: (("start", "step"), values, words[name]) for name, values in found.items()}
     lost = {"long_name": "first step that is inf or NaN, -1 never", "units": "1"}
@@ -270,7 +271,7 @@ def paths(
     step = ("step", evaluator.leading["step"], {"long_name": "updates made", "units": "1"})
     about = {name: plain(value) for name, value in describe(evaluator).items()}
     attrs = about | provenance.here() | {"steps": int(steps)}
-    return xarray.Dataset(data, {"step": step, **_length(walk)}, attrs)
+    return xarray.Dataset(data, {"step": step, **_length(updates)}, attrs)
 
 
 def trainability(
@@ -286,9 +287,10 @@ def trainability(
     """Where an optimiser leads from every point of the grid of a plane, in ``steps`` updates.
 
     Returns variables over the coordinates, which are the start: ``loss`` at the end; ``converged``, the first step with
-    a loss below ``tolerance``, -1 if there is none; ``fate``, an index into `FATES`: not finite, learnt (a loss below
-    the tolerance at the end), at rest elsewhere (the last update changed nothing), or still moving; ``nonfinite``, as
-    in `paths`; ``farthest``, the longest distance from the start on the way; and ``end_w``, ..., where it ended.
+    a loss below ``tolerance``, -1 if there is none; ``outcome``, an index into `OUTCOMES`: not finite, learnt (a loss
+    below the tolerance at the end), at rest elsewhere (the last update changed nothing), or still moving;
+    ``nonfinite``, as in `paths`; ``farthest``, the longest distance from the start on the way; and ``end_w``, ...,
+    where it ended.
 
     A start of its own leads to the same numbers (`paths` of the same dtype). Starts on the boundary of what can be
     trained are decided by the last digit: there dtypes and machines differ. ``out`` and ``progress`` are those of
@@ -296,15 +298,15 @@ def trainability(
     """
     if not tolerance > 0:
         raise ValueError(f"tolerance must be a positive loss, given {tolerance!r}")
-    walk = Ends(_walked(problem, optimiser, steps), optimiser, steps, tuple(plane.axes), tolerance)
-    evaluator = Evaluator(plane, walk)
-    variables = dict.fromkeys(evaluator.names, walk.precision)
-    variables |= dict.fromkeys(("converged", "fate", "nonfinite"), "int32")
-    block = devices.block_shape(plane.shape, evaluator.width, walk.steps)
+    updates = Ends(_stepped(problem, optimiser, steps), optimiser, steps, tuple(plane.axes), tolerance)
+    evaluator = Evaluator(plane, updates)
+    variables = dict.fromkeys(evaluator.names, updates.precision)
+    variables |= dict.fromkeys(("converged", "outcome", "nonfinite"), "int32")
+    block = devices.block_shape(plane.shape, evaluator.width, updates.steps)
     about = describe(evaluator) | {"steps": int(steps), "tolerance": float(tolerance)}
-    return filled(evaluator, variables, block, about, out, progress).assign_coords(_length(walk))
+    return filled(evaluator, variables, block, about, out, progress).assign_coords(_length(updates))
 
 
-def _length(walk: _Walk) -> dict[str, Any]:
-    """The length of the problem walked on, as a coordinate."""
-    return {name: values[0] for name, values in walk.problem.leading.items()}
+def _length(updates: _Updates) -> dict[str, Any]:
+    """The length of the problem, as a coordinate."""
+    return {name: values[0] for name, values in updates.problem.leading.items()}

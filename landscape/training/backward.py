@@ -1,0 +1,176 @@
+"""Gradients backward through time, for layers: one matrix product a step each way, those of gradients in one."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from landscape.losses import Objective
+from landscape.models import RNN
+from landscape.tasks import Episode
+from landscape.training import products
+from landscape.training.penalties import Penalty
+from landscape.training.products import INPUT, Plan
+from landscape.training.scores import Route, Score, blockwise, scorer
+from landscape.tree import dot
+
+
+@jax.custom_vjp
+def held(h: jax.Array, w: jax.Array, parts: list) -> list:
+    """``h w`` in parts, whose values are known; the gradient of w is left to whoever keeps h and those of the parts."""
+    return parts
+
+
+def _held_forward(h: jax.Array, w: jax.Array, parts: list) -> tuple[list, jax.Array]:
+    return parts, w
+
+
+def _held_backward(w: jax.Array, slopes: list) -> tuple[jax.Array, None, list]:
+    return dot(jnp.concatenate(slopes), w.T), None, slopes
+
+
+held.defvjp(_held_forward, _held_backward)
+
+
+def _at(t: Any, series: Any) -> Any:
+    """Step ``t`` of every leaf (time, ...)."""
+    return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, t, keepdims=False), series)
+
+
+def _put(t: Any, series: Any, one: Any) -> Any:
+    """``series`` with ``one`` for its step ``t``."""
+    put = lambda all, one: jax.lax.dynamic_update_index_in_dim(all, one, t, 0)  # noqa: E731
+    return jax.tree.map(put, series, one)
+
+
+class _Layer:
+    """A cell with its matrices taken out (`products`): steps of a batch, forward and backward."""
+
+    def __init__(self, cell: Any, plan: Plan) -> None:
+        self.cell, self.plan = cell, plan
+        self.joined = products.joined(plan, cell)
+        leaves, self.tree = jax.tree.flatten(cell)
+        taken = {i for group in plan.groups for i in group}
+        self.leaves, self.others = leaves, [i for i in range(len(leaves)) if i not in taken]
+
+    def outer(self, x: jax.Array, length: Any) -> list[Any]:
+        """The products of all inputs (time, batch, input) at once, 0 after ``length``; None where the state decides."""
+        use = (jnp.arange(len(x)) < length)[:, None, None]
+        both = zip(self.plan.factors, self.joined, strict=True)
+        return [jnp.where(use, dot(x, w), 0) if factor == INPUT else None for factor, w in both]
+
+    def ahead(self, state: Any, x: Any, outer: list[Any]) -> tuple[Any, list, list]:
+        """The next state (batch, ...), the products on the way, and the factors that are not of the state."""
+
+        def one(state: Any, x: Any, outer: list) -> tuple[Any, list, list]:
+            seen: dict[int, tuple] = {}
+
+            def product(g: int, h: Any) -> list:
+                seen[g] = h, dot(h, self.joined[g]) if outer[g] is None else outer[g]
+                return products.split(self.cell, self.plan.groups[g], seen[g][1])
+
+            after = products.step(self.plan, self.cell, product, state, x)
+            own = [None if factor is not None else seen[g][0] for g, factor in enumerate(self.plan.factors)]
+            return after, [seen[g][1] for g in range(len(self.joined))], own
+
+        return jax.vmap(one)(state, x, outer)
+
+    def behind(self, state: Any, x: Any, values: list, error: Any) -> tuple[list, Any, list]:
+        """Gradients of a step by other parameters (batch, ...), by the state before it, and by its products."""
+
+        def one(state: Any, x: Any, values: list, error: Any) -> tuple[list, Any, list]:
+            def after(others: list, state: Any, values: list) -> Any:
+                def product(g: int, h: Any) -> list:
+                    return values[g] if self.plan.factors[g] == INPUT else held(h, self.joined[g], values[g])
+
+                leaves = list(self.leaves)
+                for i, leaf in zip(self.others, others, strict=True):
+                    leaves[i] = leaf
+                return products.step(self.plan, jax.tree.unflatten(self.tree, leaves), product, state, x)
+
+            both = zip(self.plan.groups, values, strict=True)
+            parts = [products.split(self.cell, group, whole) for group, whole in both]
+            others, earlier, slopes = jax.vjp(after, [self.leaves[i] for i in self.others], state, parts)[1](error)
+            return others, earlier, [jnp.concatenate(each) for each in slopes]
+
+        return jax.vmap(one)(state, x, values, error)
+
+    def assembled(self, others: list, slopes: list, states: Any, own: list, x: jax.Array) -> Any:
+        """The gradient of the cell from those of its other parameters (batch, ...) and products (time, batch, ...)."""
+        leaves = list(self.leaves)
+        for i, slope in zip(self.others, others, strict=True):
+            leaves[i] = jnp.sum(slope, 0)
+        kept = [*jax.tree.leaves(states), x]  # so that INPUT, -1, is the last
+        whole = []
+        for factor, mine, slope in zip(self.plan.factors, own, slopes, strict=True):
+            h = mine if factor is None else kept[factor]
+            flat = [a.reshape(-1, a.shape[-1]) for a in (h, slope)]
+            whole.append(dot(flat[0].T, flat[1]))
+        return products.apart(self.plan, self.cell, whole, jax.tree.unflatten(self.tree, leaves))
+
+
+def reverse(objective: Objective, start: float = 0.0, penalty: Penalty | None = None) -> Route:
+    """The route of layers: back-propagation through ``length`` steps, from the states kept on the way.
+
+    ``penalty`` adds its own gradient, term by term as the error passes each step (`landscape.training.penalties`).
+    """
+    score = scorer(objective)
+
+    def layer(model: RNN, state: Any, x: Any) -> _Layer:
+        one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), (state, x))
+        return _Layer(model.cell, products.plan(model.cell, *one))
+
+    def initial(model: RNN, batch: int, dtype: Any) -> Any:
+        spread = lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape)).astype(dtype)  # noqa: E731
+        return jax.tree.map(spread, model.initial(start))
+
+    def gradient(model: RNN, data: Episode, index: jax.Array, length: Any) -> tuple[Score, RNN]:
+        x, target = data.x[:, index], jax.tree.map(lambda leaf: leaf[index], data.target)
+        state = initial(model, len(index), x.dtype)
+        cell = layer(model, state, x[0])
+        outer = cell.outer(x, length)
+        shapes = (state, *jax.eval_shape(cell.ahead, state, x[0], _at(0, outer))[1:])
+        empty = jax.tree.map(lambda leaf: jnp.zeros((len(x), *leaf.shape), leaf.dtype), shapes)
+
+        def ahead(t: Any, carry: tuple) -> tuple:
+            state, kept = carry
+            after, values, own = cell.ahead(state, _at(t, x), _at(t, outer))
+            return after, _put(t, kept, (state, values, own))
+
+        state, (states, values, own) = jax.lax.fori_loop(0, length, ahead, (state, empty))
+        across = jax.vmap(jax.value_and_grad(score, (0, 1), has_aux=True), (None, 0, 0))
+        (loss, right), (readout, error) = across(model.readout, state, target)
+
+        def behind(k: Any, carry: tuple) -> tuple:
+            error, total, slopes, extra = carry
+            t = length - 1 - k
+            before = _at(t, states)
+            others, earlier, slope = cell.behind(before, _at(t, x), _at(t, values), error)
+            if penalty is not None:
+                extra = jax.tree.map(jnp.add, extra, penalty.gradient(model.cell, before, _at(t, x), error))
+            # Not over the values of products: a buffer that is read and written in one step is copied whole.
+            return earlier, jax.tree.map(jnp.add, total, others), _put(t, slopes, slope), extra
+
+        nothing = [jnp.zeros((len(index), *jnp.shape(cell.leaves[i])), x.dtype) for i in cell.others]
+        extra = None if penalty is None else penalty.nothing(model.cell)
+        _, others, slopes, extra = jax.lax.fori_loop(0, length, behind, (error, nothing, empty[1], extra))
+        total = cell.assembled(others, slopes, states, own, x)
+        total = jax.tree.map(lambda leaf: leaf / len(index), total)
+        if penalty is not None:
+            total = jax.tree.map(jnp.add, total, penalty.scaled(extra))
+        mean = lambda leaf: jnp.mean(leaf, 0)  # noqa: E731
+        return Score(mean(loss), mean(right)), RNN(cell=total, readout=jax.tree.map(mean, readout))
+
+    def evaluate(model: RNN, data: Episode, index: jax.Array, length: Any) -> Score:
+        def block(index: jax.Array) -> Score:
+            x, target = data.x[:, index], jax.tree.map(lambda leaf: leaf[index], data.target)
+            state = initial(model, len(index), x.dtype)
+            cell = layer(model, state, x[0])
+            outer = cell.outer(x, length)
+            step = lambda t, state: cell.ahead(state, _at(t, x), _at(t, outer))[0]  # noqa: E731
+            state = jax.lax.fori_loop(0, length, step, state)
+            return Score(*(jnp.mean(s) for s in jax.vmap(score, (None, 0, 0))(model.readout, state, target)))
+
+        return blockwise(block, index)
+
+    return Route(gradient, evaluate)

@@ -1,0 +1,170 @@
+"""Gradients forward in time, for one unit: tangents of its few numbers jet along, and nothing is kept of the way."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import jaxpr_as_fun
+
+from landscape.engine.jets import Jet, push
+from landscape.losses import Objective
+from landscape.models import RNN
+from landscape.tasks import Episode
+from landscape.training.scores import Route, Score, blockwise, scorer
+
+
+def one_kernel(f: Callable) -> Callable:
+    """``f`` compiled on a CPU into one function without dispatch between its operations; ``f`` itself elsewhere.
+
+    XLA would hand each of the few dozen operations of a step, each a microsecond long, to its thread pool (jaxlib 0.10
+    to 0.11: four times the processor time; https://github.com/jax-ml/jax/issues/26145). Only for loops over `scalar`
+    steps and gathers: XLA does not compile sorts, scatters, concatenations and library calls this way.
+    """
+    if jax.default_backend() != "cpu":
+        return f
+    from jax.experimental.xla_metadata import set_xla_metadata
+
+    def called(*args: Any) -> Any:
+        with set_xla_metadata(xla_cpu_small_call="true", inlineable="false"):
+            return jax.jit(f)(*jax.lax.optimization_barrier(args))
+
+    return called
+
+
+def scalar(program: Any) -> bool:
+    """Whether a jaxpr computes with single numbers only, at every depth: mapped over lanes, it is elementwise."""
+    inner = [getattr(p, "jaxpr", p) for eqn in program.eqns for p in jax.tree.leaves(eqn.params)]
+    flat = all(var.aval.shape == () for eqn in program.eqns for var in eqn.outvars)
+    return flat and all(scalar(sub) for sub in inner if hasattr(sub, "eqns"))
+
+
+def once(f: Callable, *shapes: Any) -> tuple[Callable, bool]:
+    """``f``, traced here and never again however often it is called and mapped, and whether it is `scalar`."""
+    program, out = jax.make_jaxpr(f, return_shape=True)(*shapes)
+    flat, tree = jaxpr_as_fun(program), jax.tree.structure(out)
+    return lambda *args: jax.tree.unflatten(tree, flat(*jax.tree.leaves(args))), scalar(program.jaxpr)
+
+
+def _advance(cell: Callable) -> Callable:
+    """``(point, jet, x) -> jet`` after one step."""
+
+    def advance(point: tuple, jet: Jet, x: Any) -> Jet:
+        scale = tuple(jnp.ones((), number.dtype) for number in point)
+        return push(lambda numbers, state: cell(numbers).step(state, x), point, scale, jet)
+
+    return advance
+
+
+def forward(objective: Objective, start: float = 0.0) -> Route:
+    """The route of one-unit cells: tangents of the state with respect to every parameter jet along.
+
+    Mapped over runs by `jax.vmap`, it computes (batch, run) lanes with the runs contiguous, wherever mapped axes are.
+    """
+
+    def mapped(differentiate: bool) -> Callable:
+        @jax.custom_batching.custom_vmap
+        def one(model: RNN, data: Episode, index: jax.Array, length: Any) -> Any:
+            out = _lanes(objective, start, differentiate, 1, jax.tree.map(_lift, model), data, index[:, None], length)
+            return jax.tree.map(lambda leaf: leaf[0], out)
+
+        @one.def_vmap
+        def runs(size: int, batched: Any, model: RNN, data: Episode, index: jax.Array, length: Any) -> Any:
+            along = lambda leaf, has: leaf if has else jnp.broadcast_to(leaf, (size, *leaf.shape))  # noqa: E731
+            model = jax.tree.map(along, model, batched[0])
+            own = any(jax.tree.leaves(batched[1]))
+            data = jax.tree.map(along, data, batched[1]) if own else data
+            index = index.T if batched[2] else index[:, None]
+            out = _lanes(objective, start, differentiate, size, model, data, index, length, own)
+            return out, jax.tree.map(lambda _: True, out)
+
+        return one
+
+    gradient, score = mapped(True), mapped(False)
+
+    def evaluate(model: RNN, data: Episode, index: jax.Array, length: Any) -> Score:
+        return blockwise(lambda block: score(model, data, block, length), index)
+
+    return Route(gradient, evaluate)
+
+
+def _lift(leaf: jax.Array) -> jax.Array:
+    return leaf[None]
+
+
+def _coordinates(cell: Any) -> tuple[tuple, Callable]:
+    """Every number of a cell (run, ...) as a tuple of (run,), and the way back from a tuple of scalars."""
+    leaves, tree = jax.tree.flatten(cell)
+    point = tuple(number for leaf in leaves for number in leaf.reshape(len(leaf), -1).T)
+
+    def back(numbers: tuple) -> Any:
+        rest, rebuilt = list(numbers), []
+        for leaf in leaves:
+            shape = leaf.shape[1:]
+            own = [rest.pop(0) for _ in range(leaf[0].size)]
+            rebuilt.append(jnp.stack(own).reshape(shape) if shape else own[0])
+        return jax.tree.unflatten(tree, rebuilt)
+
+    return point, back
+
+
+def _lanes(
+    objective: Objective,
+    start: float,
+    differentiate: bool,
+    runs: int,
+    model: RNN,
+    data: Episode,
+    index: jax.Array,
+    length: Any,
+    own: bool = False,
+) -> Any:
+    """Score (run,) of models (run, ...) on episodes ``index`` (batch, run or 1), and its gradient.
+
+    ``own``: data has a leading axis of runs. A length (run,) holds each run still at its own end.
+    """
+    point, cell = _coordinates(model.cell)
+    shape = (len(index), runs)
+
+    def take(x: jax.Array, index: jax.Array) -> jax.Array:
+        taken = jax.vmap(lambda x, i: x[i], (0, 1), 1)(x, jnp.broadcast_to(index, shape)) if own else x[index]
+        return jnp.broadcast_to(taken, (*shape, *taken.shape[2:]))
+
+    def loop(length: Any, point: tuple, jet: Jet, x: jax.Array, index: jax.Array) -> Jet:
+        across = jax.vmap(jax.vmap(advance), (None, 0, 0))
+
+        def step(t: Any, jet: Jet) -> Jet:
+            new = across(point, jet, take(x[t], index))
+            if jnp.ndim(length) == 0:
+                return new
+            return jax.tree.map(lambda new, old: jnp.where((t < length)[None], new, old), new, jet)
+
+        return jax.lax.fori_loop(0, jnp.max(length), step, jet)
+
+    state = jax.vmap(lambda *numbers: cell(numbers).initial(start))(*point)
+    state = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, shape).astype(point[0].dtype), state)
+    zero = jax.tree.map(jnp.zeros_like, state)
+    x = jnp.moveaxis(data.x, 0, 1) if own else data.x
+    jet = Jet(state, (zero,) * len(point) if differentiate else (), {})
+    lane = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((), leaf.dtype), (point, jet))
+    advance, single = once(_advance(cell), *lane, jax.ShapeDtypeStruct(x.shape[3 if own else 2 :], x.dtype))
+    jet = (one_kernel(loop) if single else loop)(length, point, jet, x, index)
+
+    score, targets = scorer(objective), jax.tree.map(lambda target: take(target, index), data.target)
+    if not differentiate:
+        across = jax.vmap(jax.vmap(score), (None, 0, 0))
+        return Score(*(jnp.mean(s, 0) for s in across(model.readout, jet.value, targets)))
+    across = jax.vmap(jax.vmap(jax.value_and_grad(score, (0, 1), has_aux=True)), (None, 0, 0))
+    (loss, right), (readout, pull) = across(model.readout, jet.value, targets)
+    mean = lambda leaf: jnp.mean(leaf, 0)  # noqa: E731
+    chain = lambda tangent: sum(jax.tree.leaves(jax.tree.map(jnp.multiply, pull, tangent)))  # noqa: E731
+    gradient = RNN(cell=_assemble(model.cell, [mean(chain(t)) for t in jet.first]), readout=jax.tree.map(mean, readout))
+    return Score(mean(loss), mean(right)), gradient
+
+
+def _assemble(cell: Any, numbers: list[jax.Array]) -> Any:
+    """Numbers (run,) in the order of `_coordinates`, back in the leaves (run, ...) of a cell."""
+    leaves, tree = jax.tree.flatten(cell)
+    rest = iter(numbers)
+    own = [jnp.stack([next(rest) for _ in range(leaf[0].size)], -1).reshape(leaf.shape) for leaf in leaves]
+    return jax.tree.unflatten(tree, own)
