@@ -64,6 +64,7 @@ class Progress:
     bytes: int  # of the whole result, uncompressed
     written: int  # on disk so far, compressed; 0 in memory
     path: Path | None
+    what: str = "blocks"  # what is counted
 
     @property
     def left(self) -> float:

@@ -210,11 +210,11 @@ def test_lines_are_not_measured_afresh_by_another_problem() -> None:
     problem = ls.Recurrence(ls.latch(), [5, 9], episodes=4)
     lines = cliffs.ridge(ls.surface(made, problem, order=2))
     with pytest.raises(ValueError, match="lines are of another problem: seed is 0 there and 5 here"):
-        cliffs.snap(made, dataclasses.replace(problem, seed=5), lines)
+        cliffs.polish(made, dataclasses.replace(problem, seed=5), lines)
     with pytest.raises(ValueError, match="lines are of another problem: task"):
         cliffs.limit(made, ls.Recurrence(ls.latch(0.3), [5], episodes=4), lines)
     with pytest.raises(ValueError, match=r"lines are of another problem: (held|axes)"):
-        cliffs.snap(ls.plane(ls.SRNN(), b=(-1, 1), u=(0, 1)), problem, lines)
+        cliffs.polish(ls.plane(ls.SRNN(), b=(-1, 1), u=(0, 1)), problem, lines)
 
 
 def test_a_map_of_trainability_is_kept_block_by_block_and_resumed(tmp_path: Any, monkeypatch: Any) -> None:

@@ -269,16 +269,36 @@ def cliffs(
     path: Path_,
     /,
     least: Annotated[float, arg(help="leave out ridges lower than this share of the range of the loss")] = 0.05,
+    lengths: Annotated[str, unless("up to 16 of its own", "LENGTHS", "look at these lengths, as for `surface`")] = "",
+    file: Annotated[str, unless("none", "FILE.py", "run this file, for a cell or task of your own")] = "",
+    all: Annotated[bool, arg(help="list what does not steepen, and short pieces, too")] = False,
+    plot: Annotated[bool, arg(help="draw the cliffs over the loss as well")] = False,
+    out: Annotated[str, unless("beside the store", "FILE", "the figure to write: .png, .pdf or .svg")] = "",
 ) -> None:
-    """Say where the cliffs of a stored surface are, how high and steep, of which kind, and which the grid hides.
+    """Say how many cliffs a stored surface has, and of each where it is, how high, how steep and how it grows.
 
-    The surface needs second derivatives (--order 2) and, for the kind, at least four lengths. Cells and tasks of this
-    package are measured afresh where the cliffs are, in float64, and compared with theory.
+    The surface needs second derivatives (--order 2) and, for the kind, at least four lengths. Cliffs of cells and tasks
+    of this package are measured afresh, in float64, and compared with theory; those of your own if you give their file
+    again. Nothing in a store makes a file run.
 
     examples:
       landscape surface Pascanu pascanu w=4:6:101 b=-3.5:-1.5:101 --lengths 10:80:10 --order 2 --out wall.zarr
-      landscape cliffs wall.zarr
+      landscape cliffs wall.zarr --plot
+      landscape cliffs wall.zarr --lengths 20:80:10 --least 0.2
+      landscape cliffs sine.zarr --file mine.py
     """
-    from landscape.cliffs import report
+    chosen = [length for part in names.lengths(lengths) for length in part] if lengths else None
 
-    say(report(path, least))
+    from landscape import progress
+    from landscape.cliffs import ranked, survey, text
+
+    mine = names.module(file) if file else None
+    with progress.bar(say) as bar:
+        found = survey(path, chosen, least=least, mine=mine, every=all, progress=bar)
+    say(text(path, found, all))
+    if plot or out:
+        from landscape import plots
+
+        figure = Path(out) if out else Path(path).with_name(f"{Path(path).stem}-cliffs.png")
+        plots.save(plots.cliffs(found.loss, found.curves, ranked(found.found, all)), figure)
+        say(f"Drawn: {figure}")
