@@ -92,6 +92,12 @@ class Plane:
         """What a coordinate moves, in words: ``b_i = b_f``."""
         return " = ".join(self.moves[name]) or f"displacement along {name}"
 
+    def points(self, region: Sequence[slice] | None = None) -> np.ndarray:
+        """All points of the grid (point, coordinate), or those of a ``region`` of it, the last coordinate fastest."""
+        parts = region or (slice(None),) * len(self.axes)
+        mesh = np.meshgrid(*(axis[part] for axis, part in zip(self.axes.values(), parts, strict=True)), indexing="ij")
+        return np.stack([m.ravel() for m in mesh], axis=-1)
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Number of values of each coordinate."""

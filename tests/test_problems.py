@@ -11,7 +11,7 @@ import optax
 import pytest
 
 import landscape as ls
-from landscape import cliffs, descent, specs, tasks
+from landscape import cliffs, descent, dynamics, specs, tasks
 from landscape.blocks import Memory
 from landscape.engine import Evaluator, Problem, fill
 from landscape.recurrence import draw_each
@@ -195,6 +195,9 @@ def test_parameters_may_be_called_as_the_arguments_of_plane_are() -> None:
         (lambda: descent.paths(SMALL, ls.latch(), optax.sgd(0.1), [(0, 0)], 3), "problem must be one such as"),
         (lambda: descent.paths(SMALL, PROBLEM, optax.sgd(0.1), [(0, 0)], 3), "the problem has 2 of length"),
         (lambda: descent.paths(SMALL, PROBLEM, optax.sgd(0.1), [(0, 0)], 2.5), "steps must be a whole number"),
+        (lambda: dynamics.attractor(ls.SRNN(), steps=1.5), "steps must be a whole number from 1 up, given 1.5"),
+        (lambda: ls.surface(SMALL, PROBLEM, out=3), "a store is given by its path"),
+        (lambda: ls.open_surface(3), "a store is given by its path"),
     ],
 )
 def test_a_wrong_call_gets_one_sentence(call: Any, sentence: str) -> None:

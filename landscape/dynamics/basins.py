@@ -113,6 +113,8 @@ def attractor(cell: Cell, x: Any = 0.0, start: Any = 0.0, steps: int = 10_000, t
     creeps, as near a fold, or at an h that is saturated while c grows; "not finite" one that has left every bound.
     One start, one cell: vmap it over cells (`attractors` maps a plane) or starts.
     """
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise ValueError(f"steps must be a whole number from 1 up, given {steps!r}")
     flat, unravel = ravel_pytree(start if hasattr(start, "h") else cell.initial(start))
     step = lambda s: ravel_pytree(cell.step(unravel(s), x))[0]  # noqa: E731
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ def group_of(path: Any, mode: Any = "r") -> Any:
     """The zarr group of a store of ours, or a StoreError that says what is there instead."""
     import zarr
 
+    if not isinstance(path, str | os.PathLike):
+        raise StoreError(f"a store is given by its path, such as 'cliffs.zarr'; given {path!r}")
     path = Path(path)
     if not path.exists():
         raise StoreError(
