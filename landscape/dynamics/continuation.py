@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from landscape.dynamics.maps import affine, grid, rests
+from landscape.dynamics.maps import affine, rests
 from landscape.models import as_rnn
 from landscape.planes import Affine, Plane
 
@@ -198,10 +198,11 @@ def _seeds(coarse: Plane, test: Callable, x: float) -> np.ndarray:
     def differ(one: tuple, other: tuple) -> np.ndarray:
         return np.any(np.sign(np.nan_to_num(one[1])) != np.sign(np.nan_to_num(other[1])), axis=1)
 
-    at = np.arange(len(grid(coarse))).reshape(coarse.shape)
+    points = coarse.points()
+    at = np.arange(len(points)).reshape(coarse.shape)
     pairs = [(at[:-1].ravel(), at[1:].ravel()), (at[:, :-1].ravel(), at[:, 1:].ravel())]
     first, second = (np.concatenate([pair[k] for pair in pairs]) for k in (0, 1))
-    found = look(grid(coarse))
+    found = look(points)
     low, high = (tuple(a[side] for a in found) for side in (first, second))
     changes = differ(low, high)
     low, high = (tuple(a[changes] for a in side) for side in (low, high))
