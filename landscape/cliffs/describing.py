@@ -86,7 +86,7 @@ def describe(
 
 
 def _open(row: dict[str, Any], curve: "xarray.Dataset") -> bool:
-    """Whether a curve may show a law elsewhere than at the place of a row; where nothing is resolved it is not tried."""
+    """Whether a curve may show a law elsewhere than at the place of a row. Not if nothing is resolved there."""
     hidden = not curve["resolved"].values.all()
     return (row["kind"] == "unknown" and row["seen"] > 0) or (row["kind"] == "none" and hidden)
 
