@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import xarray
 
 SHORT = 5.0  # cells: what is shorter is no curve to follow
-AFRESH, AT_ONCE = 20, 4  # the largest cliffs are measured afresh, so many at a time
+AFRESH, AT_ONCE = 32, 4  # the largest cliffs are measured afresh, so many at a time
 FAR, ALIKE = 0.15, 0.7  # of the window, and cosine of directions, from one length to the next
 EARLIEST, FEWEST = 3, 4  # a law is fitted from this part of the longest resolved length on, to so many lengths
 STATIONS = (0.5, 0.25, 0.75)  # shares of a curve, in the order that they are tried
@@ -42,7 +42,7 @@ def describe(
     if it is a slope there and hidden elsewhere. The place is followed to the nearest point of the lines, of like
     direction, at every shorter length, and a law fitted to the slopes (`growth`) of those that are resolved, from a
     third of the longest of them on: a cliff thinner than the dtype at the longest length still shows its law before.
-    With the ``plane`` and ``problem`` of the surface the 20 largest are measured afresh there (`polish`), and theory is
+    With the ``plane`` and ``problem`` of the surface the 32 largest are measured afresh there (`polish`), and theory is
     asked: the multiplier of the closed form (``theory`` "closed form"), or of the unstable state where there is none
     ("numerical").
 
@@ -86,8 +86,9 @@ def describe(
 
 
 def _open(row: dict[str, Any], curve: "xarray.Dataset") -> bool:
-    """Whether a curve may be a cliff elsewhere than at the place of a row."""
-    return row["kind"] == "unknown" or (row["kind"] == "none" and not curve["resolved"].values.all())
+    """Whether a curve may show a law elsewhere than at the place of a row. Not if nothing is resolved there."""
+    hidden = not curve["resolved"].values.all()
+    return (row["kind"] == "unknown" and row["seen"] > 0) or (row["kind"] == "none" and hidden)
 
 
 def _along(curve: "xarray.Dataset", names: list[str]) -> np.ndarray:

@@ -40,9 +40,7 @@ def cliffs(loss: xarray.Dataset, curves: xarray.Dataset, found: xarray.Dataset) 
             at, edge = [cliff[name].item() for name in names], [withStroke(linewidth=1.5, foreground="black")]
             ax.annotate(str(rank + 1), at, color="white", fontsize=7, path_effects=edge)
     if handles:
-        figure.legend(
-            handles=[*handles.values()], loc="outside lower center", ncols=len(handles), frameon=False, fontsize=7
-        )
+        figure.legend(handles=[*handles.values()], loc="outside upper right", ncols=2, frameon=False, fontsize=7)
     return figure
 
 
