@@ -62,7 +62,8 @@ def surface(
 
     import numpy as np
 
-    from landscape import devices, planes, progress, recurrence, report, surfaces, tasks
+    from landscape import devices, planes, progress, recurrence, surfaces, tasks
+    from landscape.cli import report
 
     names.fits(held, dtype)
     names.fits(options, dtype)
@@ -260,7 +261,7 @@ def show(path: Path_, /) -> None:
     examples:
       landscape show cliffs.zarr
     """
-    from landscape import report
+    from landscape.cli import report
 
     say(report.show(path))
 
