@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from landscape import specs
+from landscape import specs, tasks
 from landscape.cells import Cell, check
 from landscape.engine.jets import RESCALE, Jet, fold, pairs, push, rescale, shifted, unscaled
 from landscape.engine.problem import Problem, checked_dtype, checked_order, derivatives, whole
@@ -21,6 +21,7 @@ from landscape.planes import Affine, Placed
 from landscape.tasks import Episode, Task
 from landscape.tasks import episodes as draw
 
+MOST_SEEDS = 2**32  # `jax.random.key` tells no more apart
 Carry = tuple[Jet, jax.Array, jax.Array]  # jet (batch, point), exponents and their powers 2**-e (coordinate, point)
 Data = tuple[Episode, Any]  # episodes as `_drawn` stacks them, and lengths
 
@@ -133,7 +134,7 @@ class Recurrence(Problem):
         put("lengths", tuple(_lengths(self.lengths).tolist()))
         put("order", checked_order(self.order))
         put("episodes", whole(count, "episodes", 1))
-        put("seed", whole(self.seed, "seed", 0))
+        put("seed", whole(self.seed, "seed", 0, MOST_SEEDS - 1))
         put("dtype", checked_dtype(self.dtype))
 
     @property
@@ -182,11 +183,10 @@ class Recurrence(Problem):
 
     def admit(self, affine: Affine) -> Affine:
         """The plane's map with what is exactly zero left out; raise if the cell cannot step on the task's inputs."""
-        cell = getattr(affine.origin, "cell", None)
-        if isinstance(cell, Cell):
-            leaves, tree = jax.tree.flatten(cell)
-            inputs = self.data[0].x.shape[2 if self.task.nested else 3 :]
-            _check(tree, tuple((leaf.shape, leaf.dtype) for leaf in leaves), inputs, self.precision == "float64")
+        if isinstance(getattr(affine.origin, "cell", None), Cell):
+            leaves, tree = jax.tree.flatten(affine.origin)
+            shapes = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
+            _check(self.task, tree, shapes, self.precision == "float64")
         elif not hasattr(affine.origin, "initial"):
             raise TypeError(
                 f"a task is for recurrent models, cells with or without a readout; the plane holds "
@@ -245,10 +245,11 @@ def _drawn(task: Task, key: jax.Array, count: int, lengths: np.ndarray) -> Episo
 
 
 @functools.cache
-def _check(tree: Any, leaves: tuple, inputs: tuple, wide: bool) -> None:
-    """`landscape.cells.check`, once for each kind of cell: tracing a step takes longer than a small surface."""
+def _check(task: Task, tree: Any, leaves: tuple, wide: bool) -> None:
+    """Whether model and task fit each other, once for each kind: tracing a step takes longer than a small surface."""
     with jax.enable_x64(wide):
-        check(jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves]), inputs)
+        model = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves])
+        check(model.cell, tasks.check(task, model).x.shape[1:])
 
 
 @functools.cache

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from landscape.losses import cross_entropy, squared_error
+from landscape.models import as_rnn
 from landscape.tree import param, pytree
 
 
@@ -89,24 +90,27 @@ def known(place: ModuleType | None = None) -> dict[str, Callable[..., Task]]:
 STEPS = 3  # of the episode that `check` asks for
 
 
-def check(task: Task, cell: Any) -> None:
-    """Raise TypeError, before anything is compiled, unless the task's functions fit each other and a cell's answer.
+def check(task: Task, model: Any) -> Episode:
+    """Raise TypeError, before anything is compiled, unless the task's functions fit each other and a model's answer.
 
     ``sample`` draws an Episode of as many steps as asked for; ``loss`` scores an answer with one number. Looks at
-    shapes alone; no numbers are computed.
+    shapes alone; no numbers are computed. Returns the shapes of an episode.
     """
-    drawn = _shape(f"{task.name} cannot draw an episode", lambda: task.sample(jax.random.key(0), STEPS, 0))
+    time = () if task.nested else (STEPS,)
+    drawn = _shape(f"{task.name} cannot draw an episode", lambda: task.sample(jax.random.key(0), STEPS, 0, *time))
     if not isinstance(drawn, Episode):
         raise TypeError(f"{task.name} draws {type(drawn).__name__}; its sample must return an Episode(x, target)")
     if drawn.x.shape[:1] != (STEPS,):
         raise TypeError(
             f"{task.name} draws x of shape {drawn.x.shape} for {STEPS} steps; it must be (time,) or (time, input)"
         )
-    answer = jax.eval_shape(lambda: cell.initial(task.start).h)
+    model = as_rnn(model)
+    answer = jax.eval_shape(lambda model: model.output(model.initial(task.start)), model)
     target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, answer.dtype), drawn.target)
     score = _shape(f"the loss of {task.name} cannot score an answer of shape {answer.shape}", task.loss, answer, target)
     if (shapes := [leaf.shape for leaf in jax.tree.leaves(score)]) != [()]:
         raise TypeError(f"the loss of {task.name} must be one number, and is of shape {', '.join(map(str, shapes))}")
+    return drawn
 
 
 def _shape(what: str, function: Callable, *values: Any) -> Any:

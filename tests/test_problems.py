@@ -180,7 +180,9 @@ def test_parameters_may_be_called_as_the_arguments_of_plane_are() -> None:
         (lambda: ls.surface(ls.SRNN(), ls.latch(), [1]), "plane must be what landscape.plane or landscape.span makes"),
         (lambda: ls.surface(SMALL, ls.latch()), "a task needs the lengths"),
         (lambda: ls.surface(SMALL, ls.Recurrence(ls.latch(), [1]), sed=3), "Recurrence has no setting 'sed'"),
-        (lambda: ls.surface(SMALL, ls.latch(), [1], seed=0.5), "seed must be a whole number from 0 up"),
+        (lambda: ls.surface(SMALL, ls.latch(), [1], seed=0.5), "seed must be a whole number from 0 to 4294967295"),
+        (lambda: ls.Recurrence(ls.latch(), [1], seed=2**32), "seed must be a whole number from 0 to 4294967295"),
+        (lambda: ls.surface(SMALL, VECTOR, [1]), r"the loss of task must be one number, and is of shape \(2,\)"),
         (lambda: ls.surface(SMALL, ls.latch(), [1], episodes=2.5), "episodes must be a whole number from 1 up"),
         (lambda: ls.surface(SMALL, ls.latch(), [True, 2]), "lengths must be increasing whole numbers"),
         (lambda: ls.surface(SMALL, ls.latch(), [1], order=True), "order must be 0"),
@@ -206,6 +208,7 @@ def test_a_wrong_call_gets_one_sentence(call: Any, sentence: str) -> None:
 
 
 PROBLEM = ls.Recurrence(ls.latch(), [1, 3], episodes=4)
+VECTOR = ls.Task(ls.latch().sample, lambda y, target: jnp.stack([y, target]))
 
 
 def test_lines_are_not_measured_afresh_by_another_problem() -> None:

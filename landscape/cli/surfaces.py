@@ -62,13 +62,12 @@ def surface(
 
     import numpy as np
 
-    from landscape import devices, planes, progress, recurrence, surfaces, tasks
+    from landscape import devices, planes, progress, recurrence, surfaces
     from landscape.cli import report
 
     names.fits(held, dtype)
     names.fits(options, dtype)
     model, made = names.cell(cell, held), names.task(task, options)
-    tasks.check(made, model)
     path = Path(out or f"{cell.rpartition(':')[2]}-{task.rpartition(':')[2]}.zarr")
     count, width = sum(map(len, parts)), np.dtype(dtype).itemsize
     asked: dict[str, Any] = {"order": order, "episodes": episodes or None, "seed": seed, "dtype": dtype}
@@ -219,7 +218,7 @@ def explore(
     parts = names.lengths(lengths or "1:8,10,12,14,17,20,25,30,35,40,50,70,100")
     held, options = names.numbers(set, "--set NAME=VALUE"), names.numbers(task_option, "--task-option NAME=VALUE")
 
-    from landscape import explorer, planes, progress, recurrence, store, surfaces, tasks
+    from landscape import explorer, planes, progress, recurrence, store, surfaces
 
     task = None
     if len(words) == 1:
@@ -228,7 +227,6 @@ def explore(
         names.fits(held, "float32")
         names.fits(options, "float32")
         model, task = names.cell(words[0], held), names.task(words[1], options)
-        tasks.check(task, model)
         count, points = sum(map(len, parts)), math.prod(axis.count for axis in axes.values())
         grid = f"{' x '.join(str(axis.count) for axis in axes.values())} points at {count} lengths"
         last = recurrence.Recurrence(task, parts[-1][-1:], order=2)

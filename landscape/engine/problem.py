@@ -105,8 +105,10 @@ def checked_dtype(dtype: Any) -> str | None:
     return None if dtype is None else str(dtype)
 
 
-def whole(value: Any, name: str, least: int) -> int:
-    """A whole number from ``least`` up, or ValueError."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name} must be a whole number from {least} up, given {value!r}")
+def whole(value: Any, name: str, least: int, most: int | None = None) -> int:
+    """A whole number from ``least`` up, to ``most`` if there is one, or ValueError."""
+    number = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not number or value < least or (most is not None and value > most):
+        bound = f"from {least} {'up' if most is None else f'to {most}'}"
+        raise ValueError(f"{name} must be a whole number {bound}, given {value!r}")
     return int(value)
