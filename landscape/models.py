@@ -3,8 +3,9 @@
 from typing import Any
 
 import jax
+from jaxtyping import Array, ArrayLike, Float, PyTree
 
-from landscape.cells import Cell
+from landscape.cells import Cell, State
 from landscape.tree import dot, param, pytree
 
 
@@ -15,7 +16,7 @@ class Dense:
     w: Any = param("unit", "output", default=1.0)
     b: Any = param("output")
 
-    def __call__(self, h: Any) -> jax.Array:
+    def __call__(self, h: Float[ArrayLike, "*unit"]) -> Float[Array, "*output"]:
         return dot(h, self.w) + self.b
 
 
@@ -26,27 +27,29 @@ class RNN:
     cell: Any
     readout: Any = None
 
-    def initial(self, h: Any = 0.0) -> Any:
+    def initial(self, h: Float[ArrayLike, "*unit"] = 0.0) -> State:
         return self.cell.initial(h)
 
-    def step(self, state: Any, x: Any) -> Any:
+    def step(self, state: State, x: Float[ArrayLike, "*input"]) -> State:
         return self.cell.step(state, x)
 
-    def output(self, state: Any) -> Any:
+    def output(self, state: State) -> Float[Array, "*output"]:
         return state.h if self.readout is None else self.readout(state.h)
 
 
-def as_rnn(model: Any) -> RNN:
+def as_rnn(model: PyTree) -> RNN:
     """The model itself, or a bare cell read out by its own ``h``."""
     return RNN(cell=model) if isinstance(model, Cell) else model
 
 
-def run(model: Any, x: Any, start: Any = 0.0) -> jax.Array:
+def run(
+    model: Cell | RNN, x: Float[ArrayLike, "time *input"], start: Float[ArrayLike, "*unit"] = 0.0
+) -> Float[Array, "time *output"]:
     """Answers after every step, (time,) or (time, output), to inputs (time,) or (time, input) from ``h = start``."""
-    model = as_rnn(model)
+    rnn = as_rnn(model)
 
-    def step(state: Any, x: Any) -> tuple[Any, Any]:
-        state = model.step(state, x)
-        return state, model.output(state)
+    def step(state: State, x: Any) -> tuple[State, Float[Array, "*output"]]:
+        state = rnn.step(state, x)
+        return state, rnn.output(state)
 
-    return jax.lax.scan(step, model.initial(start), x)[1]
+    return jax.lax.scan(step, rnn.initial(start), x)[1]

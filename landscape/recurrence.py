@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from landscape import specs, tasks
 from landscape.cells import Cell, check
@@ -22,8 +23,9 @@ from landscape.tasks import Episode, Task
 from landscape.tasks import episodes as draw
 
 MOST_SEEDS = 2**32  # `jax.random.key` tells no more apart
-Carry = tuple[Jet, jax.Array, jax.Array]  # jet (batch, point), exponents and their powers 2**-e (coordinate, point)
-Data = tuple[Episode, Any]  # episodes as `_drawn` stacks them, and lengths
+#: A jet (batch, point), exponents, and their powers 2**-e.
+Carry = tuple[Jet, Int[Array, "coordinate point"], Float[Array, "coordinate point"]]
+Data = tuple[Episode, Int[np.ndarray, "length"]]  # episodes as `_drawn` stacks them, and lengths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +39,9 @@ class Scan:
     order: int
     every: bool
 
-    def __call__(self, affine: Affine, points: jax.Array, data: Data) -> list[jax.Array]:
+    def __call__(
+        self, affine: Affine, points: Float[Array, "coordinate point"], data: Data
+    ) -> list[Float[Array, "length point"]]:
         """Loss and derivatives, each (length, point), at ``points`` (coordinate, point), in the order of variables.
 
         Episodes are stacked as x (time, batch, ...) and target (batch,), with a leading length axis unless the task is
@@ -50,10 +54,10 @@ class Scan:
         batch = jax.tree.leaves(episodes.target)[0].shape[0 if task.nested else 1]
         across = lambda f: jax.vmap(jax.vmap(f, (lanes, 0, 0, None)), (None, None, 0, 0))  # noqa: E731
 
-        def advance(model: Placed, scale: tuple, jet: Jet, x: Any) -> Jet:
+        def advance(model: Placed, scale: tuple, jet: Jet, x: Float[Array, "*input"]) -> Jet:
             return push(lambda p, s: model.at(p).step(s, x), unmoved, scale, jet)
 
-        def score(model: Placed, scale: tuple, jet: Jet, target: Any) -> Jet:
+        def score(model: Placed, scale: tuple, jet: Jet, target: PyTree) -> Jet:
             return push(lambda p, s: task.loss(model.at(p).output(s), target), unmoved, scale, jet)
 
         def start() -> Carry:
@@ -65,7 +69,7 @@ class Scan:
             second = dict.fromkeys(pairs(count), zero) if order > 1 else {}
             return Jet(state, first, second), jnp.zeros(points.shape, jnp.int32), jnp.ones_like(points)
 
-        def step(t: Any, carry: Carry, x: Any) -> Carry:
+        def step(t: Int[Array, ""], carry: Carry, x: Float[Array, "time batch *input"]) -> Carry:
             jet, exponents, scale = carry
             if order > 0:
                 # Only the small arrays pass through the conditional; the factor costs nothing in the loop that uses it.
@@ -74,15 +78,17 @@ class Scan:
                 jet = shifted(jet, shift)
             return across(advance)(placed, tuple(scale), jet, x[t]), exponents, scale
 
-        def observe(carry: Carry, target: Any) -> tuple[Jet, jax.Array]:
+        def observe(carry: Carry, target: PyTree) -> tuple[Jet, Int[Array, "coordinate point"]]:
             jet, exponents, scale = carry
             scored = across(score)(placed, tuple(scale), jet, target)
             return jax.tree.map(lambda a: fold(jnp.add, a) / batch, scored), exponents
 
-        def between(carry: Carry, since: Any, until: Any, x: Any) -> Carry:
+        def between(
+            carry: Carry, since: Int[Array, ""] | int, until: Int[Array, ""], x: Float[Array, "time batch *input"]
+        ) -> Carry:
             return jax.lax.fori_loop(since, until, lambda t, carry: step(t, carry, x), carry)
 
-        def nested(carry: Carry, stops: tuple) -> tuple[Carry, tuple[Jet, jax.Array]]:
+        def nested(carry: Carry, stops: tuple) -> tuple[Carry, tuple[Jet, Int[Array, "coordinate point"]]]:
             since, until = stops
             x = episodes.x
             carry = step(since, carry, x) if self.every else between(carry, since, until, x)
@@ -95,7 +101,7 @@ class Scan:
         return unscaled(*jax.lax.map(alone, (lengths, episodes)))
 
 
-def place(affine: Affine, points: jax.Array) -> tuple[Placed, Placed]:
+def place(affine: Affine, points: Float[Array, "coordinate point"]) -> tuple[Placed, Placed]:
     """The models at ``points`` (coordinate, point), and which of their leaves have an axis of points in front."""
     leaves, tree = jax.tree.flatten(affine.origin)
     moved = [any(d[i] is not None for d in affine.directions) for i in range(len(leaves))]
@@ -149,7 +155,7 @@ class Recurrence(Problem):
         return jax.tree.map(lambda leaf: np.asarray(leaf, self.precision), drawn), lengths
 
     @property
-    def leading(self) -> dict[str, np.ndarray]:
+    def leading(self) -> dict[str, Int[np.ndarray, "length"]]:
         return {"length": np.asarray(self.lengths, np.int32)}
 
     @property
@@ -223,18 +229,18 @@ def _lengths(lengths: Iterable[int]) -> np.ndarray:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2, 3))
-def draw_prefix(task: Task, key: jax.Array, count: int, length: int) -> Episode:
+def draw_prefix(task: Task, key: Key[Array, ""], count: int, length: int) -> Episode:
     """``count`` episodes of a nested task, stacked along a leading axis, by one compiled program."""
     return draw(task, key, count, length)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2, 4))
-def draw_each(task: Task, key: jax.Array, count: int, lengths: jax.Array, longest: int) -> Episode:
+def draw_each(task: Task, key: Key[Array, ""], count: int, lengths: Int[Array, "length"], longest: int) -> Episode:
     """``count`` episodes of each of ``lengths``, (length, episode, longest, ...), by one compiled program."""
     return jax.lax.map(lambda length: draw(task, key, count, length, longest), lengths)
 
 
-def _drawn(task: Task, key: jax.Array, count: int, lengths: np.ndarray) -> Episode:
+def _drawn(task: Task, key: Key[Array, ""], count: int, lengths: Int[np.ndarray, "length"]) -> Episode:
     """Episodes as `Scan` wants them; noise is drawn in float32 whatever the dtype, so that dtypes can be compared."""
     longest = int(lengths[-1])
     if task.nested:
@@ -256,7 +262,9 @@ def _check(task: Task, tree: Any, leaves: tuple, wide: bool) -> None:
 def _alone(task: Task) -> Callable:
     """``(affine, point, x, target) -> losses (batch,)`` at a point by `landscape.models.run`; compiled once a task."""
 
-    def loss(affine: Affine, point: jax.Array, x: jax.Array, target: jax.Array) -> jax.Array:
+    def loss(
+        affine: Affine, point: Float[Array, "coordinate"], x: Float[Array, "time *input"], target: PyTree
+    ) -> Float[Array, ""]:
         return task.loss(run(affine.at(list(point)), x, task.start)[-1], target)
 
     return jax.jit(jax.vmap(loss, (None, None, 1, 0)))

@@ -839,6 +839,7 @@ def refined():
     return cliffs.refine(window, Recurrence(pascanu(), (50, 100))), surface(window, pascanu(), (50, 100))
 
 
+@pytest.mark.optimised
 def test_refined_and_dense_surfaces_agree_bit_for_bit_where_both_are_computed(refined):
     sparse, whole = refined
     full = cliffs.dense(sparse)

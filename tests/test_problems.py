@@ -16,6 +16,8 @@ from landscape.blocks import Memory
 from landscape.engine import Evaluator, Problem, fill
 from landscape.recurrence import draw_each
 
+pytestmark = pytest.mark.optimised  # laws of bits
+
 EPS = float(np.finfo(np.float32).eps)
 AXES = {"a": np.linspace(-1, 1, 5), "b": np.linspace(-1, 1, 3)}
 

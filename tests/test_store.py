@@ -27,6 +27,8 @@ from landscape.store import folders
 from landscape.surfaces import labels, surface
 from landscape.tasks import latch
 
+pytestmark = pytest.mark.optimised  # laws of bits
+
 LENGTHS, SETTINGS = (1, 2, 5), {"episodes": 2, "seed": 3}
 
 

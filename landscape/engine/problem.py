@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, PyTree, Shaped
 
 from landscape.engine.jets import pairs
+from landscape.planes import Affine
 
 
 class Problem:
@@ -33,11 +35,11 @@ class Problem:
         raise NotImplementedError(f"{type(self).__name__} must say its kernel")
 
     @property
-    def data(self) -> Any:
+    def data(self) -> PyTree:
         return ()
 
     @property
-    def leading(self) -> dict[str, np.ndarray]:
+    def leading(self) -> dict[str, Shaped[np.ndarray, "row"]]:
         return {}
 
     @property
@@ -70,11 +72,11 @@ class Problem:
         """Long names and units of leading dimensions and variables, where they are not those of `describe`."""
         return {}
 
-    def admit(self, affine: Any) -> Any:
+    def admit(self, affine: Affine) -> Affine:
         """The plane's map as the kernel takes it; raise, before anything is compiled, if its models cannot be asked."""
         return affine
 
-    def again(self, affine: Any, point: Any) -> float | None:
+    def again(self, affine: Affine, point: Float[np.ndarray, "coordinate"]) -> float | None:
         """The loss of the last row at ``point`` by another route; None if there is none."""
         return None
 
