@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from landscape import activations
+
 
 def squared_error(y: Any, target: Any) -> jax.Array:
     """``(y - target)²``, averaged over outputs if there are several."""
@@ -49,7 +51,7 @@ sigmoid = Objective(
 
 #: The squared error of a probability, logistic(logit) against 0 or 1 (the second protocol of stats.SE 340898).
 probability = Objective(
-    loss=lambda logit, target: squared_error(jax.nn.sigmoid(logit), (target > 0).astype(logit.dtype)),
+    loss=lambda logit, target: squared_error(activations.sigmoid(logit), (target > 0).astype(logit.dtype)),
     correct=sigmoid.correct,
 )
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from landscape.cells import Cell
 from landscape.tree import dot, param, pytree
@@ -42,11 +43,34 @@ def as_rnn(model: Any) -> RNN:
 
 
 def run(model: Any, x: Any, start: Any = 0.0) -> jax.Array:
-    """Answers after every step, (time,) or (time, output), to inputs (time,) or (time, input) from ``h = start``."""
-    model = as_rnn(model)
+    """Answers after every step, (time,) or (time, output), to inputs (time,) or (time, input) from ``h = start``.
+
+    Raises TypeError where a step changes the dtype of the state: parameters and inputs must be of one.
+    """
+    model, x = as_rnn(model), jnp.asarray(x)
+    begin = model.initial(start)
 
     def step(state: Any, x: Any) -> tuple[Any, Any]:
         state = model.step(state, x)
         return state, model.output(state)
 
-    return jax.lax.scan(step, model.initial(start), x)[1]
+    try:
+        return jax.lax.scan(step, begin, x)[1]
+    except TypeError as error:
+        _refuse_mixture(model, begin, x, error)
+        raise
+
+
+def _refuse_mixture(model: Any, begin: Any, x: jax.Array, error: TypeError) -> None:
+    """Raise, in one sentence, if ``error`` came of a step that changes the dtype of the state."""
+    before, after = (_dtypes(state) for state in (begin, jax.eval_shape(model.step, begin, x[0])))
+    if before != after:
+        raise TypeError(
+            f"one step makes a state of {after} from one of {before}: parameters are {_dtypes(model)} and inputs "
+            f"{x.dtype}; give all of them one dtype, such as x.astype({before.split(' and ')[0]!r})"
+        ) from error
+
+
+def _dtypes(tree: Any) -> str:
+    """The dtypes in a pytree, in words."""
+    return " and ".join(sorted({str(jnp.result_type(leaf)) for leaf in jax.tree.leaves(tree)}))

@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from landscape.activations import sigmoid
 from landscape.losses import cross_entropy, squared_error
 from landscape.tree import param, pytree
 
@@ -200,7 +201,7 @@ def pascanu(start: float = 0.5, target: float = 0.7) -> Task:
         return Episode(x=jnp.zeros(length), target=jnp.asarray(target))
 
     def loss(y: Any, goal: Any) -> jax.Array:
-        return squared_error(jax.nn.sigmoid(y), target)  # not the episode's goal, which is drawn in float32
+        return squared_error(sigmoid(y), target)  # not the episode's goal, which is drawn in float32
 
     return Task(sample, loss, start=start)
 

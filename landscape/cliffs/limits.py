@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from landscape.cells import SRNN, Pascanu, logistic
+from landscape.activations import LOGISTIC, TANH
+from landscape.cells import SRNN, Pascanu
 from landscape.cliffs.cuts import at_lengths
 from landscape.cliffs.lines import bisect
 from landscape.cliffs.snaps import same_problem
@@ -23,7 +24,8 @@ from landscape.tasks import Task, episodes
 if TYPE_CHECKING:
     import xarray
 
-INVERSE: dict[Any, Callable] = {jnp.tanh: np.arctanh, logistic: lambda h: np.log(h / (1 - h))}
+INVERSE: dict[Any, Callable] = dict.fromkeys(TANH, np.arctanh)
+INVERSE |= dict.fromkeys(LOGISTIC, lambda h: np.log(h / (1 - h)))
 
 
 def closed_form(plane: Plane, task: Task) -> Callable[[Any], Cliff] | None:
