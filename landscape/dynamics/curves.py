@@ -19,8 +19,8 @@ from landscape.dynamics.orbits import fixed_points
 def _scalar(f: Any) -> Callable:
     if isinstance(f, Cell):
         raise ValueError(
-            f"closed forms are those of a' = w f(a) + b, f a function such as landscape.cells.tanh; {type(f).__name__} has none: "
-            "trace its curves numerically with bifurcations(plane(cell, ...))"
+            f"closed forms are those of a' = w f(a) + b, f a function such as landscape.cells.tanh; {type(f).__name__} "
+            "has none: trace its curves numerically with bifurcations(plane(cell, ...))"
         )
     return f
 
