@@ -162,6 +162,7 @@ class Memory(Target):
         self.coordinates = {**leading, **coordinates}
         shape = tuple(map(len, self.coordinates.values()))
         self.arrays = {name: np.empty(shape, dtype) for name, dtype in variables.items()}
+        self.nonfinite = dict.fromkeys(variables, 0)  # how many values of each are inf or NaN
         cut = Cut(shape[len(leading) :], tuple(block))
         super().__init__(cut, len(leading), sum(array.nbytes for array in self.arrays.values()))
 
@@ -169,12 +170,10 @@ class Memory(Target):
         """Keep one block, then count it as done."""
         for name, values in results.items():
             self.arrays[name][self.inside(index)] = values
+            lost = nonfinite(values)
+            with self.counting:
+                self.nonfinite[name] += lost
         self._count(index)
-
-    @property
-    def nonfinite(self) -> dict[str, int]:
-        """How many values of each variable are inf or NaN."""
-        return {name: nonfinite(array) for name, array in self.arrays.items()}
 
     def finish(self, attributes: Mapping[str, Any], labels: Mapping[str, Mapping[str, Any]]) -> "xarray.Dataset":
         """The Dataset of the filled arrays; ``labels``: attributes of each coordinate and variable."""
@@ -193,7 +192,7 @@ class Memory(Target):
 
 def nonfinite(values: np.ndarray) -> int:
     """How many values are inf or NaN; whole numbers and text have none."""
-    return int(np.count_nonzero(~np.isfinite(values))) if values.dtype.kind in "fc" else 0
+    return values.size - int(np.count_nonzero(np.isfinite(values))) if values.dtype.kind in "fc" else 0
 
 
 def plain(value: Any) -> Any:

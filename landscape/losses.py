@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, Shaped
+
+from landscape import activations
 
 Answer = Float[Array, "*output"]
 Target = Shaped[Array, "*output"]
@@ -53,7 +54,7 @@ sigmoid = Objective(
 
 #: The squared error of a probability, logistic(logit) against 0 or 1 (the second protocol of stats.SE 340898).
 probability = Objective(
-    loss=lambda logit, target: squared_error(jax.nn.sigmoid(logit), (target > 0).astype(logit.dtype)),
+    loss=lambda logit, target: squared_error(activations.sigmoid(logit), (target > 0).astype(logit.dtype)),
     correct=sigmoid.correct,
 )
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from landscape.cells import Cell, State
@@ -45,11 +46,34 @@ def as_rnn(model: PyTree) -> RNN:
 def run(
     model: Cell | RNN, x: Float[ArrayLike, "time *input"], start: Float[ArrayLike, "*unit"] = 0.0
 ) -> Float[Array, "time *output"]:
-    """Answers after every step, (time,) or (time, output), to inputs (time,) or (time, input) from ``h = start``."""
-    rnn = as_rnn(model)
+    """Answers after every step, (time,) or (time, output), to inputs (time,) or (time, input) from ``h = start``.
+
+    Raises TypeError where a step changes the dtype of the state: parameters and inputs must be of one.
+    """
+    rnn, inputs = as_rnn(model), jnp.asarray(x)
+    begin = rnn.initial(start)
 
     def step(state: State, x: Any) -> tuple[State, Float[Array, "*output"]]:
         state = rnn.step(state, x)
         return state, rnn.output(state)
 
-    return jax.lax.scan(step, rnn.initial(start), x)[1]
+    try:
+        return jax.lax.scan(step, begin, inputs)[1]
+    except TypeError as error:
+        _refuse_mixture(rnn, begin, inputs, error)
+        raise
+
+
+def _refuse_mixture(model: RNN, begin: State, x: jax.Array, error: TypeError) -> None:
+    """Raise, in one sentence, if ``error`` came of a step that changes the dtype of the state."""
+    before, after = (_dtypes(state) for state in (begin, jax.eval_shape(model.step, begin, x[0])))
+    if before != after:
+        raise TypeError(
+            f"one step makes a state of {after} from one of {before}: parameters are {_dtypes(model)} and inputs "
+            f"{x.dtype}; give all of them one dtype, such as x.astype({before.split(' and ')[0]!r})"
+        ) from error
+
+
+def _dtypes(tree: Any) -> str:
+    """The dtypes in a pytree, in words."""
+    return " and ".join(sorted({str(jnp.result_type(leaf)) for leaf in jax.tree.leaves(tree)}))

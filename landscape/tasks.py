@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, Shaped
 
+from landscape.activations import sigmoid
 from landscape.cells import Cell
 from landscape.losses import Answer, Target, cross_entropy, squared_error
 from landscape.models import RNN, as_rnn
@@ -211,7 +212,7 @@ def pascanu(start: float = 0.5, target: float = 0.7) -> Task:
         return Episode(x=jnp.zeros(length), target=jnp.asarray(target))
 
     def loss(y: Answer, goal: Target) -> Float[Array, ""]:
-        return squared_error(jax.nn.sigmoid(y), target)  # not the episode's goal, which is drawn in float32
+        return squared_error(sigmoid(y), target)  # not the episode's goal, which is drawn in float32
 
     return Task(sample, loss, start=start)
 

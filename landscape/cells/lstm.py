@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
+from landscape.activations import tanh
 from landscape.cells.base import Cell, drive, hard_sigmoid, identity, logistic, zeros
 from landscape.tree import dot, param, pytree, static
 
@@ -58,8 +58,8 @@ class LSTM(Cell):
     r_fo: Any = param("unit", "unit", default=None)
     r_oo: Any = param("unit", "unit", default=None)
     gate: Callable = static(logistic)
-    g_act: Callable = static(jnp.tanh)
-    h_act: Callable = static(jnp.tanh)
+    g_act: Callable = static(tanh)
+    h_act: Callable = static(tanh)
     coupled: bool = static(False)
 
     gates = ("i", "f", "g", "o")

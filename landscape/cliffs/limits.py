@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from landscape.cells import SRNN, Pascanu, logistic
+from landscape.activations import LOGISTIC, TANH
+from landscape.cells import SRNN, Pascanu
 from landscape.cliffs.climbs import Climbed, Sample, at_lengths, climb
 from landscape.cliffs.polish import same_problem
 from landscape.cliffs.roots import bisect
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     import xarray
 
 STEEPER = 3.0  # between 1, of a slope at twice the length, and 8, of a fold cliff
-INVERSE: dict[Any, Callable] = {jnp.tanh: np.arctanh, logistic: lambda h: np.log(h / (1 - h))}
+INVERSE: dict[Any, Callable] = dict.fromkeys(TANH, np.arctanh)
+INVERSE |= dict.fromkeys(LOGISTIC, lambda h: np.log(h / (1 - h)))
 
 
 def closed_form(plane: Plane, task: Task) -> Callable[[Any], Cliff] | None:

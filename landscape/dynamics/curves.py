@@ -11,15 +11,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from landscape.cells import Cell, Pascanu, logistic
+from landscape.activations import LOGISTIC, TANH
+from landscape.cells import Cell, Pascanu
 from landscape.dynamics.orbits import fixed_points
 
 
 def _scalar(f: Any) -> Callable:
     if isinstance(f, Cell):
         raise ValueError(
-            f"closed forms are those of a' = w f(a) + b, f a function such as jnp.tanh; {type(f).__name__} has none: "
-            "trace its curves numerically with bifurcations(plane(cell, ...))"
+            f"closed forms are those of a' = w f(a) + b, f a function such as landscape.cells.tanh; {type(f).__name__} "
+            "has none: trace its curves numerically with bifurcations(plane(cell, ...))"
         )
     return f
 
@@ -92,10 +93,12 @@ def bend(f: Callable, w: Any) -> jax.Array:
 
     tanh: ``acosh(sqrt|w|)``; logistic: ``2 acosh(sqrt|w| / 2)``. Raises ValueError for any other f.
     """
-    if _scalar(f) not in (jnp.tanh, logistic):
-        raise ValueError(f"f must be jnp.tanh or logistic, given {f}; for others draw fold_curve(f, a) along a")
+    if _scalar(f) not in TANH + LOGISTIC:
+        raise ValueError(
+            f"f must be tanh or logistic of landscape.cells, given {f}; for others draw fold_curve(f, a) along a"
+        )
     root = jnp.sqrt(jnp.abs(jnp.asarray(w, jnp.result_type(float))))
-    return jnp.arccosh(root) if f is jnp.tanh else 2 * jnp.arccosh(root / 2)
+    return jnp.arccosh(root) if f in TANH else 2 * jnp.arccosh(root / 2)
 
 
 def folds(f: Callable, w: Any) -> tuple[jax.Array, jax.Array]:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from landscape.activations import tanh
 from landscape.dynamics.curves import bend, folds, slope
 from landscape.dynamics.orbits import bisect
 
@@ -22,7 +23,7 @@ def latching_bound(w: Any, u: Any) -> jax.Array:
     w, u = jnp.asarray(w, jnp.result_type(float)), jnp.abs(jnp.asarray(u, jnp.result_type(float)))
     safe = jnp.where(w > 1, w, 2.0)
     early = u < jnp.sqrt(safe * (safe - 1))
-    bound = jnp.where(early, u - jnp.arctanh(jnp.where(early, u / safe, 0)), folds(jnp.tanh, safe)[1])
+    bound = jnp.where(early, u - jnp.arctanh(jnp.where(early, u / safe, 0)), folds(tanh, safe)[1])
     return jnp.where(w > 1, bound, 0.0)
 
 
@@ -108,7 +109,7 @@ def kramers_rate(w: Any, sigma: Any) -> jax.Array:
     stored state. It treats time as continuous: within 5 % for w <= 1.3, too small by a factor from w = 2 on.
     """
     w = jnp.asarray(w, jnp.result_type(float))
-    stored = bisect(lambda a: a - w * jnp.tanh(a), -1, bend(jnp.tanh, w), jnp.abs(w))
+    stored = bisect(lambda a: a - w * tanh(a), -1, bend(tanh, w), jnp.abs(w))
     barrier = w * jnp.log(jnp.cosh(stored)) - stored**2 / 2
-    rate = jnp.sqrt((1 - w * slope(jnp.tanh, stored)) * (w - 1)) / (2 * jnp.pi)
+    rate = jnp.sqrt((1 - w * slope(tanh, stored)) * (w - 1)) / (2 * jnp.pi)
     return rate * jnp.exp(-2 * barrier / jnp.asarray(sigma, w.dtype) ** 2)
