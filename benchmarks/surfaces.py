@@ -72,22 +72,23 @@ def hand() -> dict[str, Any]:
     import jax
     import jax.numpy as jnp
 
-    s = jax.nn.sigmoid
+    from landscape.cells import logistic as s
+    from landscape.cells import tanh  # the same activations: right where they saturate
 
     def srnn(p: tuple, state: tuple, x: jax.Array) -> tuple:
-        return (jnp.tanh(p[0] * state[0] + p[1] + x),)
+        return (tanh(p[0] * state[0] + p[1] + x),)
 
     def gru(p: tuple, state: tuple, x: jax.Array) -> tuple:
         (h,) = state
         z, r = s(0.2 * h + 0.1 * x + p[1]), s(0.2 * x + 0.1 * h)
-        return (z * h + (1 - z) * jnp.tanh(x + p[0] * r * h),)
+        return (z * h + (1 - z) * tanh(x + p[0] * r * h),)
 
     def lstm(p: tuple, state: tuple, x: jax.Array) -> tuple:
         h, c = state
         i, f = s(0.3 * x + 0.2 * h + 0.1), s(0.2 * h + 0.1 * x + p[1])
-        g, o = jnp.tanh(x + p[0] * h), s(0.2 * x + 0.1 * h)
+        g, o = tanh(x + p[0] * h), s(0.2 * x + 0.1 * h)
         c = f * c + i * g
-        return o * jnp.tanh(c), c
+        return o * tanh(c), c
 
     y = jnp.where(jnp.arange(SEQUENCES) % 2 == 0, 1.0, -1.0)
     xs = (0.1 * jax.random.normal(jax.random.key(0), (LENGTH, SEQUENCES))).at[0].add(y)
