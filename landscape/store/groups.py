@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from landscape.blocks import SURFACE, Cut
+from landscape.blocks import SURFACE, Blocking
 from landscape.store import first, records
 from landscape.store.folders import StoreError
 
@@ -98,10 +98,10 @@ def kind(path: Any) -> str:
     return KINDS[attributes(path)["format"]]
 
 
-def cut_of(group: Any) -> Cut:
+def blocking_of(group: Any) -> Blocking:
     """The grid of a store and its blocks."""
     about = group["blocks"].attrs
-    return Cut(tuple(map(int, about["shape"])), tuple(map(int, about["block"])))
+    return Blocking(tuple(map(int, about["shape"])), tuple(map(int, about["block"])))
 
 
 def record_of(path: Any) -> np.ndarray:
@@ -110,7 +110,7 @@ def record_of(path: Any) -> np.ndarray:
     with sense(path):
         if group.attrs["format"] in (first.SURFACE, first.SWEEP):
             return first.record(Path(path), group)
-        shape, number = group["blocks/record"].shape, cut_of(group).number
+        shape, number = group["blocks/record"].shape, blocking_of(group).number
         if shape[0] != number:
             raise ValueError(f"{shape[0]} records of {number} blocks")
         return records.read(Path(path), shape)
