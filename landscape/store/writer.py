@@ -164,7 +164,8 @@ class BlockWriter(Target):
 
     def safe(self) -> str:
         """What of a store is finished, and how to go on."""
-        return f"{len(self._done())} of {self.blocking.number} blocks are safe in {self.path}, and the same command resumes"
+        done = f"{len(self._done())} of {self.blocking.number} blocks"
+        return f"{done} are safe in {self.path}, and the same command resumes"
 
     def check_room(self) -> None:
         """StoreError if what is left needs more disk than is free, judged by the blocks that are done."""
