@@ -101,8 +101,9 @@ def norms(gradient: np.ndarray) -> np.ndarray:
 def test_gradients_of_saturated_cells_are_right_in_float32_by_both_routes(name):
     """Parameters up to 12 saturate every unit; with slopes that cancel up to half of these gradients are 0 or far off.
 
-    Values still round: where z is 1, the share 1 - z of the new value in a GRU has no digits, and h - g has none where
-    both are 1. That costs at most 5 in 100 of these draws (3 in 100 of the GRU's; with slopes that cancel 21), and only gradients below 1e-7.
+    Values still round: where z is 1, the share 1 - z of the new value in a GRU has no digits, and h - g none where
+    both are 1. That costs at most 5 in 100 of these draws (3 of the GRU's, 21 with slopes that cancel), and no
+    gradient above 1e-7.
     """
     numbers = np.random.default_rng(0).uniform(-12, 12, (len(NAMES[name]), 256)).astype(np.float32)
     forward, reverse = map(norms, gradients(name)(numbers))
