@@ -47,7 +47,9 @@ def surface(
     Returns a Dataset with dims (leading dimensions, *coordinates), for a task ("length", *coordinates): ``loss``;
     ``d_w``, ``d_b`` and ``log10_gradient``, the log of the gradient's norm, finite and right where the gradient itself
     is inf; ``d_w_w``, ``d_w_b``, ``d_b_b``. inf and NaN are results. Gradients below the least normal number of the
-    dtype are 0, and their logarithm -inf.
+    dtype are 0, and their logarithm -inf; so they are where the loss itself reads 0, since every answer has rounded to
+    its target (tanh is 1 from 9 on in float32, from 19 on in float64). Values keep the digits of the dtype: where 1 - z
+    of a gate z close to 1 has none left, neither has what is multiplied by it.
 
     With ``out`` blocks go to a zarr store there as they are finished, and the Dataset is read lazily from it; a store
     of the same settings is completed, one of other settings raises ValueError. ``progress`` is called after each

@@ -139,6 +139,9 @@ def episodes(task: Task, key: Key[Array, ""], count: int, length: Length, time: 
 
     With ``time``, at least ``length``, arrays have that many steps and ``length`` may be traced: the first ``length``
     steps are those of an episode of that length.
+
+    The same key gives the same random bits everywhere. What a compiled program makes of them is what is meant, and what
+    surfaces and training are computed on: called outside of `jax.jit`, noise may differ by a rounding unit.
     """
     if task.nested:
         shape: tuple = (length if time is None else time,)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from landscape import cliffs, dynamics
-from landscape.cells import GRU, LSTM, SRNN, FrozenLSTM, HardLSTM, Pascanu, SoftsignRNN, logistic
+from landscape.cells import GRU, LSTM, SRNN, FrozenLSTM, HardLSTM, Pascanu, SoftsignRNN, logistic, tanh
 from landscape.convert import as_unit, from_keras
 from landscape.models import RNN, Dense, run
 from landscape.planes import plane
@@ -71,11 +71,11 @@ def curves() -> Iterator[Check]:
             corner = dynamics.fold_curve(logistic, 0.5)
             # The last number is the condition: the largest term of the formula over its result.
             rows = [
-                ("fold of tanh, w = 1.1", 0.020481227178150651, dynamics.folds(jnp.tanh, 1.1)[1], 50),
-                ("fold of tanh, w = 5", 3.02850047982076905, dynamics.folds(jnp.tanh, 5.0)[1], 2),
+                ("fold of tanh, w = 1.1", 0.020481227178150651, dynamics.folds(tanh, 1.1)[1], 50),
+                ("fold of tanh, w = 5", 3.02850047982076905, dynamics.folds(tanh, 5.0)[1], 2),
                 *((f"upper fold, w = {w:g}", f, dynamics.folds(logistic, w)[0], 3) for w, f in upper.items()),
                 *((f"lower fold, w = {w:g}", f, dynamics.folds(logistic, w)[1], 3) for w, f in lower.items()),
-                ("period doubling of tanh, w = -2", 2.29558714939263807, dynamics.flips(jnp.tanh, -2.0)[1], 2),
+                ("period doubling of tanh, w = -2", 2.29558714939263807, dynamics.flips(tanh, -2.0)[1], 2),
                 ("period doubling, w = -5, first", 0.419542361130898257, dynamics.flips(logistic, -5.0)[0], 12),
                 ("period doubling, w = -5, second", 4.58045763886910174, dynamics.flips(logistic, -5.0)[1], 2),
                 ("corner of the cliff, w", 4.25525193041276157, corner[0], 4),
@@ -95,7 +95,7 @@ def orbits() -> Iterator[Check]:
     eps = EPS["float32"]
     found = dynamics.fixed_points(SRNN(w=2.0))
     yield check("stored state of tanh, w = 2", 0.957504024077268741, found.state.h[2], 8 * eps)
-    yield check("its multiplier", 0.166372087751674327, found.multiplier[2], 100 * eps, "1 - h² cancels")
+    yield check("its multiplier", 0.166372087751674327, found.multiplier[2], 16 * eps)
     pitchfork = dynamics.origin_multiplier(LSTM(w_g=1.07576568547998048))
     yield check("LSTM origin multiplier f + i o w_g", 1, pitchfork, 8 * eps)
     yield check("GRU origin multiplier z + (1 - z) r w_h", 0.825, dynamics.origin_multiplier(GRU(w_h=1.3)), 8 * eps)
@@ -106,6 +106,25 @@ def orbits() -> Iterator[Check]:
     kept = dynamics.stored_bit(1.2, 1.0, 0.0, 0.1, [50])
     yield check("P(bit correct), w = 1.2, sd 0.1, T = 50", 0.9955100765, kept.correct[0], 1e-10)
     yield check("signal D_T", 1.2527493234, kept.signal[0], 1e-10)
+
+
+SATURATED = {  # f, x: f'(x), f''(x), from 40-digit arithmetic
+    (tanh, 8.0): (4.50140597563729167e-7, -9.00280992500877957e-7),
+    (tanh, -30.0): (3.50260430507860814e-26, 7.00520861015721627e-26),
+    (logistic, 17.0): (4.13993737600350164e-8, -4.13993703322185790e-8),
+    (logistic, 40.0): (4.24835425529158896e-18, -4.24835425529158892e-18),
+}
+
+
+def saturated() -> Iterator[Check]:
+    """Derivatives of units whose value rounds to 1: 1 - tanh² and s (1 - s) would be 0."""
+    both = jax.jit(lambda x: [(jax.grad(f)(x), jax.grad(jax.grad(f))(x)) for f in (tanh, logistic)])
+    for dtype, eps in EPS.items():
+        with jax.enable_x64(dtype == "float64"):
+            for (f, x), expected in SATURATED.items():
+                found = both(jnp.asarray(x, dtype))[f is logistic]
+                for ticks, exact, got in zip(("'", "''"), expected, found, strict=True):
+                    yield check(f"{f.__name__}{ticks} at {x:g} [{dtype}]", exact, got, 10 * eps)
 
 
 def steepest() -> Iterator[Check]:
@@ -266,6 +285,7 @@ def replay() -> Iterator[Check]:
 
 GROUPS: tuple[Callable[[], Iterator[Check]], ...] = (
     curves,
+    saturated,
     orbits,
     steepest,
     basin_line,

@@ -99,12 +99,12 @@ def FrozenLSTM(**values: Any) -> LSTM:
     return LSTM(gate=identity, **{"b_i": 0.5, "b_f": 0.9, "w_g": 0.0, "b_o": 1.0, **values})
 
 
-def _squash2(x: Any) -> jax.Array:
-    return 4 * logistic(x) - 2
+def _squash2(x: Any) -> jax.Array:  # 4 s(x) - 2, with all digits near 0
+    return 2 * tanh(x / 2)
 
 
-def _squash1(x: Any) -> jax.Array:
-    return 2 * logistic(x) - 1
+def _squash1(x: Any) -> jax.Array:  # 2 s(x) - 1
+    return tanh(x / 2)
 
 
 def _without(gate: str) -> dict[str, Any]:
