@@ -20,7 +20,7 @@ from landscape.convert import as_unit, from_keras
 from landscape.models import RNN, Dense, run
 from landscape.planes import plane
 from landscape.recurrence import Recurrence
-from landscape.surfaces import values
+from landscape.surfaces import surface, values
 from landscape.tasks import Task, episodes, latch, pascanu, reach
 
 EPS = {dtype: float(np.finfo(dtype).eps) for dtype in ("float32", "float64")}
@@ -123,8 +123,9 @@ def saturated() -> Iterator[Check]:
         with jax.enable_x64(dtype == "float64"):
             for (f, x), expected in SATURATED.items():
                 found = both(jnp.asarray(x, dtype))[f is logistic]
+                name = "logistic" if f is logistic else "tanh"
                 for ticks, exact, got in zip(("'", "''"), expected, found, strict=True):
-                    yield check(f"{f.__name__}{ticks} at {x:g} [{dtype}]", exact, got, 10 * eps)
+                    yield check(f"{name}{ticks} at {x:g} [{dtype}]", exact, got, 10 * eps)
 
 
 def steepest() -> Iterator[Check]:
@@ -134,6 +135,14 @@ def steepest() -> Iterator[Check]:
     law = cliffs.growth(across)
     yield check("largest |dE/db| of all b, w = 5, T = 50", 5751.099, across.slope[0], 1e-7, "on no grid")
     yield check("growth of that cliff a step, ln", 0.161283944073887, math.log(law.multiplier), 1e-3, law.kind)
+    high = cliffs.cut(wall, Recurrence(pascanu(), (50,)), (7.0, -4.5), (7.0, -3.0))
+    yield check("the same, w = 7", 21512662397.466782642, high.slope[0], 1e-6, "from 60-digit arithmetic")
+    window = plane(Pascanu(), w=np.linspace(4.4, 6, 21), b=np.linspace(-3.4, -2.1, 21))
+    early = Recurrence(pascanu(), (20,), order=2, dtype="float64")
+    found = cliffs.limit(window, early, cliffs.ridge(surface(window, early)))
+    off = found.b.values - 0.5 + found.w.values / (1 + math.exp(-0.5))
+    note = f"{np.isnan(off).sum()} of {off.size} vertices lie on a slope without a limit"
+    yield check("limit of the ridge at T = 20, farthest from the line", 0, np.nanmax(np.abs(off)), 1e-14, note)
     traced = dynamics.bifurcations(plane(LSTM(), w_g=np.linspace(0, 4, 5), b_g=np.linspace(-1, 1, 5)))
     yield check("cusp of the LSTM's fold curve, w_g", 1.07576568547998048, traced["cusp_w_g"][0], 1e-12, "continued")
     wild = LSTM(w_i=11.214, w_f=-0.959, w_g=-10.447, w_o=8.857, b_i=-0.301, b_f=5.472, b_g=4.361, b_o=4.193)
