@@ -306,7 +306,7 @@ GROUPS: tuple[Callable[[], Iterator[Check]], ...] = (
 
 
 def verify() -> list[Check]:
-    """All known answers on this backend, float32 and float64, in about 20 s on two cores."""
+    """All known answers on this backend, float32 and float64, in about half a minute on two cores."""
     return [row for group in GROUPS for row in group()]
 
 
