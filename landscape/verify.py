@@ -108,11 +108,11 @@ def orbits() -> Iterator[Check]:
     yield check("signal D_T", 1.2527493234, kept.signal[0], 1e-10)
 
 
-SATURATED = {  # f, x: f'(x), f''(x), from 40-digit arithmetic
-    (tanh, 8.0): (4.50140597563729167e-7, -9.00280992500877957e-7),
-    (tanh, -30.0): (3.50260430507860814e-26, 7.00520861015721627e-26),
-    (logistic, 17.0): (4.13993737600350164e-8, -4.13993703322185790e-8),
-    (logistic, 40.0): (4.24835425529158896e-18, -4.24835425529158892e-18),
+SATURATED = {  # name, x: f'(x), f''(x), from 40-digit arithmetic
+    ("tanh", 8.0): (4.50140597563729167e-7, -9.00280992500877957e-7),
+    ("tanh", -30.0): (3.50260430507860814e-26, 7.00520861015721627e-26),
+    ("logistic", 17.0): (4.13993737600350164e-8, -4.13993703322185790e-8),
+    ("logistic", 40.0): (4.24835425529158896e-18, -4.24835425529158892e-18),
 }
 
 
@@ -121,9 +121,8 @@ def saturated() -> Iterator[Check]:
     both = jax.jit(lambda x: [(jax.grad(f)(x), jax.grad(jax.grad(f))(x)) for f in (tanh, logistic)])
     for dtype, eps in EPS.items():
         with jax.enable_x64(dtype == "float64"):
-            for (f, x), expected in SATURATED.items():
-                found = both(jnp.asarray(x, dtype))[f is logistic]
-                name = "logistic" if f is logistic else "tanh"
+            for (name, x), expected in SATURATED.items():
+                found = both(jnp.asarray(x, dtype))[name == "logistic"]
                 for ticks, exact, got in zip(("'", "''"), expected, found, strict=True):
                     yield check(f"{name}{ticks} at {x:g} [{dtype}]", exact, got, 10 * eps)
 

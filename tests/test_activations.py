@@ -10,8 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from landscape import cells
+from landscape import cells, dynamics, specs
 from landscape.cells import logistic, tanh
+from landscape.planes import plane
+from landscape.surfaces import surface
+from landscape.tasks import pascanu
 from landscape.tree import params
 
 JAX = {tanh: jnp.tanh, logistic: jax.nn.sigmoid}
@@ -115,3 +118,17 @@ def test_gradients_of_saturated_cells_are_right_in_float32_by_both_routes(name):
         off = (np.where(seen, np.abs(np.where(seen, got, 0) - truth), 0) > 0.05) & seen
         assert off.mean() <= (0.05 if ROUNDS & set(NAMES[name]) else 0)
         assert np.all(truth[off] < -7)
+
+
+def test_cells_are_described_as_before_and_closed_forms_know_a_function_by_either_name():
+    described = {name: specs.text(specs.of_cell(cells.known()[name]())) for name in ("SRNN", "LogisticRNN", "TanhMap")}
+    assert described == {"SRNN": "SRNN", "LogisticRNN": "SRNN(act=sigmoid)", "TanhMap": "Pascanu(f=tanh)"}
+    for f, ours in ((jnp.tanh, tanh), (jax.nn.sigmoid, logistic)):
+        assert dynamics.folds(f, 5.0) == dynamics.folds(ours, 5.0)
+
+
+def test_a_surface_has_a_gradient_where_units_saturate():
+    """Pascanu's map far inside saturation, T = 10: by s (1 - s) every fifth gradient here is 0 in float32."""
+    wide = plane(cells.Pascanu(), w=np.linspace(0, 30, 8), b=np.linspace(-25, 5, 8))
+    found, truth = (surface(wide, pascanu(), [10], dtype=dtype).log10_gradient for dtype in ("float32", "float64"))
+    assert np.all(np.abs(found - truth) < 0.05)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -72,7 +73,7 @@ def _curves(f: Any, w: np.ndarray, settings: dict[str, Any]) -> list[tuple[str, 
         curves += [("cliff line", about, (w, line.b))] if line else []
         goal = jnp.asarray(options["target"])
         best = into(jnp.log(goal / (1 - goal)) if kind == "pascanu" else goal)
-        stable = np.abs(w * dynamics.slope(f, best)) < 1
+        stable = np.abs(w * jax.grad(f)(best)) < 1
         about = f"the target is a stable fixed point: b = a* − w f(a*), a* = {float(best):.4g}"
         curves.append(("zero-loss valley", about, (w, np.where(stable, dynamics.fixed_point_line(f, best, w), np.nan))))
     return curves
