@@ -88,8 +88,8 @@ def test_order_chooses_what_is_computed_and_never_changes_the_rest() -> None:
 @pytest.mark.parametrize("task", [tasks.latch(), tasks.relay()])
 def test_entry_at_a_length_equals_a_run_of_that_length(task: Task) -> None:
     made, points = plane(SRNN(), w=[0, 1], b=[0, 1]), points_of(9)
-    together = values(made, Recurrence(task, [1, 2, 3, 8, 20]), points)
-    for row, length in enumerate([1, 2, 3, 8, 20]):
+    together = values(made, Recurrence(task, [1, 3, 20]), points)
+    for row, length in enumerate([1, 3, 20]):
         alone = values(made, Recurrence(task, [length]), points)
         for name, value in together.items():
             np.testing.assert_allclose(alone[name][0], value[row], rtol=20 * EPS, atol=EPS)

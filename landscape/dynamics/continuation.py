@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
 
 from landscape.dynamics.maps import affine, rests
 from landscape.models import as_rnn
@@ -29,12 +30,12 @@ SHORTEST = 1e-6
 HALVINGS = 16  # of a cell of the grid on which curves are looked for
 
 
-def plus_one(matrix: jax.Array) -> jax.Array:
+def plus_one(matrix: Float[Array, "unit unit"]) -> Float[Array, ""]:
     """``det(J - 1)``: zero where a multiplier is +1, at a fold, where two fixed points meet, or a pitchfork."""
     return jnp.linalg.det(matrix - jnp.eye(len(matrix), dtype=matrix.dtype))
 
 
-def minus_one(matrix: jax.Array) -> jax.Array:
+def minus_one(matrix: Float[Array, "unit unit"]) -> Float[Array, ""]:
     """``det(J + 1)``: zero where a multiplier is -1, at a flip, where a fixed point gives way to a 2-cycle."""
     return jnp.linalg.det(matrix + jnp.eye(len(matrix), dtype=matrix.dtype))
 
@@ -245,7 +246,7 @@ def _away(seed: np.ndarray, points: np.ndarray, scale: np.ndarray) -> float:
 
 def bifurcations(
     plane: Plane,
-    test: Callable[[jax.Array], jax.Array] = plus_one,
+    test: Callable[[Float[Array, "unit unit"]], Float[Array, ""]] = plus_one,
     x: float = 0.0,
     *,
     cells: int = 32,

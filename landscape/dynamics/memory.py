@@ -4,16 +4,16 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float
 
 from landscape.activations import tanh
-from landscape.dynamics.curves import bend, folds, slope
+from landscape.dynamics.curves import Values, bend, folds, slope
 from landscape.dynamics.orbits import bisect
 
 
-def latching_bound(w: Any, u: Any) -> jax.Array:
+def latching_bound(w: Values, u: Values) -> Float[Array, "*point"]:
     """The bias ``B(w, u)`` below which a tanh unit keeps both bits of input ±1 for ever: w > 1 and |b| < B.
 
     ``B = |u| - atanh(|u|/w)`` where |u| < sqrt(w (w - 1)), else the fold M(w) of `folds`; 0 where w <= 1. With noise
@@ -27,7 +27,7 @@ def latching_bound(w: Any, u: Any) -> jax.Array:
     return jnp.where(w > 1, bound, 0.0)
 
 
-def latches(w: Any, u: Any, b: Any = 0.0, noise: Any = 0.0) -> jax.Array:
+def latches(w: Values, u: Values, b: Values = 0.0, noise: Values = 0.0) -> Bool[Array, "*point"]:
     """Whether a tanh unit keeps both bits for ever under any noise of modulus at most ``noise`` on every input."""
     return jnp.abs(b) + jnp.abs(u) * noise < latching_bound(w, u)
 
@@ -102,7 +102,7 @@ def noise_multiplier(w: float, u: float, noise: float) -> float:
     return math.copysign(float(np.abs(np.linalg.eigvals(odd)).max()), w)
 
 
-def kramers_rate(w: Any, sigma: Any) -> jax.Array:
+def kramers_rate(w: Values, sigma: Values) -> Float[Array, "*point"]:
     """Kramers' rate of sign flips per step of a bistable tanh unit, w > 1 and b = 0, for weak noise ``sigma = |u| sd``.
 
     ``k = sqrt((1 - m)(w - 1)) / (2 pi) exp(-2 dV / sigma²)`` with V(a) = a²/2 - w ln cosh a and m the multiplier of the

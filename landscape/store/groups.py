@@ -18,7 +18,7 @@ RESULT, SWEEP = "landscape result 1", "landscape sweep 2"
 KINDS = {SURFACE: "surface", first.SURFACE: "surface", RESULT: "result", SWEEP: "sweep", first.SWEEP: "sweep"}
 
 
-def group_of(path: Any, mode: Any = "r") -> Any:
+def group_of(path: Path | str, mode: Any = "r") -> Any:
     """The zarr group of a store of ours, or a StoreError that says what is there instead."""
     import zarr
 
@@ -74,7 +74,7 @@ def _check_attributes(path: Path, about: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def sense(path: Any) -> Iterator[None]:
+def sense(path: Path | str) -> Iterator[None]:
     """Say in one sentence that what the store at ``path`` says about itself cannot be understood."""
     try:
         yield
@@ -88,12 +88,12 @@ def sense(path: Any) -> Iterator[None]:
         ) from error
 
 
-def attributes(path: Any) -> dict[str, Any]:
+def attributes(path: Path | str) -> dict[str, Any]:
     """What the store at ``path`` says about itself, complete or not. Raises StoreError unless it is ours."""
     return dict(group_of(path).attrs)
 
 
-def kind(path: Any) -> str:
+def kind(path: Path | str) -> str:
     """``surface``, ``result`` or ``sweep``: what the store at ``path`` holds."""
     return KINDS[attributes(path)["format"]]
 
@@ -104,7 +104,7 @@ def blocking_of(group: Any) -> Blocking:
     return Blocking(tuple(map(int, about["shape"])), tuple(map(int, about["block"])))
 
 
-def record_of(path: Any) -> np.ndarray:
+def record_of(path: Path | str) -> np.ndarray:
     """Records (block, column) of the store at ``path``: state, started, finished, run, counts of what is not finite."""
     group = group_of(path)
     with sense(path):
@@ -116,7 +116,7 @@ def record_of(path: Any) -> np.ndarray:
         return records.read(Path(path), shape)
 
 
-def blocks_done(path: Any) -> tuple[int, int]:
+def blocks_done(path: Path | str) -> tuple[int, int]:
     """Blocks done and in all of the store at ``path``."""
     if kind(path) == "result":
         return 1, 1
@@ -124,7 +124,7 @@ def blocks_done(path: Any) -> tuple[int, int]:
     return int(np.count_nonzero(record[:, 0] == records.DONE)), len(record)
 
 
-def runs_of(path: Any) -> list[dict[str, Any]]:
+def runs_of(path: Path | str) -> list[dict[str, Any]]:
     """What the runs ran on that added to the store at ``path``, with the number of ``blocks`` of each."""
     about = attributes(path)
     with sense(path):
@@ -133,7 +133,7 @@ def runs_of(path: Any) -> list[dict[str, Any]]:
         return records.runs(Path(path), record_of(path)) if about["format"] in (SURFACE, SWEEP) else []
 
 
-def arrays_of(path: Any, groups: Sequence[str]) -> dict[str, Any]:
+def arrays_of(path: Path | str, groups: Sequence[str]) -> dict[str, Any]:
     """The zarr arrays in the first of some ``groups`` that the store at ``path`` has."""
     with sense(path):
         group = group_of(path)

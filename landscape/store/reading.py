@@ -35,7 +35,7 @@ def files(path: Path, arrays: dict[str, Any], leading: int, blocking: Blocking, 
     return [Path(path, name, "c", *where, *["0"] * (array.ndim - len(where))) for name, array in arrays.items()]
 
 
-def open_surface(path: Any) -> "xarray.Dataset":
+def open_surface(path: Path | str) -> "xarray.Dataset":
     """The surface or result stored at ``path``, read lazily. Raises StoreError unless it is complete and ours."""
     group, path = group_of(path), Path(path)
     about = dict(group.attrs)
@@ -139,7 +139,7 @@ def mark(values: Any) -> str:
 
 
 @contextlib.contextmanager
-def damage(path: Any, inside: str = "") -> Iterator[None]:
+def damage(path: Path | str, inside: str = "") -> Iterator[None]:
     """Say in one sentence that reading the store at ``path`` failed: StoreError instead of what zarr raises."""
     try:
         yield
