@@ -170,7 +170,7 @@ def _initialise(
 def _slope(act: Callable) -> float:
     """The slope of an activation at the origin."""
     with jax.ensure_compile_time_eval():
-        value, slope = (float(number) for number in jax.value_and_grad(act)(0.0))
+        value, slope = (float(number) for number in jax.jit(jax.value_and_grad(act))(0.0))
     if value != 0 or slope == 0:
         name = getattr(act, "__name__", act)
         raise ValueError(

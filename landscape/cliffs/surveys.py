@@ -98,7 +98,8 @@ def _made(
     path: Any, surface: "xarray.Dataset", settings: dict[str, Any], mine: ModuleType | None
 ) -> tuple[Plane, Recurrence] | None:
     """What a surface was made of; ValueError if a module was given and does not make it."""
-    made = asked(surface, settings, *([mine] if mine else []))
+    with store.sense(path):
+        made = asked(surface, settings, *([mine] if mine else []))
     if mine and made is None:
         raise ValueError(
             f"{mine.__file__} does not make the surface in {path}, {surface.attrs['title']}; "
