@@ -75,9 +75,7 @@ DRAWS = 20_000
 def strata(solved: Any, right: Any) -> Strata:
     """`Strata` of runs from whether each was ``solved`` (run,) and whether its readout had the ``right`` sign (run,)."""
     solved, right = np.asarray(solved, bool), np.asarray(right, bool)
-    return Strata(
-        (int((solved & right).sum()), int((solved & ~right).sum())), (int(right.sum()), int((~right).sum()))
-    )
+    return Strata((int((solved & right).sum()), int((solved & ~right).sum())), (int(right.sum()), int((~right).sum())))
 
 
 def sampled(counted: Mapping[str, Strata], weights: tuple[float, float] = EVEN) -> dict[str, np.ndarray]:
