@@ -49,13 +49,6 @@ def share(solved: int, tried: int) -> Share:
     return Share(solved / tried, *(float(end) for end in wilson(solved, tried)))
 
 
-def difference(a: Share, b: Share) -> Share:
-    """``a - b`` of independent shares, with the interval made of their two (Newcombe 1998, method 10)."""
-    middle = a.value - b.value
-    low = middle - np.hypot(a.value - a.low, b.high - b.value)
-    return Share(middle, float(low), float(middle + np.hypot(a.high - a.value, b.value - b.low)))
-
-
 class Strata(NamedTuple):
     """Runs counted apart by the sign of their untrained readout: of ``tried`` so many were ``solved``, right and wrong.
 
@@ -73,7 +66,7 @@ DRAWS = 20_000
 
 
 def strata(solved: Any, right: Any) -> Strata:
-    """`Strata` of runs from whether each was ``solved`` (run,) and whether its readout had the ``right`` sign (run,)."""
+    """`Strata` of runs from whether each was ``solved`` and whether its readout had the ``right`` sign, both (run,)."""
     solved, right = np.asarray(solved, bool), np.asarray(right, bool)
     return Strata((int((solved & right).sum()), int((solved & ~right).sum())), (int(right.sum()), int((~right).sum())))
 
