@@ -491,14 +491,14 @@ def of_both(name: str, claim: str, change: str, case: str) -> Suspect:
 
 GAP = Pair("SRNN, default", "LSTM, default")
 SUSPECTS = (
-    of_lstm("H1", "one step keeps too little at the start", "added: one step keeps 1", "mu = 1 by w_g"),
+    of_lstm("H1", "one step keeps too little", "added: one step keeps 1", "mu = 1 by w_g"),
     Suspect("H2", "its readout has the wrong sign", "removed from both: wrong signs", GAP._replace(weights=RIGHT)),
     of_lstm("H3", "label-blind gradients shut its gates", "removed: that part of the loss", "blind part x 0, default"),
-    of_lstm("H4", "it has too few solutions", "removed: two gates, one step keeping the same", "one gate, same mu"),
+    of_lstm("H4", "it has too few solutions", "removed: two gates, at the same start", "one gate, same mu"),
     of_both("H5", "it needs more time", "added to both: 50 epochs, not 5", "50 epochs, default"),
     of_lstm("H6", "its gates are hard (Keras 2)", "removed: the corners of its gates", "logistic gates, default"),
-    of_lstm("H7", "its input weights start smaller", "removed: inputs weigh 1.6 times as much", "kernel x 1.6"),
-    of_lstm("H8", "its weights are drawn by SVD", "removed: drawn by QR with random signs", "SVD replaced"),
+    of_lstm("H7", "its input weights start smaller", "removed: inputs weigh 1.6 times more", "kernel x 1.6"),
+    of_lstm("H8", "its weights are drawn by SVD", "removed: QR, with random signs", "SVD replaced"),
     of_both("H9", "noise alone", "removed from both: noise", "no noise, default"),
     of_lstm("H10", "its output gate shrinks what is read", "removed: the output gate", "no output gate, default"),
 )  # fmt: skip
