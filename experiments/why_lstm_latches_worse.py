@@ -20,99 +20,39 @@ import optax
 import xarray
 
 from landscape import losses, provenance, store
-from landscape.cells import GRU, LSTM, SRNN, Cell, GRUResetAfter, HardGRU, HardLSTM
-from landscape.dynamics import noise_multiplier, origin_multiplier
-from landscape.initialisers import Initialiser, flax, keras2, keras3, lecun, linear, pytorch, readout, with_multiplier
+from landscape.cells import LSTM, SRNN, Cell, GRUResetAfter, HardGRU, HardLSTM
+from landscape.dynamics import origin_multiplier
+from landscape.initialisers import flax, keras2, keras3, lecun, linear, pytorch, readout
 from landscape.models import RNN
 from landscape.models import run as answers
-from landscape.success import (
-    CAUSE,
-    RIGHT,
-    Pair,
-    Share,
-    Strata,
-    closed,
-    gap,
-    horizon,
-    share,
-    strata,
-    stratified,
-    verdict,
-)
+from landscape.success import Share, horizon
 from landscape.tasks import gaussian, latch
-from landscape.training import begin, curves, keras_adam
+from landscape.training import baseline, begin, curves, keras_adam
+from landscape.training.signals import decay, seen
+from landscape.training.starts import (
+    FULL,
+    Start,
+    as_keras_lstm,
+    by_candidate,
+    by_forgetting,
+    by_forgetting_alone,
+    by_sign,
+    by_update,
+    hard,
+    having,
+    wider,
+)
+from landscape.verdicts import CAUSE, RIGHT, Pair, Strata, Suspect, Verdict, gap, strata, stratified, verdicts
 
 NOISE, BATCH, SOLVED, LONG, AT = 0.1, 16, 0.95, 100, 50
 CELLS: dict[str, Cell] = {"SRNN": SRNN(), "LSTM": HardLSTM(), "GRU": HardGRU()}  # the asker's, of Keras 2.1.5
 NAMES = np.array(list(CELLS), object)  # as zarr stores words
 OPEN = {"w_o": None, "u_o": None, "b_o": None}  # no output gate: it stays at 1
 FREE = {"w_f": None, "u_f": None, "b_f": None}  # no forget gate of its own: f = 1 - i
-FULL, LOW = 0.999, 0.7  # a gate that is open but can still be moved; what an LSTM keeps at the median start
+LOW = 0.7  # what one step of an LSTM keeps at the median start
 
 
 # The starts: what training is given
-
-
-class Start(NamedTuple):
-    """How a run begins: a default start, what is changed in its cell, and the rate it learns with."""
-
-    change: Callable[[Any], Any] = lambda cell: cell
-    rate: float = 1e-3
-    initialise: Initialiser = keras2
-    read: Callable[..., Any] = readout
-    outputs: int | None = 2
-
-    def model(self, cell: Cell, key: jax.Array) -> RNN:
-        one, two = jax.random.split(key)  # as `begin` splits it
-        return RNN(cell=self.change(self.initialise(cell, one)), readout=self.read(two, None, self.outputs))
-
-
-def hard(gate: Any) -> Any:
-    """The bias at which a gate clip(.2 b + .5, 0, 1) of a unit at rest is ``gate``."""
-    return 5.0 * (jnp.asarray(gate) - 0.5)
-
-
-def having(**values: Any) -> Start:
-    """A default start with parameters of the cell set to ``values``."""
-    return Start(lambda cell: dataclasses.replace(cell, **{name: jnp.asarray(v, float) for name, v in values.items()}))
-
-
-def by_candidate(cell: Any, mu: float) -> Any:
-    """What one step keeps set to ``mu`` by the candidate's recurrent weight; its sign and spread go."""
-    return with_multiplier(cell, mu)
-
-
-def by_sign(cell: SRNN, mu: float) -> SRNN:
-    """What one step keeps set to ``mu``, the sign of the recurrent weight left as drawn."""
-    return dataclasses.replace(cell, w=jnp.sign(cell.w) * mu)
-
-
-def by_forgetting(cell: LSTM, mu: float) -> LSTM:
-    """What one step keeps set to ``mu`` by the forget gate; w_g keeps its size, and is positive so that f < 1."""
-    w = jnp.abs(cell.w_g)
-    return dataclasses.replace(cell, w_g=w, b_f=hard(jnp.minimum(mu - 0.25 * w, FULL)))
-
-
-def by_forgetting_alone(cell: LSTM, mu: float) -> LSTM:
-    """What one step keeps set to ``mu`` by the forget gate, with nothing fed back: w_g = 0."""
-    return dataclasses.replace(cell, w_g=jnp.zeros(()), b_f=hard(min(mu, FULL)))
-
-
-def by_update(cell: GRU, mu: float) -> GRU:
-    """What one step keeps set to ``mu`` by the update gate, with nothing fed back: w_h = 0."""
-    return dataclasses.replace(cell, w_h=jnp.zeros(()), b_z=hard(min(mu, FULL)))
-
-
-def wider(cell: LSTM) -> LSTM:
-    """Input weights as large as those of one gate with a kernel of its own: Glorot's bound for 1 + 1, not 1 + 4."""
-    return dataclasses.replace(cell, **{f"u_{g}": getattr(cell, f"u_{g}") * 2.5**0.5 for g in "ifgo"})
-
-
-def as_keras_lstm(cell: LSTM, key: jax.Array, units: int | None = None, inputs: int | None = None) -> LSTM:
-    """A cell with fewer gates, whose one step keeps just what that of the LSTM drawn from the same key does."""
-    full = keras2(CELLS["LSTM"], key, units, inputs)
-    made = keras2(cell, key, units, inputs)
-    return with_multiplier(dataclasses.replace(made, u_g=full.u_g), 0.7 + 0.25 * full.w_g)
 
 
 def routes(mu: float) -> dict[str, dict[str, Start]]:
@@ -126,16 +66,6 @@ def routes(mu: float) -> dict[str, dict[str, Start]]:
         cell: {f"mu = {mu:g} by {way}": Start(functools.partial(change, mu=mu)) for way, change in each.items()}
         for cell, each in ways.items()
     }
-
-
-def scaled(blind: float) -> losses.Objective:
-    """The cross entropy of a bit with the part that does not see the labels (`signal_and_blind`) times ``blind``."""
-
-    def loss(logits: jax.Array, target: Any) -> jax.Array:
-        z = logits[1] - logits[0]
-        return -jnp.sign(target) * z / 2 + blind * (jax.nn.softplus(z) - z / 2)
-
-    return losses.Objective(loss, losses.softmax.correct)
 
 
 class Program(NamedTuple):
@@ -174,8 +104,8 @@ def base() -> list[Program]:
         Program("LSTM, logistic gates", LSTM(), DEFAULT, runs=256),
         Program("LSTM, no noise", lstm, DEFAULT, runs=256, noise=0.0),
         Program("SRNN, no noise", CELLS["SRNN"], DEFAULT, runs=256, noise=0.0),
-        Program("LSTM, blind part x 0", lstm, DEFAULT, runs=256, objective=scaled(0.0)),
-        Program("LSTM, blind part x 0.1", lstm, DEFAULT, runs=256, objective=scaled(0.1)),
+        Program("LSTM, blind part x 0", lstm, DEFAULT, runs=256, objective=losses.blind_scaled(0.0)),
+        Program("LSTM, blind part x 0.1", lstm, DEFAULT, runs=256, objective=losses.blind_scaled(0.1)),
         Program(
             "LSTM, no output gate",
             HardLSTM(**OPEN),
@@ -220,7 +150,7 @@ def other_routes() -> list[Program]:
     made = []
     for name, cell in CELLS.items():
         starts = {label: start for mu in (0.8, 0.9, 0.95) for label, start in routes(mu)[name].items()}
-        made.append(Program(name, cell, starts | more[name], runs=128))
+        made.append(Program(name, cell, starts | more[name], runs=64))
     return made
 
 
@@ -324,19 +254,6 @@ def told_apart(model: RNN, length: int) -> jax.Array:
     return model.readout * (answers(model.cell, x)[-1] - answers(model.cell, -x)[-1])
 
 
-def decay(multiplier: np.ndarray, u: Any, noise: float) -> np.ndarray:
-    """``|ln lambda|``, what a memory loses a step at first: that of the multiplier, or of noise where an SRNN has 1.
-
-    At |w| = 1 noise sets the pace: -ln lambda_2 = .56 |u| noise. Between four computed strengths it is interpolated.
-    """
-    rate = np.abs(np.log(np.abs(multiplier)))
-    if u is None or not noise:
-        return rate
-    strengths = (0.025, 0.05, 0.1, 0.2)
-    lost = [-np.log(noise_multiplier(1.0, 1.0, s)) for s in strengths]
-    return np.where(rate < 1e-4, np.interp(np.abs(u) * noise, (0.0, *strengths), (0.0, *lost)), rate)
-
-
 # What is kept on disk: one store for each program, so that nothing is computed twice
 
 
@@ -397,60 +314,28 @@ def before(draws: int, pairs: int, length: int, seed: int = 0) -> xarray.Dataset
 
 
 def at_start(cell: Cell, key: jax.Array, pairs: int, length: int) -> dict[str, jax.Array]:
-    """One default start, see `before`. The bits +1 and -1 meet the same noise, which takes its scatter out.
-
-    ``grad L = -1/4 grad(E[z | +] - E[z | -]) + grad L_blind`` (`landscape.training.signal_and_blind`), at all
-    lengths in one forward pass.
-    """
+    """One default start, see `before`."""
     first, rest = jax.random.split(key)
     model = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), begin(cell, first, keras2))
     noise = jax.vmap(lambda k: gaussian(k, length, NOISE))(jax.random.split(rest, pairs))
-    x = jnp.stack([noise.at[:, 0].add(bit) for bit in (1.0, -1.0)])  # (bit, pair, time)
-    leaves, tree = jax.tree.flatten(model.cell)
-    v = model.readout.w[1] - model.readout.w[0]
-
-    def state(numbers: jax.Array, x: jax.Array) -> jax.Array:
-        return answers(jax.tree.unflatten(tree, list(numbers)), x)
-
-    each = lambda f: jax.vmap(jax.vmap(f, (None, 0)), (None, 0))(jnp.stack(leaves), x)  # noqa: E731
-    h, slope = each(state), v * each(jax.jacfwd(state))  # (bit, pair, time), the same and (parameter,)
-    sure = jax.nn.sigmoid(v * h)[..., None]
-    signal = -(slope[0] - slope[1]).mean(0) / 4
-    blind = ((sure - 0.5) * slope).mean((0, 1))
-    scatter = ((sure - jnp.array([1.0, 0.0])[:, None, None, None]) * slope).var((0, 1)).sum(-1) ** 0.5
-    size = jnp.linalg.norm(signal, axis=-1)
-    down = jax.tree.unflatten(tree, list(-blind[-1]))
-    push = {n: getattr(down, n) * (jnp.sign(model.cell.w) if n == "w" else 1) for n in PUSHED[type(cell).__name__]}
-    lost = jnp.abs((h[0] - h[1]).mean(0))
-    ratio = size * BATCH**0.5 / jnp.where(scatter > 0, scatter, jnp.inf)
-    return {"multiplier": origin_multiplier(model.cell), "signal": lost, "slope": size, "ratio": ratio, **push}
+    found = seen(model, noise, BATCH)
+    blind = found.pop("blind")
+    push = {n: -getattr(blind, n) * (jnp.sign(model.cell.w) if n == "w" else 1) for n in PUSHED[type(cell).__name__]}
+    return {"multiplier": origin_multiplier(model.cell), **found, **push}
 
 
-def volume(tried: int, scales: tuple[float, ...], episodes: int = 50, seed: int = 0) -> xarray.Dataset:
-    """How many of ``tried`` random weights keep the bit for 100 steps, with the best threshold: dims (cell, scale).
+def normal(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Weights from N(0, 1)."""
+    return jax.random.normal(key, shape)
 
-    All weights from N(0, scale²); scale 0 stands for the default start.
-    """
-    x = jax.vmap(lambda k: gaussian(k, LONG, NOISE))(jax.random.split(jax.random.key(seed), episodes))
-    bit = jnp.where(jnp.arange(episodes) % 2 == 0, 1.0, -1.0)
-    x = x.at[:, 0].add(bit)
 
-    def solves(cell: Cell, scale: Any, key: jax.Array) -> jax.Array:
-        leaves, tree = jax.tree.flatten(begin(cell, key, keras2).cell)
-        weights = jnp.where(scale > 0, scale * jax.random.normal(key, (len(leaves),)), jnp.stack(leaves))
-        last = jax.vmap(lambda x: answers(jax.tree.unflatten(tree, list(weights)), x)[-1])(x)
-        excess = jnp.cumsum(bit[jnp.argsort(last)])  # of +1 over -1 among answers below each threshold
-        return episodes / 2 + jnp.abs(excess).max() > SOLVED * episodes
-
-    def count(cell: Cell) -> np.ndarray:
-        keys = jax.random.split(jax.random.key(seed + 1), tried)
-        one = lambda scale: jax.lax.map(lambda k: solves(cell, scale, k), keys, batch_size=128).sum()  # noqa: E731
-        return np.asarray(jax.jit(lambda: jax.lax.map(one, jnp.asarray(scales)))())
-
-    solved = np.stack([count(cell) for cell in CELLS.values()])
-    return xarray.Dataset(
-        {"solved": (("cell", "scale"), solved)}, {"cell": NAMES, "scale": list(scales)}, {"tried": tried}
-    )
+def volume(tried: int, seed: int = 0) -> xarray.Dataset:
+    """How many of ``tried`` random models, all weights and the readout from N(0, 1), keep 64 bits for 100 steps."""
+    cells = CELLS | {"LSTM of one gate": HardLSTM(coupled=True, **FREE, **OPEN)}
+    models = [begin(cell, jax.random.key(seed), keras2) for cell in cells.values()]
+    found = [baseline(model, latch(NOISE), [LONG], tried=tried, draw=normal, seed=seed) for model in models]
+    solved = ("cell", [int(each.solved[0]) for each in found])
+    return xarray.Dataset({"solved": solved}, {"cell": np.array(list(cells), object)}, {"tried": tried})
 
 
 # What follows
@@ -465,18 +350,6 @@ def counted(runs: xarray.Dataset, length: int = AT) -> dict[str, Strata]:
         if ran.any():
             found[case] = strata(one.accuracy.values[ran] > SOLVED, one.aligned.values[ran] == 1)
     return found
-
-
-class Suspect(NamedTuple):
-    """A hypothesis, what is changed to test it, and the pair of cases that is left when the change is made.
-
-    ``change`` says what is *removed* because a cell has it, or *added* because it lacks it, and from which cell.
-    """
-
-    name: str
-    claim: str
-    change: str
-    after: Pair
 
 
 def of_lstm(name: str, claim: str, change: str, case: str) -> Suspect:
@@ -502,21 +375,6 @@ SUSPECTS = (
     of_both("H9", "noise alone", "removed from both: noise", "no noise, default"),
     of_lstm("H10", "its output gate shrinks what is read", "removed: the output gate", "no output gate, default"),
 )  # fmt: skip
-SURE = 1 - 0.05 / len(SUSPECTS)  # Bonferroni: all ten intervals hold together in 95 % of experiments
-
-
-class Verdict(NamedTuple):
-    """What became of a suspect: the share of the gap that its change closes, and what that says."""
-
-    suspect: Suspect
-    closed: Share
-    verdict: str
-
-
-def verdicts(cases: Mapping[str, Strata]) -> list[Verdict]:
-    """Each of the ten suspects against the runs (`landscape.success.closed`, `verdict`), intervals of `SURE`."""
-    shares = [closed(cases, GAP, suspect.after, SURE) for suspect in SUSPECTS]
-    return [Verdict(suspect, part, verdict(part)) for suspect, part in zip(SUSPECTS, shares, strict=True)]
 
 
 def learns(cases: Mapping[str, Strata], suspect: Suspect) -> Share:
@@ -535,7 +393,7 @@ def law(runs: xarray.Dataset, cell: str) -> tuple[np.ndarray, np.ndarray, np.nda
 def table(runs: xarray.Dataset, start: xarray.Dataset) -> xarray.Dataset:
     """`verdicts` by hypothesis, the `horizon` of the aligned runs of each cell, and the ``answer`` in attrs."""
     cases = counted(runs)
-    found = verdicts(cases)
+    found = verdicts(cases, GAP, SUSPECTS)
     text = lambda words: ("hypothesis", np.array(list(words), object))  # noqa: E731
     columns: dict[str, Any] = {
         "verdict": text(v.verdict for v in found),
@@ -549,7 +407,7 @@ def table(runs: xarray.Dataset, start: xarray.Dataset) -> xarray.Dataset:
     reach = [horizon(x[aligned], solved[aligned]) for x, solved, aligned in (law(runs, n) for n in CELLS)]
     columns["horizon"] = (("cell", "end"), np.array(reach))
     names = {"hypothesis": np.array([v.suspect.name for v in found], object), "cell": NAMES}
-    return xarray.Dataset(columns, names, {"answer": answer(cases, found, start), "at": AT, "sure": SURE})
+    return xarray.Dataset(columns, names, {"answer": answer(cases, found, start), "at": AT})
 
 
 def answer(cases: Mapping[str, Strata], found: list[Verdict], start: xarray.Dataset) -> str:
@@ -596,7 +454,7 @@ def run(
         print(f"{name}: about {sum(p.work() for p in programs) / 120:.0f} minutes on two cores", flush=True)
         found += kept(programs, folder and folder / name, seed, count)
     joined = combined(found).assign_attrs({"count": count, "seed": seed, **provenance.here()})
-    results = {"runs": joined, "start": before(draws, 64, LONG, seed), "volume": volume(tried, (0.0, 1.0), seed=seed)}
+    results = {"runs": joined, "start": before(draws, 64, LONG, seed), "volume": volume(tried, seed)}
     results["verdicts"] = table(joined, results["start"])
     for name, ds in results.items() if out and not quick else ():
         shutil.rmtree(Path(out) / f"{name}.zarr", ignore_errors=True)  # made of the parts, and of nothing else
@@ -628,9 +486,10 @@ def sentence(results: Mapping[str, xarray.Dataset]) -> str:
             f"{name}: one step keeps {middle:.2f} ({low:.2f} to {high:.2f}) at the start; aligned runs learn up to "
             f"T |ln lambda| = {Share(*found.horizon.sel(cell=name).values)}"
         )
-    room, tried = results["volume"].solved.sel(scale=1), results["volume"].attrs["tried"]
-    solutions = ", ".join(f"{share(int(room.sel(cell=n)), tried)} {n}" for n in CELLS)
-    return "\n".join([*lines, f"Of weights from N(0, 1) keep the bit for {LONG} steps: {solutions}."])
+    room, tried = results["volume"].solved, results["volume"].attrs["tried"]
+    solutions = ", ".join(f"{int(n)} {cell}" for cell, n in zip(room.cell.values, room.values, strict=True))
+    last = f"Of {tried:,} models with weights from N(0, 1) keep the bit for {LONG} steps: {solutions}."
+    return "\n".join([*lines, last])
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ def title(ds: xarray.Dataset, at: int = 50) -> str:
     """What the figure shows, in numbers from the data, at the length nearest to ``at``."""
     there = plots.short(ds).sel(protocol="corrected").sel(length=at, method="nearest")
     learn = ", ".join(f"{float((there.accuracy.sel(cell=c) > 0.99).mean()):.0%} of {c}" for c in there.cell.values)
-    return f"One unit keeps a bit less often the longer it must, gated cells first: at T = {int(there.length)} {learn} units"
+    return f"One unit keeps a bit less often the longer it must, gated cells first: at T = {int(there.length)} {learn}"
 
 
 def page(ds: xarray.Dataset) -> Figure:

@@ -17,7 +17,8 @@ from matplotlib.lines import Line2D
 from landscape import plots
 from landscape.plots import starts
 from landscape.plots.parts import headed
-from landscape.success import RIGHT, Share, horizon
+from landscape.success import Share, horizon
+from landscape.verdicts import RIGHT
 
 EDGES = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 18)
 
@@ -66,9 +67,9 @@ def figure(runs: xarray.Dataset, verdicts: xarray.Dataset) -> Figure:
         f"One unit keeps a bit; default starts, lengths {', '.join(map(str, runs.length.values))}, "
         f"{ran(runs)} runs each with {runs.attrs['count']:,} episodes of its own, noise SD 0.1, Adam at 0.001, batch "
         f"16, 5 epochs; learned: more than {starts.SOLVED:g} of the validation episodes right. λ: multiplier at the "
-        f"origin of the start, for the SRNN λ₂, dressed by noise. Right sign: the untrained readout tells the bits apart the "
-        f"right way round. Bars: Wilson intervals of 95 %, bins of 4 runs or more. Above b: the x up to which a cell "
-        f"learns, with bootstrapped intervals."
+        f"origin of the start, for the SRNN λ₂, dressed by noise. Right sign: the untrained readout tells the bits "
+        f"apart the right way round. Bars: intervals of 95 %, bins of 4 runs or more. Above b: the x up to which a "
+        f"cell learns, with bootstrapped intervals."
     )
     headed(made, sentence(runs, verdicts), [note], drawn)
     return made

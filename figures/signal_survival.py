@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from landscape import plots
 from landscape.plots import starts
 from landscape.plots.parts import headed
-from landscape.success import RIGHT
+from landscape.verdicts import RIGHT
 
 BATCH, EPOCHS, KEPT = 16, 5, 0.8  # of the runs in the store; episodes that are trained on
 

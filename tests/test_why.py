@@ -1,5 +1,6 @@
 """The verdicts on why an LSTM unit keeps a bit worse follow from the runs, and the runs from their definitions."""
 
+import dataclasses
 import functools
 from pathlib import Path
 
@@ -9,16 +10,24 @@ import numpy as np
 import pytest
 import xarray
 
-from landscape import names, success, training
+from landscape import losses, names, training, verdicts
 from landscape.cells import SRNN, HardLSTM
 from landscape.dynamics import origin_multiplier
-from landscape.success import EVEN, RIGHT, Pair, Strata
+from landscape.initialisers import keras2, keras3
 from landscape.tasks import Episode, gaussian
+from landscape.training import starts
+from landscape.training.signals import decay
+from landscape.verdicts import EVEN, RIGHT, Pair, Strata
 
 ROOT = Path(__file__).parents[1]
 why = names.module(str(ROOT / "experiments/why_lstm_latches_worse.py"))
 HIGH, LOW, RUNS = 0.6, 0.1, 512
 NUMBERS = [f"H{i}" for i in range(1, 11)]
+
+
+def found_out(cases):
+    """The verdicts of the experiment on these cases."""
+    return verdicts.verdicts(cases, why.GAP, why.SUSPECTS)
 
 
 def half(rate, right=None, runs=RUNS):
@@ -41,7 +50,7 @@ def world(runs=RUNS, srnn=HIGH, lstm=LOW, right=None, **after):
 
 
 def judged(*args, **rates):
-    return {v.suspect.name: v.verdict for v in why.verdicts(world(*args, **rates))}
+    return {v.suspect.name: v.verdict for v in found_out(world(*args, **rates))}
 
 
 # Shares and what they close
@@ -50,30 +59,30 @@ def judged(*args, **rates):
 def test_strata_weighted_as_observed_add_up_to_the_plain_share():
     rng = np.random.default_rng(0)
     solved, right = rng.random(300) < 0.4, rng.random(300) < 0.7
-    counted = success.strata(solved, right)
+    counted = verdicts.strata(solved, right)
     assert sum(counted.tried) == 300
     observed = (right.mean(), 1 - right.mean())
-    assert success.stratified(counted, observed).value == pytest.approx(solved.mean())
+    assert verdicts.stratified(counted, observed).value == pytest.approx(solved.mean())
 
 
 def test_luck_in_the_signs_of_readouts_does_not_move_a_stratified_share():
     fair, lucky = Strata((200, 20), (256, 256)), Strata((300, 10), (384, 128))
-    assert success.stratified(fair).value == pytest.approx(success.stratified(lucky).value)
+    assert verdicts.stratified(fair).value == pytest.approx(verdicts.stratified(lucky).value)
     assert sum(lucky.solved) / 512 > sum(fair.solved) / 512 + 0.15
 
 
 def test_an_intervention_that_is_the_other_cell_closes_all_and_one_that_does_nothing_closes_nothing():
     cases = world()
     gap = Pair("SRNN, default", "LSTM, default")
-    assert success.closed(cases, gap, Pair("SRNN, default", "SRNN, default")) == (1, 1, 1)
-    assert success.closed(cases, gap, gap) == (0, 0, 0)
+    assert verdicts.closed(cases, gap, Pair("SRNN, default", "SRNN, default")) == (1, 1, 1)
+    assert verdicts.closed(cases, gap, gap) == (0, 0, 0)
 
 
 def test_shares_closed_by_changes_that_add_up_add_up():
     cases = {"more": half(0.8), "less": half(0.1), "one": half(0.3), "two": half(0.6)}
     gap = Pair("more", "less")
-    one, two = (success.closed(cases, gap, Pair("more", name)).value for name in ("one", "two"))
-    rest = success.closed(cases, Pair("more", "less"), Pair("one", "less")).value
+    one, two = (verdicts.closed(cases, gap, Pair("more", name)).value for name in ("one", "two"))
+    rest = verdicts.closed(cases, Pair("more", "less"), Pair("one", "less")).value
     assert one == pytest.approx(0.2 / 0.7, abs=0.01)
     assert rest == pytest.approx(1 - one)
     assert two > one
@@ -86,21 +95,21 @@ def test_the_interval_of_the_share_closed_holds_the_truth_as_often_as_it_says():
     held = 0
     for _ in range(200):
         cases = {n: Strata(tuple(rng.binomial(128, p) for p in rate), (128, 128)) for n, rate in rates.items()}
-        part = success.closed(cases, Pair("more", "less"), Pair("more", "after"))
+        part = verdicts.closed(cases, Pair("more", "less"), Pair("more", "after"))
         held += part.low <= truth <= part.high
     assert 180 <= held <= 199  # 190 +- 3 standard deviations of a binomial of .95
 
 
 def test_an_interval_at_nothing_or_all_is_not_empty_and_narrows_with_runs():
     for solved in (0, 64):
-        few, many = (success.stratified(Strata((solved * n,) * 2, (64 * n,) * 2)) for n in (1, 8))
+        few, many = (verdicts.stratified(Strata((solved * n,) * 2, (64 * n,) * 2)) for n in (1, 8))
         assert 0 <= few.low < few.high <= 1
         assert many.high - many.low < few.high - few.low
-    wide = success.stratified(Strata((10, 20), (64, 64)), confidence=0.995)
-    narrow = success.stratified(Strata((10, 20), (64, 64)))
+    wide = verdicts.stratified(Strata((10, 20), (64, 64)), confidence=0.995)
+    narrow = verdicts.stratified(Strata((10, 20), (64, 64)))
     assert wide.low < narrow.low < narrow.high < wide.high
-    assert success.stratified(Strata((10, 0), (64, 0)), RIGHT).value == 10 / 64
-    assert np.isnan(success.stratified(Strata((10, 0), (64, 0)), EVEN).value)
+    assert verdicts.stratified(Strata((10, 0), (64, 0)), RIGHT).value == 10 / 64
+    assert np.isnan(verdicts.stratified(Strata((10, 0), (64, 0)), EVEN).value)
 
 
 # Planted worlds
@@ -127,16 +136,15 @@ def test_wrong_signs_are_the_cause_where_the_cells_are_alike_without_them():
 
 @pytest.mark.parametrize(("srnn", "lstm"), [(0.4, 0.4), (0.1, 0.6), (0.42, 0.4)])
 def test_without_a_gap_or_with_one_of_the_other_sign_there_is_nothing_to_tell(srnn, lstm):
-    found = why.verdicts(world(srnn=srnn, lstm=lstm, H5=0.9, H10=0.0))
+    found = found_out(world(srnn=srnn, lstm=lstm, H5=0.9, H10=0.0))
     assert {v.verdict for v in found} == {"cannot tell"}
     assert all(np.isnan(v.closed.value) for v in found)
 
 
 def test_the_ten_intervals_are_those_of_bonferroni():
-    assert pytest.approx(0.995) == why.SURE
     cases = world(H10=0.3)
-    ten = why.verdicts(cases)[-1].closed
-    one = success.closed(cases, why.GAP, why.SUSPECTS[-1].after)
+    ten = found_out(cases)[-1].closed
+    one = verdicts.closed(cases, why.GAP, why.SUSPECTS[-1].after)
     assert ten.low < one.low < one.value == ten.value < one.high < ten.high
 
 
@@ -151,11 +159,11 @@ def test_the_answer_names_the_start_only_where_it_is_the_cause():
     start = xarray.Dataset({"multiplier": (("cell", "draw"), np.array([[1.0], [0.7], [0.5]]))}, {"cell": why.NAMES})
     for rate, words in ((HIGH, "Because at the start"), (LOW, "not the cause")):
         cases = world(H1=rate)
-        text = why.answer(cases, why.verdicts(cases), start)
+        text = why.answer(cases, found_out(cases), start)
         assert words in text
         assert "0.70" in text
-    assert str(success.stratified(cases["SRNN, default"])) in why.answer(
-        world(H1=HIGH), why.verdicts(world(H1=HIGH)), start
+    assert str(verdicts.stratified(cases["SRNN, default"])) in why.answer(
+        world(H1=HIGH), found_out(world(H1=HIGH)), start
     )
 
 
@@ -166,23 +174,23 @@ def planted(lstm, after, noise=0.1):
     """Runs of units that stand for an SRNN, an LSTM and an LSTM that is changed: short, and of few updates."""
     short = functools.partial(why.Program, length=8, runs=64, noise=noise)
     programs = [
-        short("SRNN", SRNN(), {"default": why.Start(rate=1e-2)}),
+        short("SRNN", SRNN(), {"default": starts.Start(rate=1e-2)}),
         short("LSTM", SRNN(), {"default": lstm, "changed": after}),
     ]
     parts = [why.train(program._replace(epochs=2), count=800) for program in programs]
     cases = why.counted(why.combined(parts), 8)
-    return success.verdict(success.closed(cases, why.GAP, Pair("SRNN, default", "LSTM, changed"), why.SURE))
+    return verdicts.verdict(verdicts.closed(cases, why.GAP, Pair("SRNN, default", "LSTM, changed"), 0.995))
 
 
 @pytest.mark.slow
 def test_units_built_so_that_a_suspect_is_the_cause_are_found_out():
-    forgets = why.Start(functools.partial(why.by_sign, mu=0.2), 1e-2)
-    slow, fine = why.Start(rate=1e-6), why.Start(rate=1e-2)
-    deaf = why.Start(lambda cell: why.dataclasses.replace(cell, u=cell.u * 1e-3), 1e-2)
+    forgets = starts.Start(functools.partial(starts.by_sign, mu=0.2), 1e-2)
+    slow, fine = starts.Start(rate=1e-6), starts.Start(rate=1e-2)
+    deaf = starts.Start(lambda cell: dataclasses.replace(cell, u=cell.u * 1e-3), 1e-2)
     assert planted(forgets, fine) == "is the cause"  # what one step keeps
     assert planted(slow, fine) == "is the cause"  # time
     assert planted(deaf, fine) == "is the cause"  # input weights
-    assert planted(forgets, forgets._replace(initialise=why.keras3)) == "not the cause"  # signs of weights
+    assert planted(forgets, forgets._replace(initialise=keras3)) == "not the cause"  # signs of weights
     assert planted(fine, fine) == "cannot tell"  # no gap
 
 
@@ -191,42 +199,41 @@ def test_units_built_so_that_a_suspect_is_the_cause_are_found_out():
 
 @pytest.mark.parametrize("mu", [0.8, 1.0])
 def test_every_route_gives_what_one_step_keeps_and_nothing_else_that_it_need_not(mu):
-    for name, starts in why.routes(mu).items():
-        for start in starts.values():
-            default = why.Start().model(why.CELLS[name], jax.random.key(5))
+    for name, ways in why.routes(mu).items():
+        for start in ways.values():
+            default = starts.Start().model(why.CELLS[name], jax.random.key(5))
             made = start.model(why.CELLS[name], jax.random.key(5))
             assert abs(origin_multiplier(made.cell)) == pytest.approx(mu, abs=2e-3)
             assert made.readout.w.tolist() == default.readout.w.tolist()
     one = why.routes(1.0)["LSTM"]["mu = 1 by f"].model(HardLSTM(), jax.random.key(5)).cell
-    assert abs(one.w_g) == abs(why.Start().model(HardLSTM(), jax.random.key(5)).cell.w_g)
+    assert abs(one.w_g) == abs(starts.Start().model(HardLSTM(), jax.random.key(5)).cell.w_g)
 
 
 def test_a_start_is_that_of_begin():
     key = jax.random.key(1)
-    ours, theirs = why.Start().model(HardLSTM(), key), training.begin(HardLSTM(), key, why.keras2)
+    ours, theirs = starts.Start().model(HardLSTM(), key), training.begin(HardLSTM(), key, keras2)
     assert jax.tree.all(jax.tree.map(lambda a, b: jnp.array_equal(a, b), ours, theirs))
 
 
 def test_a_cell_with_fewer_gates_starts_with_what_one_step_of_the_lstm_keeps():
     key = jax.random.key(2)
-    lstm = why.Start().model(HardLSTM(), key)
+    lstm = starts.Start().model(HardLSTM(), key)
     for cell in (HardLSTM(**why.OPEN), HardLSTM(coupled=True, **why.FREE, **why.OPEN)):
-        fewer = why.Start(initialise=why.as_keras_lstm).model(cell, key)
+        fewer = starts.Start(initialise=starts.as_keras_lstm).model(cell, key)
         assert origin_multiplier(fewer.cell) == pytest.approx(float(origin_multiplier(lstm.cell)), rel=1e-5)
 
 
 @pytest.mark.parametrize("target", [1.0, -1.0])
 def test_the_scaled_loss_is_the_cross_entropy_at_one_and_its_blind_part_does_not_see_the_label(target):
     logits, target = jnp.array([0.3, -1.1]), jnp.asarray(target)
-    plain = why.losses.softmax.loss(logits, target)
-    assert why.scaled(1.0).loss(logits, target) == pytest.approx(float(plain), rel=1e-6)
-    blind = lambda sign: why.scaled(1.0).loss(logits, sign) - why.scaled(0.0).loss(logits, sign)  # noqa: E731
+    plain = losses.softmax.loss(logits, target)
+    assert losses.blind_scaled(1.0).loss(logits, target) == pytest.approx(float(plain), rel=1e-6)
+    blind = lambda sign: losses.blind_scaled(1.0).loss(logits, sign) - losses.blind_scaled(0.0).loss(logits, sign)  # noqa: E731
     assert blind(1.0) == pytest.approx(float(blind(-1.0)), rel=1e-6)
 
 
 def test_training_keeps_each_start_apart_and_tells_what_it_began_with(tmp_path):
-    starts = {"default": why.Start(), **why.routes(1.0)["LSTM"]}
-    program = why.Program("LSTM", HardLSTM(), starts, 3, 2)
+    program = why.Program("LSTM", HardLSTM(), {"default": starts.Start(), **why.routes(1.0)["LSTM"]}, 3, 2)
     (ds,) = why.kept([program], tmp_path, 0, 160)
     assert list(ds.case.values) == program.cases()
     np.testing.assert_allclose(ds.multiplier.isel(case=slice(1, None)), 1, atol=2e-3)
@@ -269,7 +276,7 @@ def test_the_signal_part_is_that_of_the_package():
         key = jax.random.key(3)
         found = why.at_start(SRNN(), key, 4, 5)
         first, rest = jax.random.split(key)
-        model = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), training.begin(SRNN(), first, why.keras2))
+        model = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), training.begin(SRNN(), first, keras2))
         noise = jax.vmap(lambda k: gaussian(k, 5, why.NOISE))(jax.random.split(rest, 4))
         x = jnp.concatenate([noise.at[:, 0].add(1.0), noise.at[:, 0].add(-1.0)])
         target = jnp.concatenate([jnp.ones(4), -jnp.ones(4)])
@@ -280,9 +287,9 @@ def test_the_signal_part_is_that_of_the_package():
 
 
 def test_noise_sets_the_pace_of_forgetting_where_the_weight_does_not():
-    one = why.decay(np.array([1.0, -1.0]), np.array([1.0, -1.0]), 0.1)
+    one = decay(np.array([1.0, -1.0]), np.array([1.0, -1.0]), 0.1)
     np.testing.assert_allclose(one, -np.log(0.945164002842), rtol=2e-2)  # interpolated between computed strengths
-    assert why.decay(np.array([0.5]), None, 0.1)[0] == pytest.approx(np.log(2))
+    assert decay(np.array([0.5]), None, 0.1)[0] == pytest.approx(np.log(2))
 
 
 def test_the_horizon_is_where_runs_cease_to_learn():

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import xarray
 
-from landscape.success import EVEN, Share, share, strata, stratified, wilson
+from landscape.success import Share, share, wilson
+from landscape.verdicts import EVEN, strata, stratified
 
 COLOURS = {"SRNN": "#0072B2", "LSTM": "#D55E00", "GRU": "#009E73"}
 PLAIN = {"SRNN": "vanilla RNN (SRNN)", "LSTM": "LSTM", "GRU": "GRU"}
