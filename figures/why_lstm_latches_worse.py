@@ -62,19 +62,30 @@ def noise(ax: Any, start: xarray.Dataset, updates: int) -> None:
 
 
 def followed(ax: Any, runs: xarray.Dataset, at: int) -> None:
-    """Success against what one step keeps, by every route that was run."""
+    """Success against what one step keeps, by every route that was run; crosses are default starts."""
     for name, ways in ROUTES.items():
         for way, style in ways.items():
-            end = f" by {way}"
-            cases = [c for c in map(str, runs.case.values) if c.startswith(f"{name}, mu = ") and c.endswith(end)]
-            mu = np.array([float(c.split(" = ")[1].removesuffix(end)) for c in cases])
-            order = np.argsort(mu)
-            shares = [starts.rate(runs, cases[i], at) for i in order]
+            mu, shares = route(runs, name, way, at)
             shown = {"marker": style[0], "linestyle": style[1:], "color": COLOURS[name]}
-            starts.rates(ax, mu[order], shares, label=f"{name} by {way}", **shown)
-    ax.set(xlabel="what one step is given to keep", ylabel=f"share that learn, T = {at}")
-    ax.set(ylim=(-0.03, 1.03), xlim=(0.63, 1.02))
-    ax.legend(loc="upper left", handlelength=1.8, labelspacing=0.25)
+            starts.rates(ax, mu, shares, label=f"{name} by {way}", **shown)
+        kept = float(np.nanmedian(np.abs(runs.multiplier.sel(case=f"{name}, default"))))
+        default = starts.rate(runs, f"{name}, default", at)
+        starts.rates(ax, [kept], [default], marker="x", linestyle="", color=COLOURS[name])
+    ax.plot([], [], "kx", markersize=3.5, label="as started by default")
+    ax.set(xlabel="what one step keeps at the start", ylabel=f"share that learn, T = {at}")
+    ax.set(ylim=(-0.03, 1.03), xlim=(0.48, 1.02))
+    ax.legend(loc="upper left", handlelength=2.2, labelspacing=0.2)
+
+
+def route(runs: xarray.Dataset, name: str, way: str, at: int) -> tuple[np.ndarray, list[Share]]:
+    """What one step of a cell was made to keep by one route, in order, and how often it then learned."""
+    begin, end = f"{name}, mu = ", f" by {way}"
+    there = [c for c in map(str, runs.case.values) if c.startswith(begin) and c.endswith(end)]
+    given = {float(case[len(begin) : -len(end)]): case for case in there}
+    if name == "SRNN":
+        given[1.0] = "SRNN, default"  # |w| = 1 is its default
+    mu = sorted(given)
+    return np.array(mu), [starts.rate(runs, given[each], at) for each in mu]
 
 
 def elsewhere(ax: Any, runs: xarray.Dataset, framework: str, lengths: tuple[int, ...]) -> None:

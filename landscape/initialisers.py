@@ -69,7 +69,8 @@ def pytorch(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | 
         values[name] = drawn.sum(0)
     rest = {n: f for n, f in params(cell).items() if n not in values and getattr(cell, n) is not None}
     kept = {n: jnp.broadcast_to(getattr(cell, n), _shape(f.metadata["axes"], sizes)) for n, f in rest.items()}
-    return dataclasses.replace(cell, **kept, **values)
+    made: Any = cell
+    return dataclasses.replace(made, **kept, **values)
 
 
 def irnn(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
