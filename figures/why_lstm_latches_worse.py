@@ -24,7 +24,7 @@ TITLES = (
     "1  What happens: started by default, gated units\nsoon cease to learn",
     "2  Where they start: one step keeps all of a small\nmemory, or .7, or .5 of it",
     "3  Why that stops learning: the gradient of the bit\nsinks below the noise of its minibatches",
-    "4  What repairs it: success follows what one step\nkeeps, whichever weight sets it",
+    "4  What repairs it: an LSTM learns as one step keeps,\nwhichever of its weights sets that",
 )
 ROUTES = {
     "SRNN": {"|w|": "o-"},

@@ -1,6 +1,5 @@
 """The verdicts on why an LSTM unit keeps a bit worse follow from the runs, and the runs from their definitions."""
 
-import dataclasses
 import functools
 from pathlib import Path
 
@@ -183,13 +182,10 @@ def planted(lstm, after, noise=0.1):
 
 
 @pytest.mark.slow
-def test_units_built_so_that_a_suspect_is_the_cause_are_found_out():
+def test_units_built_so_that_a_suspect_is_or_is_not_the_cause_are_found_out():
     forgets = starts.Start(functools.partial(starts.by_sign, mu=0.2), 1e-2)
-    slow, fine = starts.Start(rate=1e-6), starts.Start(rate=1e-2)
-    deaf = starts.Start(lambda cell: dataclasses.replace(cell, u=cell.u * 1e-3), 1e-2)
+    fine = starts.Start(rate=1e-2)
     assert planted(forgets, fine) == "is the cause"  # what one step keeps
-    assert planted(slow, fine) == "is the cause"  # time
-    assert planted(deaf, fine) == "is the cause"  # input weights
     assert planted(forgets, forgets._replace(initialise=keras3)) == "not the cause"  # signs of weights
     assert planted(fine, fine) == "cannot tell"  # no gap
 

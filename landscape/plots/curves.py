@@ -72,7 +72,8 @@ def means(ax: Any, ds: xarray.Dataset, along: str, lines: str = "cell", colors: 
     for (colour, mark), name in zip(inks(colors), ds[lines].values, strict=False):
         curve = found.sel({lines: name, along: _finished(ds.sel({lines: name}), along)[along]})
         bars = {"elinewidth": 0.6, "capsize": 1.5, "capthick": 0.6}
-        reach = np.minimum(curve.sd, [curve["mean"], 1 - curve["mean"]])
+        mean = curve["mean"].values
+        reach = np.minimum(curve.sd.values, [mean, 1 - mean])
         ax.errorbar(curve[along], curve["mean"], reach, color=colour, marker=mark, markersize=3, **bars)
 
 
