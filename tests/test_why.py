@@ -15,7 +15,7 @@ from landscape.dynamics import origin_multiplier
 from landscape.initialisers import keras2, keras3
 from landscape.tasks import Episode, gaussian
 from landscape.training import starts
-from landscape.training.signals import decay
+from landscape.training.signals import at_start, before, decay
 from landscape.verdicts import EVEN, RIGHT, Pair, Strata
 
 ROOT = Path(__file__).parents[1]
@@ -257,7 +257,7 @@ def test_runs_of_one_case_at_different_lengths_stand_side_by_side():
 
 @pytest.mark.slow
 def test_default_starts_have_the_multipliers_of_keras_and_the_blind_part_pushes_as_known():
-    start = why.before(draws=40, pairs=16, length=40)
+    start = before(why.CELLS, draws=40, pairs=16, length=40)
     mu = start.multiplier
     np.testing.assert_allclose(np.abs(mu.sel(cell="SRNN")), 1, rtol=1e-6)  # weights are drawn in float32
     assert np.abs(mu.sel(cell="LSTM") - 0.7).max() <= 0.25 + 1e-6  # f + i o w_g, |w_g| <= 1
@@ -270,7 +270,7 @@ def test_default_starts_have_the_multipliers_of_keras_and_the_blind_part_pushes_
 def test_the_signal_part_is_that_of_the_package():
     with jax.enable_x64(True):
         key = jax.random.key(3)
-        found = why.at_start(SRNN(), key, 4, 5)
+        found = at_start(SRNN(), key, 4, 5)
         first, rest = jax.random.split(key)
         model = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), training.begin(SRNN(), first, keras2))
         noise = jax.vmap(lambda k: gaussian(k, 5, why.NOISE))(jax.random.split(rest, 4))
