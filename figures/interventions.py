@@ -5,7 +5,8 @@
 Change what one step keeps at the start, and nothing else, and the cells change places: an LSTM or a GRU that starts at
 1 learns as a vanilla RNN does, a vanilla RNN that starts where an LSTM does never learns.
 
-Expected at T = 50: EXPECTED Two seconds.
+Expected at T = 50: SRNN .58, from .7 .00; LSTM .07, from 1 by three routes .63, .68, .69, with a forget gate of .999
+.53, with gates that forget in 100 steps .86; GRU .00, from 1 .64 and .81. Two seconds.
 """
 
 from typing import Any
@@ -66,7 +67,7 @@ def figure(runs: xarray.Dataset) -> Figure:
         for line in between:
             ax.axhline(line, color="0.8", linewidth=0.6)
     note = (
-        f"One unit keeps a bit; 128 to 512 runs a point, each with {runs.attrs['count']:,} episodes of its own, noise "
+        f"One unit keeps a bit; 64 to 512 runs a point, each with {runs.attrs['count']:,} episodes of its own, noise "
         f"SD 0.1, Adam at 0.001, batch 16, 5 epochs; learned: more than {starts.SOLVED:g} of the validation episodes "
         f"right. All else as Keras 2 starts it. a: diamonds medians, bars 10 to 90 % of starts. b: right and wrong "
         f"readouts weighted alike, intervals of 95 %."

@@ -6,7 +6,8 @@
 In x = T |ln lambda|, the e-folds by which the untrained unit lets the bit fade, runs of one cell whose readout has the
 right sign learn up to a point, and not beyond it. Each cell has a point of its own; the cells do not fall together.
 
-Expected: EXPECTED Two seconds.
+Expected: SRNN, LSTM and GRU learn up to x = 5.2 (4.8 to 6.3), 8.6 (7.9 to 9.3), 9.7 (9.4 to 10.5); a single cut would
+be right about .96 of 2,292 runs with the right sign. Two seconds.
 """
 
 import numpy as np

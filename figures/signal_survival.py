@@ -7,7 +7,8 @@ SRNN, fast in the LSTM and faster in the GRU. The share of starts whose gradient
 minibatches leaves falls with length as success does; an SRNN that sees the bit and fails has a readout of the wrong
 sign.
 
-Expected at T = 50: EXPECTED Two seconds.
+Expected at T = 50, median signal over noise of a minibatch: SRNN .5, LSTM 7e-7, GRU 2e-13; above the floor of .02 are
+1.00, .05 and .00 of starts, .58, .07 and .00 of runs learn, and .99 of the SRNN's with the right sign. Two seconds.
 """
 
 import xarray
