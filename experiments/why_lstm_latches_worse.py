@@ -412,8 +412,7 @@ def answer(cases: Mapping[str, Strata], found: list[Verdict], start: xarray.Data
         return f"That one step keeps {lstm:.2f} of a small memory, the vanilla RNN's {srnn:.2f}: {found[0].verdict}."
     return (
         f"Because at the start one step of it keeps {lstm:.2f} of a small memory, one of the vanilla RNN {srnn:.2f}. "
-        f"Set to 1, it learns in {learn} of runs at T = {AT}, not in {old}; the vanilla RNN in {other} (n = {fewest}; "
-        f"95 %)."
+        f"Set to 1, it learns in {learn} of runs at T = {AT}, not in {old}; the vanilla RNN in {other} (n = {fewest})."
     )
 
 
