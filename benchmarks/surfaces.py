@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-SIDE, SEQUENCES, LENGTH = 128, 32, 100
+SIDE, WIDE, SEQUENCES, LENGTH = 128, 256, 32, 100
 WORK = SIDE * SIDE * SEQUENCES * LENGTH
 TORCH = Path(".venv-torch")
 
@@ -43,21 +43,86 @@ def ours() -> dict[str, Any]:
 
     import landscape as ls
 
-    w, b = np.linspace(-3, 3, SIDE), np.linspace(-2, 2, SIDE)
-    surface = functools.partial(ls.surface, task=ls.latch(), lengths=range(1, LENGTH + 1), episodes=SEQUENCES)
-    planes = {
-        "SRNN": ls.plane(ls.SRNN(), w=w, b=b),
-        "GRU": ls.plane(ls.GRU(), w_h=w, b_z=b),
-        "LSTM": ls.plane(ls.LSTM(), w_g=w, b_f=b),
-    }
-    result = {}
-    for cell, plane in planes.items():
-        first, again = best(functools.partial(surface, plane), 20)
+    surface = functools.partial(ls.surface, problem=ls.latch(), lengths=range(1, LENGTH + 1), episodes=SEQUENCES)
+    cells = {"SRNN": (ls.SRNN(), "w", "b"), "GRU": (ls.GRU(), "w_h", "b_z"), "LSTM": (ls.LSTM(), "w_g", "b_f")}
+
+    def plane(cell: str, side: int) -> Any:
+        unit, x, y = cells[cell]
+        return ls.plane(unit, **{x: np.linspace(-3, 3, side), y: np.linspace(-2, 2, side)})
+
+    result: dict[str, Any] = {}
+    for cell in cells:
+        first, again = best(functools.partial(surface, plane(cell, SIDE)), 20)
+        _, wide = best(functools.partial(surface, plane(cell, WIDE)), 5)
         result[cell] = {"rate": WORK / again, "seconds": again, "compile": first - again}
+        result[cell]["wide"] = WORK * (WIDE / SIDE) ** 2 / wide
     with tempfile.TemporaryDirectory() as folder:
         paths = itertools.count()
-        _, stored = best(lambda: surface(planes["SRNN"], out=f"{folder}/{next(paths)}.zarr"))
+        _, stored = best(lambda: surface(plane("SRNN", SIDE), out=f"{folder}/{next(paths)}.zarr"))
     return {**result, "stored": {"seconds": stored}}
+
+
+def hand() -> dict[str, Any]:
+    """The loop that one would write by hand for one cell: forward tangents by one `jax.linearize` a step, slabs of 512.
+
+    On every core by a device of its own. No exponents, so gradients overflow; no labels; arrays stay in JAX.
+    """
+    cores = len(os.sched_getaffinity(0))
+    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={cores}"
+    import jax
+    import jax.numpy as jnp
+
+    from landscape.cells import logistic as s
+    from landscape.cells import tanh  # the same activations: right where they saturate
+
+    def srnn(p: tuple, state: tuple, x: jax.Array) -> tuple:
+        return (tanh(p[0] * state[0] + p[1] + x),)
+
+    def gru(p: tuple, state: tuple, x: jax.Array) -> tuple:
+        (h,) = state
+        z, r = s(0.2 * h + 0.1 * x + p[1]), s(0.2 * x + 0.1 * h)
+        return (z * h + (1 - z) * tanh(x + p[0] * r * h),)
+
+    def lstm(p: tuple, state: tuple, x: jax.Array) -> tuple:
+        h, c = state
+        i, f = s(0.3 * x + 0.2 * h + 0.1), s(0.2 * h + 0.1 * x + p[1])
+        g, o = tanh(x + p[0] * h), s(0.2 * x + 0.1 * h)
+        c = f * c + i * g
+        return o * tanh(c), c
+
+    y = jnp.where(jnp.arange(SEQUENCES) % 2 == 0, 1.0, -1.0)
+    xs = (0.1 * jax.random.normal(jax.random.key(0), (LENGTH, SEQUENCES))).at[0].add(y)
+
+    def surface(cell: Callable, states: int) -> Callable:
+        def slab(w: jax.Array, b: jax.Array) -> tuple:
+            p, zero, one = (w[None], b[None]), jnp.zeros_like(w)[None], jnp.ones_like(w)[None]
+
+            def step(carry: tuple, x: jax.Array) -> tuple:
+                state, dw, db = carry
+                state, push = jax.linearize(lambda p, state: cell(p, state, x[:, None]), p, state)
+                dw, db = push((one, zero), dw), push((zero, one), db)
+                e = state[0] - y[:, None]
+                return (state, dw, db), tuple(jnp.mean(v, 0) for v in (e * e, 2 * e * dw[0], 2 * e * db[0]))
+
+            blank = (jnp.zeros((SEQUENCES, len(w))),) * states
+            return jax.lax.scan(step, (blank, blank, blank), xs)[1]
+
+        def grid(w: jax.Array, b: jax.Array) -> tuple:
+            return jax.lax.map(lambda wb: slab(*wb), (w.reshape(-1, 512), b.reshape(-1, 512)))
+
+        mesh = jax.make_mesh((cores,), ("point",), axis_types=(jax.sharding.AxisType.Auto,))
+        part = jax.sharding.PartitionSpec("point")
+        return jax.jit(jax.shard_map(grid, mesh=mesh, in_specs=(part, part), out_specs=part, check_vma=False))
+
+    result: dict[str, Any] = {}
+    for name, cell, states in (("SRNN", srnn, 1), ("GRU", gru, 1), ("LSTM", lstm, 2)):
+        call, result[name] = surface(cell, states), {}
+        for side in (SIDE, WIDE):
+            axes = jnp.linspace(-3, 3, side), jnp.linspace(-2, 2, side)
+            w, b = (axis.ravel() for axis in jnp.meshgrid(*axes, indexing="ij"))
+            _, again = best(lambda call=call, w=w, b=b: jax.block_until_ready(call(w, b)), 10)
+            result[name][str(side)] = SEQUENCES * LENGTH * side**2 / again
+    return result
 
 
 def reverse() -> dict[str, Any]:
@@ -186,7 +251,9 @@ def starts() -> dict[str, Any]:
     return {name: {"seconds": best(lambda words=words: run(words), 3)[1]} for name, words in commands.items()}
 
 
-PARTS: dict[str, Callable] = {f.__name__: f for f in (ours, reverse, pinned, floor, torch, pascanu, large, starts)}
+PARTS: dict[str, Callable] = {
+    f.__name__: f for f in (ours, hand, reverse, pinned, floor, torch, pascanu, large, starts)
+}
 
 
 def measure(part: str, python: str = sys.executable) -> dict[str, Any]:
@@ -227,6 +294,17 @@ def cells(results: dict[str, dict]) -> list[str]:
         rows.append(line(f"ours, {cell}", mine[cell]["rate"], f"{cost:.1f} x SRNN's cost, compile {compiling:.1f} s"))
     seconds, stored = mine["SRNN"]["seconds"], mine["stored"]["seconds"]
     return [*rows, f"  SRNN's surface: {seconds:.2f} s, and {stored - seconds:.2f} s more to write it to disk"]
+
+
+def beside(mine: dict, hand: dict) -> list[str]:
+    """What the public call is to the loop written by hand, at both sizes."""
+    rows = []
+    for cell in ("SRNN", "GRU", "LSTM"):
+        for side, rate in ((SIDE, mine[cell]["rate"]), (WIDE, mine[cell]["wide"])):
+            peer = hand[cell][str(side)]
+            rows.append(line(f"by hand, {cell}, {side} x {side}", peer))
+            rows.append(ratio(f"ours / by hand, {cell}, {side} x {side}", rate / peer, f"ours {rate / 1e6:.0f} M"))
+    return rows
 
 
 def every(reverse: dict) -> float:
@@ -277,9 +355,9 @@ def report(results: dict[str, dict]) -> None:
         f"\n{size}, latching, loss and gradient at every length, float32; {platform.machine()}, {os.cpu_count()} cores"
     )
     whole = {part for part in results if "failed" not in results[part]}
-    rows = (cells(results) if "ours" in whole else []) + (
-        peers(results) if {"ours", "reverse", "pinned", "floor"} <= whole else []
-    )
+    rows = cells(results) if "ours" in whole else []
+    rows += beside(results["ours"], results["hand"]) if {"ours", "hand"} <= whole else []
+    rows += peers(results) if {"ours", "reverse", "pinned", "floor"} <= whole else []
     jobs = {"pascanu": "Pascanu's map, 1024², T = 100, order 2, 10 lengths", "large": "4096², T = 50, order 1, to disk"}
     for part in [part for part in jobs if part in whole]:
         seconds, peak = results[part]["seconds"], results[part]["peak"] / 1e9

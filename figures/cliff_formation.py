@@ -14,10 +14,10 @@ CELLS = ("SRNN", "GRU", "LSTM")
 
 def draw(store: str | Path = "results/cliff_formation", folder: str | Path = "results") -> dict[str, list[Path]]:
     """Draw every figure into ``folder``: the files, by what they show."""
-    surfaces = {name: xarray.open_zarr(Path(store) / f"{name}.zarr", consolidated=False) for name in CELLS}
+    surfaces = {name: xarray.open_zarr(Path(store) / f"{name}.zarr", consolidated=False, chunks=None) for name in CELLS}
     lines = {}
     for name in CELLS:
-        curve = xarray.open_zarr(Path(store) / f"{name}_boundary.zarr", consolidated=False)
+        curve = xarray.open_zarr(Path(store) / f"{name}_boundary.zarr", consolidated=False, chunks=None)
         lines[name] = {curve.attrs["long_name"]: (curve.w.values, curve.b.values)}
     six = [length for length in (1, 2, 5, 10, 20, 100) if length in surfaces["SRNN"].length] or None
 

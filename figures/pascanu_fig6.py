@@ -12,7 +12,9 @@ from landscape import plots
 
 def draw(store: str | Path = "results/pascanu_fig6", folder: str | Path = "results") -> dict[str, list[Path]]:
     """Draw every figure into ``folder``: the files, by what they show."""
-    ds, cliff = (xarray.open_zarr(Path(store) / f"{name}.zarr", consolidated=False) for name in ("surface", "cliff"))
+    ds, cliff = (
+        xarray.open_zarr(Path(store) / f"{name}.zarr", consolidated=False, chunks=None) for name in ("surface", "cliff")
+    )
     line = {cliff.b.attrs["long_name"]: (cliff.w.values, cliff.b.values)}
     four = [length for length in (5, 10, 20, 50) if length in ds.length] or None
 

@@ -25,7 +25,7 @@ SURFACE = "landscape surface 2"  # what the attribute `format` of a surface says
 
 
 @dataclasses.dataclass(frozen=True)
-class Cut:
+class Blocking:
     """A grid of ``shape`` points cut into blocks of ``block`` points; those at the upper ends may be smaller."""
 
     shape: tuple[int, ...]
@@ -64,6 +64,7 @@ class Progress:
     bytes: int  # of the whole result, uncompressed
     written: int  # on disk so far, compressed; 0 in memory
     path: Path | None
+    what: str = "blocks"  # what is counted
 
     @property
     def left(self) -> float:
@@ -79,9 +80,9 @@ class Target:
     path: Path | None = None
     complete = False  # before this run
 
-    def __init__(self, cut: Cut, leading: int, size: int) -> None:
-        self.cut, self.leading, self.size = cut, leading, size
-        self.finished = np.zeros(cut.number, bool)
+    def __init__(self, blocking: Blocking, leading: int, size: int) -> None:
+        self.blocking, self.leading, self.size = blocking, leading, size
+        self.finished = np.zeros(blocking.number, bool)
         self.fresh, self.written, self.begun, self.started = 0, 0, 0.0, time.perf_counter()
         self.counting, self.held = threading.Lock(), contextlib.ExitStack()
 
@@ -94,11 +95,11 @@ class Target:
     @property
     def block(self) -> tuple[int, ...]:
         """Points of a whole block along each coordinate."""
-        return self.cut.block
+        return self.blocking.block
 
     def region(self, index: int) -> tuple[slice, ...]:
         """The part of the grid that block ``index`` covers."""
-        return self.cut.region(index)
+        return self.blocking.region(index)
 
     def inside(self, index: int) -> tuple[Any, ...]:
         """Where block ``index`` lies in an array: leading dimensions whole, its region, later dimensions whole."""
@@ -117,11 +118,11 @@ class Target:
         with self.counting:
             return Progress(
                 done=int(self.finished.sum()),
-                blocks=self.cut.number,
+                blocks=self.blocking.number,
                 fresh=self.fresh,
                 seconds=time.perf_counter() - self.started,
                 begun=self.begun,
-                points=math.prod(self.cut.shape),
+                points=math.prod(self.blocking.shape),
                 bytes=self.size,
                 written=self.written,
                 path=self.path,
@@ -140,7 +141,7 @@ class Target:
             "runs": json.dumps(runs),
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - self.started, 3),
-            "resumed_blocks": self.cut.number - self.fresh,  # of earlier runs, which ``seconds`` leaves out
+            "resumed_blocks": self.blocking.number - self.fresh,  # of earlier runs, which ``seconds`` leaves out
             "complete": True,
         }
 
@@ -161,19 +162,18 @@ class Memory(Target):
         self.coordinates = {**leading, **coordinates}
         shape = tuple(map(len, self.coordinates.values()))
         self.arrays = {name: np.empty(shape, dtype) for name, dtype in variables.items()}
-        cut = Cut(shape[len(leading) :], tuple(block))
-        super().__init__(cut, len(leading), sum(array.nbytes for array in self.arrays.values()))
+        self.nonfinite = dict.fromkeys(variables, 0)  # how many values of each are inf or NaN
+        blocking = Blocking(shape[len(leading) :], tuple(block))
+        super().__init__(blocking, len(leading), sum(array.nbytes for array in self.arrays.values()))
 
     def write(self, index: int, results: Mapping[str, np.ndarray]) -> None:
         """Keep one block, then count it as done."""
         for name, values in results.items():
             self.arrays[name][self.inside(index)] = values
+            lost = nonfinite(values)
+            with self.counting:
+                self.nonfinite[name] += lost
         self._count(index)
-
-    @property
-    def nonfinite(self) -> dict[str, int]:
-        """How many values of each variable are inf or NaN."""
-        return {name: nonfinite(array) for name, array in self.arrays.items()}
 
     def finish(self, attributes: Mapping[str, Any], labels: Mapping[str, Mapping[str, Any]]) -> "xarray.Dataset":
         """The Dataset of the filled arrays; ``labels``: attributes of each coordinate and variable."""
@@ -192,7 +192,7 @@ class Memory(Target):
 
 def nonfinite(values: np.ndarray) -> int:
     """How many values are inf or NaN; whole numbers and text have none."""
-    return int(np.count_nonzero(~np.isfinite(values))) if values.dtype.kind in "fc" else 0
+    return values.size - int(np.count_nonzero(np.isfinite(values))) if values.dtype.kind in "fc" else 0
 
 
 def plain(value: Any) -> Any:

@@ -6,6 +6,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PyTree
 
 from landscape import specs
 from landscape.engine.jets import Jet, pairs, push, unscaled
@@ -17,16 +19,18 @@ from landscape.planes import Affine
 class Pointwise:
     """The kernel of `Function`: point after point, so that memory does not grow with them."""
 
-    loss: Callable[[Any, Any], Any]
+    loss: Callable[[PyTree, PyTree], Float[Array, ""]]
     order: int
 
-    def __call__(self, affine: Affine, points: jax.Array, data: Any) -> list[jax.Array]:
+    def __call__(
+        self, affine: Affine, points: Float[Array, "coordinate point"], data: PyTree
+    ) -> list[Float[Array, "1 point"]]:
         """Loss and derivatives, each (1, point), at ``points`` (coordinate, point), in the order of variables."""
         count = len(points)
         blank = Jet((), ((),) * count * (self.order > 0), dict.fromkeys(pairs(count) * (self.order > 1), ()))
         one = (jnp.ones((), points.dtype),) * count
 
-        def at(point: jax.Array) -> Jet:
+        def at(point: Float[Array, "coordinate"]) -> Jet:
             found = push(lambda p, _: self.loss(affine.at(p), data), tuple(point), one, blank)
             return jax.tree.map(lambda a: jnp.asarray(a, points.dtype), found)
 
@@ -43,7 +47,7 @@ class Function(Problem):
     programs are shared as long as it is the same object. A surface of it has no leading dimension.
     """
 
-    loss: Callable[[Any, Any], Any]
+    loss: Callable[[PyTree, PyTree], Float[Array, ""]]
     data: Any = ()
     order: int = 1
     dtype: str | None = None
@@ -81,6 +85,6 @@ class Function(Problem):
             raise TypeError(f"{self.name} must return one number, it returns {given}; take a mean over examples")
         return affine
 
-    def again(self, affine: Affine, point: Any) -> float:
+    def again(self, affine: Affine, point: Float[np.ndarray, "coordinate"]) -> float:
         """The loss itself, called outside of the compiled program."""
         return float(self.loss(affine.at(list(point)), self.data))

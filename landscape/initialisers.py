@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from landscape.cells import GRU, LSTM, MUT1, MUT2, MUT3, SRNN, BengioLatch, Cell, LeakyRNN, Pascanu
+from landscape.cells import GRU, LSTM, MUT1, MUT2, MUT3, SRNN, BengioLatch, Cell, LeakyRNN, Pascanu, logistic
 from landscape.models import Dense
 from landscape.tree import params
 
@@ -122,7 +122,7 @@ def with_multiplier(cell: Cell, mu: Any) -> Any:
         case LeakyRNN():
             return _aim(cell, "w", (mu - (1 - cell.a)) / cell.a)
         case GRU() | MUT1() | MUT2() | MUT3():
-            gate = cell.gate if isinstance(cell, GRU) else jax.nn.sigmoid
+            gate = cell.gate if isinstance(cell, GRU) else logistic
             z, r = gate(jnp.asarray(cell.b_z)), gate(jnp.asarray(cell.b_r))
             keep, write = (z, 1 - z) if getattr(cell, "z_keeps", False) else (1 - z, z)
             return _aim(cell, "w_h", (mu - keep) / (write * r))

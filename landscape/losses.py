@@ -1,24 +1,29 @@
 """Losses of one answer against one target."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Bool, Float, Int, Shaped
+
+from landscape import activations
+
+Answer = Float[Array, "*output"]
+Target = Shaped[Array, "*output"]
 
 
-def squared_error(y: Any, target: Any) -> jax.Array:
+def squared_error(y: Answer, target: Target | float) -> Float[Array, ""]:
     """``(y - target)²``, averaged over outputs if there are several."""
     return jnp.mean((y - target) ** 2)
 
 
-def cross_entropy(logits: Any, label: Any) -> jax.Array:
+def cross_entropy(logits: Float[Array, "output"], label: Int[Array, ""]) -> Float[Array, ""]:
     """``-log softmax(logits)[label]``; logits (output,), label an integer."""
     return optax.softmax_cross_entropy_with_integer_labels(logits, label)
 
 
-def binary_cross_entropy(logit: Any, label: Any) -> jax.Array:
+def binary_cross_entropy(logit: Float[Array, ""], label: Shaped[Array, ""]) -> Float[Array, ""]:
     """``-log P(label)`` with P(1) = logistic(logit); label 0 or 1."""
     return optax.sigmoid_binary_cross_entropy(logit, label)
 
@@ -26,11 +31,11 @@ def binary_cross_entropy(logit: Any, label: Any) -> jax.Array:
 class Objective(NamedTuple):
     """What training minimises, and when an answer counts as right: two functions of an answer and its target."""
 
-    loss: Callable[[Any, Any], Any]
-    correct: Callable[[Any, Any], Any]
+    loss: Callable[[Answer, Target], Float[Array, ""]]
+    correct: Callable[[Answer, Target], Bool[Array, ""]]
 
 
-def positive(target: Any) -> jax.Array:
+def positive(target: Shaped[Array, "*batch"]) -> Int[Array, "*batch"]:
     """The label of a sign: 1 for +1, 0 for -1."""
     return (target > 0).astype(jnp.int32)
 
@@ -49,7 +54,7 @@ sigmoid = Objective(
 
 #: The squared error of a probability, logistic(logit) against 0 or 1 (the second protocol of stats.SE 340898).
 probability = Objective(
-    loss=lambda logit, target: squared_error(jax.nn.sigmoid(logit), (target > 0).astype(logit.dtype)),
+    loss=lambda logit, target: squared_error(activations.sigmoid(logit), (target > 0).astype(logit.dtype)),
     correct=sigmoid.correct,
 )
 

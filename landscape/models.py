@@ -3,8 +3,10 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PyTree
 
-from landscape.cells import Cell
+from landscape.cells import Cell, State
 from landscape.tree import dot, param, pytree
 
 
@@ -15,7 +17,7 @@ class Dense:
     w: Any = param("unit", "output", default=1.0)
     b: Any = param("output")
 
-    def __call__(self, h: Any) -> jax.Array:
+    def __call__(self, h: Float[ArrayLike, "*unit"]) -> Float[Array, "*output"]:
         return dot(h, self.w) + self.b
 
 
@@ -26,27 +28,52 @@ class RNN:
     cell: Any
     readout: Any = None
 
-    def initial(self, h: Any = 0.0) -> Any:
+    def initial(self, h: Float[ArrayLike, "*unit"] = 0.0) -> State:
         return self.cell.initial(h)
 
-    def step(self, state: Any, x: Any) -> Any:
+    def step(self, state: State, x: Float[ArrayLike, "*input"]) -> State:
         return self.cell.step(state, x)
 
-    def output(self, state: Any) -> Any:
+    def output(self, state: State) -> Float[Array, "*output"]:
         return state.h if self.readout is None else self.readout(state.h)
 
 
-def as_rnn(model: Any) -> RNN:
+def as_rnn(model: PyTree) -> RNN:
     """The model itself, or a bare cell read out by its own ``h``."""
     return RNN(cell=model) if isinstance(model, Cell) else model
 
 
-def run(model: Any, x: Any, start: Any = 0.0) -> jax.Array:
-    """Answers after every step, (time,) or (time, output), to inputs (time,) or (time, input) from ``h = start``."""
-    model = as_rnn(model)
+def run(
+    model: Cell | RNN, x: Float[ArrayLike, "time *input"], start: Float[ArrayLike, "*unit"] = 0.0
+) -> Float[Array, "time *output"]:
+    """Answers after every step, (time,) or (time, output), to inputs (time,) or (time, input) from ``h = start``.
 
-    def step(state: Any, x: Any) -> tuple[Any, Any]:
-        state = model.step(state, x)
-        return state, model.output(state)
+    Raises TypeError where a step changes the dtype of the state: parameters and inputs must be of one.
+    """
+    rnn, inputs = as_rnn(model), jnp.asarray(x)
+    begin = rnn.initial(start)
 
-    return jax.lax.scan(step, model.initial(start), x)[1]
+    def step(state: State, x: Any) -> tuple[State, Float[Array, "*output"]]:
+        state = rnn.step(state, x)
+        return state, rnn.output(state)
+
+    try:
+        return jax.lax.scan(step, begin, inputs)[1]
+    except TypeError as error:
+        _refuse_mixture(rnn, begin, inputs, error)
+        raise
+
+
+def _refuse_mixture(model: RNN, begin: State, x: jax.Array, error: TypeError) -> None:
+    """Raise, in one sentence, if ``error`` came of a step that changes the dtype of the state."""
+    before, after = (_dtypes(state) for state in (begin, jax.eval_shape(model.step, begin, x[0])))
+    if before != after:
+        raise TypeError(
+            f"one step makes a state of {after} from one of {before}: parameters are {_dtypes(model)} and inputs "
+            f"{x.dtype}; give all of them one dtype, such as x.astype({before.split(' and ')[0]!r})"
+        ) from error
+
+
+def _dtypes(tree: Any) -> str:
+    """The dtypes in a pytree, in words."""
+    return " and ".join(sorted({str(jnp.result_type(leaf)) for leaf in jax.tree.leaves(tree)}))

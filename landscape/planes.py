@@ -9,10 +9,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, ArrayLike, Float, PyTree, Real, Shaped
 
 from landscape.models import as_rnn
 from landscape.tree import pytree, static
 
+Number = Float[ArrayLike, ""]
 RESERVED = ("length", "loss", "log10_gradient")  # what surfaces call something else
 
 
@@ -28,7 +30,7 @@ class Affine:
     directions: tuple
     zeros: tuple[int, ...] = static(())
 
-    def at(self, point: Sequence[Any]) -> Any:
+    def at(self, point: Sequence[Number] | Float[Array, "coordinate"]) -> PyTree:
         """The model at coordinates ``point`` (one number per direction)."""
         leaves, tree = jax.tree.flatten(self.origin)
         for p, direction in zip(point, self.directions, strict=True):
@@ -36,7 +38,7 @@ class Affine:
         return jax.tree.unflatten(tree, leaves)
 
 
-def _moved(leaf: Any, step: Any) -> Any:
+def _moved(leaf: Shaped[ArrayLike, "*shape"], step: Float[ArrayLike, "*shape"]) -> Shaped[ArrayLike, "*shape"]:
     """``leaf + step``; a leaf in half precision stays so."""
     kind = jnp.result_type(leaf)
     if jnp.issubdtype(kind, jnp.floating) and kind.itemsize < 4:
@@ -56,7 +58,7 @@ class Placed:
     directions: tuple
     tree: Any = static()
 
-    def at(self, point: Sequence[Any]) -> Any:
+    def at(self, point: Sequence[Number]) -> PyTree:
         """The model, with derivatives with respect to ``point``."""
         leaves = list(self.leaves)
         for p, direction in zip(point, self.directions, strict=True):
@@ -65,7 +67,9 @@ class Placed:
 
 
 @jax.custom_jvp
-def _attached(leaf: Any, p: Any, direction: Any) -> Any:
+def _attached(
+    leaf: Float[ArrayLike, "*shape"], p: Number, direction: Float[ArrayLike, "*shape"]
+) -> Float[ArrayLike, "*shape"]:
     """``leaf``, as a function of the coordinate ``p`` that it already stands at."""
     return leaf
 
@@ -84,7 +88,7 @@ class Plane:
     moves: dict[str, tuple[str, ...]]  # the parameters that each coordinate is the value of; none if a displacement
     center: tuple[float, ...]  # the coordinates of the model the plane was made from
 
-    def at(self, point: Mapping[str, Any] | Sequence[Any]) -> Any:
+    def at(self, point: Mapping[str, Number] | Sequence[Number]) -> PyTree:
         """The model at a point given by name or in the order of ``axes``."""
         return self.affine.at([point[name] for name in self.axes] if isinstance(point, Mapping) else point)
 
@@ -92,13 +96,19 @@ class Plane:
         """What a coordinate moves, in words: ``b_i = b_f``."""
         return " = ".join(self.moves[name]) or f"displacement along {name}"
 
+    def points(self, region: Sequence[slice] | None = None) -> np.ndarray:
+        """All points of the grid (point, coordinate), or those of a ``region`` of it, the last coordinate fastest."""
+        parts = region or (slice(None),) * len(self.axes)
+        mesh = np.meshgrid(*(axis[part] for axis, part in zip(self.axes.values(), parts, strict=True)), indexing="ij")
+        return np.stack([m.ravel() for m in mesh], axis=-1)
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Number of values of each coordinate."""
         return tuple(len(values) for values in self.axes.values())
 
 
-def _axis(name: str, values: Any) -> np.ndarray:
+def _axis(name: str, values: Real[ArrayLike, "point"] | Sequence[float]) -> Float[np.ndarray, "point"]:
     if name in RESERVED:
         raise ValueError(f"a coordinate cannot be called {name!r}, which a surface has; choose another name")
     values = np.asarray(values, dtype=np.float64)
@@ -107,7 +117,7 @@ def _axis(name: str, values: Any) -> np.ndarray:
     return values
 
 
-def named_leaves(model: Any) -> dict[str, int]:
+def named_leaves(model: PyTree) -> dict[str, int]:
     """Index of every leaf of a model by name: the field of the cell, or ``readout.w`` of what reads it out."""
     paths = [path for path, _ in jax.tree.flatten_with_path(model)[0]]
     names: dict[str, int] = {}
@@ -118,7 +128,12 @@ def named_leaves(model: Any) -> dict[str, int]:
     return names
 
 
-def plane(model: Any, /, ties: Mapping[str, Sequence[str]] | None = None, **axes: Any) -> Plane:
+def plane(
+    model: PyTree,
+    /,
+    ties: Mapping[str, Sequence[str]] | None = None,
+    **axes: Real[ArrayLike, "point"] | Sequence[float],
+) -> Plane:
     """The plane of named parameters: ``plane(SRNN(), w=linspace(-3, 3, 201), b=linspace(-2, 2, 201))``.
 
     Coordinates are values of the parameters; all others are held at ``model``'s. ``ties={"bias": ("b_i", "b_f")}``
@@ -182,7 +197,7 @@ def _refuse_maker(model: Any) -> None:
         raise TypeError(f"a plane needs a model, given {name} itself; call it: {name}()")
 
 
-def span(model: Any, directions: Mapping[str, Any], **axes: Any) -> Plane:
+def span(model: PyTree, directions: Mapping[str, PyTree], **axes: Real[ArrayLike, "point"] | Sequence[float]) -> Plane:
     """The plane through ``model`` along arbitrary directions, pytrees like the model: ``model + sum_k p_k d_k``.
 
     Coordinates are displacements: the model itself lies at the origin, and a step of 1 moves it by the length of the

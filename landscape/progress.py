@@ -45,7 +45,8 @@ def size(count: float) -> str:
 def line(state: Progress) -> str:
     """One line on how far a computation is."""
     left = f", about {duration(state.left)} left" if math.isfinite(state.left) and state.done < state.blocks else ""
-    return f"{state.done} of {state.blocks} blocks, {state.done / state.blocks:.0%}, {duration(state.seconds)}{left}"
+    share = f"{state.done} of {state.blocks} {state.what}, {state.done / state.blocks:.0%}"
+    return f"{share}, {duration(state.seconds)}{left}"
 
 
 @contextlib.contextmanager

@@ -11,8 +11,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int, Key, PyTree
 
-from landscape import specs
+from landscape import specs, tasks
 from landscape.cells import Cell, check
 from landscape.engine.jets import RESCALE, Jet, fold, pairs, push, rescale, shifted, unscaled
 from landscape.engine.problem import Problem, checked_dtype, checked_order, derivatives, whole
@@ -21,8 +22,10 @@ from landscape.planes import Affine, Placed
 from landscape.tasks import Episode, Task
 from landscape.tasks import episodes as draw
 
-Carry = tuple[Jet, jax.Array, jax.Array]  # jet (batch, point), exponents and their powers 2**-e (coordinate, point)
-Data = tuple[Episode, Any]  # episodes as `_drawn` stacks them, and lengths
+MOST_SEEDS = 2**32  # `jax.random.key` tells no more apart
+#: A jet (batch, point), exponents, and their powers 2**-e.
+Carry = tuple[Jet, Int[Array, "coordinate point"], Float[Array, "coordinate point"]]
+Data = tuple[Episode, Int[np.ndarray, "length"]]  # episodes as `_drawn` stacks them, and lengths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +39,9 @@ class Scan:
     order: int
     every: bool
 
-    def __call__(self, affine: Affine, points: jax.Array, data: Data) -> list[jax.Array]:
+    def __call__(
+        self, affine: Affine, points: Float[Array, "coordinate point"], data: Data
+    ) -> list[Float[Array, "length point"]]:
         """Loss and derivatives, each (length, point), at ``points`` (coordinate, point), in the order of variables.
 
         Episodes are stacked as x (time, batch, ...) and target (batch,), with a leading length axis unless the task is
@@ -49,10 +54,10 @@ class Scan:
         batch = jax.tree.leaves(episodes.target)[0].shape[0 if task.nested else 1]
         across = lambda f: jax.vmap(jax.vmap(f, (lanes, 0, 0, None)), (None, None, 0, 0))  # noqa: E731
 
-        def advance(model: Placed, scale: tuple, jet: Jet, x: Any) -> Jet:
+        def advance(model: Placed, scale: tuple, jet: Jet, x: Float[Array, "*input"]) -> Jet:
             return push(lambda p, s: model.at(p).step(s, x), unmoved, scale, jet)
 
-        def score(model: Placed, scale: tuple, jet: Jet, target: Any) -> Jet:
+        def score(model: Placed, scale: tuple, jet: Jet, target: PyTree) -> Jet:
             return push(lambda p, s: task.loss(model.at(p).output(s), target), unmoved, scale, jet)
 
         def start() -> Carry:
@@ -64,24 +69,26 @@ class Scan:
             second = dict.fromkeys(pairs(count), zero) if order > 1 else {}
             return Jet(state, first, second), jnp.zeros(points.shape, jnp.int32), jnp.ones_like(points)
 
-        def step(t: Any, carry: Carry, x: Any) -> Carry:
+        def step(t: Int[Array, ""], carry: Carry, x: Float[Array, "time batch *input"]) -> Carry:
             jet, exponents, scale = carry
             if order > 0:
                 # Only the small arrays pass through the conditional; the factor costs nothing in the loop that uses it.
                 same = lambda jet, exponents: (exponents, scale, jnp.ones_like(scale))  # noqa: E731
                 exponents, scale, shift = jax.lax.cond(t % RESCALE == 0, rescale, same, jet, exponents)
                 jet = shifted(jet, shift)
-            return across(advance)(placed, tuple(scale), jet, x[t]), exponents, scale
+            return across(advance)(within(placed, t), tuple(scale), jet, x[t]), exponents, scale
 
-        def observe(carry: Carry, target: Any) -> tuple[Jet, jax.Array]:
+        def observe(carry: Carry, target: PyTree) -> tuple[Jet, Int[Array, "coordinate point"]]:
             jet, exponents, scale = carry
             scored = across(score)(placed, tuple(scale), jet, target)
             return jax.tree.map(lambda a: fold(jnp.add, a) / batch, scored), exponents
 
-        def between(carry: Carry, since: Any, until: Any, x: Any) -> Carry:
+        def between(
+            carry: Carry, since: Int[Array, ""] | int, until: Int[Array, ""], x: Float[Array, "time batch *input"]
+        ) -> Carry:
             return jax.lax.fori_loop(since, until, lambda t, carry: step(t, carry, x), carry)
 
-        def nested(carry: Carry, stops: tuple) -> tuple[Carry, tuple[Jet, jax.Array]]:
+        def nested(carry: Carry, stops: tuple) -> tuple[Carry, tuple[Jet, Int[Array, "coordinate point"]]]:
             since, until = stops
             x = episodes.x
             carry = step(since, carry, x) if self.every else between(carry, since, until, x)
@@ -94,7 +101,7 @@ class Scan:
         return unscaled(*jax.lax.map(alone, (lengths, episodes)))
 
 
-def place(affine: Affine, points: jax.Array) -> tuple[Placed, Placed]:
+def place(affine: Affine, points: Float[Array, "coordinate point"]) -> tuple[Placed, Placed]:
     """The models at ``points`` (coordinate, point), and which of their leaves have an axis of points in front."""
     leaves, tree = jax.tree.flatten(affine.origin)
     moved = [any(d[i] is not None for d in affine.directions) for i in range(len(leaves))]
@@ -105,6 +112,19 @@ def place(affine: Affine, points: jax.Array) -> tuple[Placed, Placed]:
     still = jax.tree.map(lambda _: None, affine.directions)
     placed = Placed(leaves=every, directions=affine.directions, tree=tree)
     return placed, Placed(leaves=tuple(0 if m else None for m in moved), directions=still, tree=tree)
+
+
+def within(placed: Placed, t: Any) -> Placed:
+    """The same models, tied to step ``t`` of a loop.
+
+    XLA moves what no step changes out of a loop, such as a gate that is its bias, and only then looks for what is
+    computed twice: each coordinate would keep its own copy of that gate, and compute the state after it once more
+    (jaxlib 0.10 to 0.11: GRU and LSTM a quarter slower).
+    """
+    leaves, tree = jax.tree.flatten(placed)
+    arrays, _ = jax.lax.optimization_barrier(([leaf for leaf in leaves if type(leaf) is not float], t))
+    tied = iter(arrays)
+    return jax.tree.unflatten(tree, [leaf if type(leaf) is float else next(tied) for leaf in leaves])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +153,7 @@ class Recurrence(Problem):
         put("lengths", tuple(_lengths(self.lengths).tolist()))
         put("order", checked_order(self.order))
         put("episodes", whole(count, "episodes", 1))
-        put("seed", whole(self.seed, "seed", 0))
+        put("seed", whole(self.seed, "seed", 0, MOST_SEEDS - 1))
         put("dtype", checked_dtype(self.dtype))
 
     @property
@@ -148,7 +168,7 @@ class Recurrence(Problem):
         return jax.tree.map(lambda leaf: np.asarray(leaf, self.precision), drawn), lengths
 
     @property
-    def leading(self) -> dict[str, np.ndarray]:
+    def leading(self) -> dict[str, Int[np.ndarray, "length"]]:
         return {"length": np.asarray(self.lengths, np.int32)}
 
     @property
@@ -182,11 +202,10 @@ class Recurrence(Problem):
 
     def admit(self, affine: Affine) -> Affine:
         """The plane's map with what is exactly zero left out; raise if the cell cannot step on the task's inputs."""
-        cell = getattr(affine.origin, "cell", None)
-        if isinstance(cell, Cell):
-            leaves, tree = jax.tree.flatten(cell)
-            inputs = self.data[0].x.shape[2 if self.task.nested else 3 :]
-            _check(tree, tuple((leaf.shape, leaf.dtype) for leaf in leaves), inputs, self.precision == "float64")
+        if isinstance(getattr(affine.origin, "cell", None), Cell):
+            leaves, tree = jax.tree.flatten(affine.origin)
+            shapes = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
+            _check(self.task, tree, shapes, self.precision == "float64")
         elif not hasattr(affine.origin, "initial"):
             raise TypeError(
                 f"a task is for recurrent models, cells with or without a readout; the plane holds "
@@ -223,18 +242,18 @@ def _lengths(lengths: Iterable[int]) -> np.ndarray:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2, 3))
-def draw_prefix(task: Task, key: jax.Array, count: int, length: int) -> Episode:
+def draw_prefix(task: Task, key: Key[Array, ""], count: int, length: int) -> Episode:
     """``count`` episodes of a nested task, stacked along a leading axis, by one compiled program."""
     return draw(task, key, count, length)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2, 4))
-def draw_each(task: Task, key: jax.Array, count: int, lengths: jax.Array, longest: int) -> Episode:
+def draw_each(task: Task, key: Key[Array, ""], count: int, lengths: Int[Array, "length"], longest: int) -> Episode:
     """``count`` episodes of each of ``lengths``, (length, episode, longest, ...), by one compiled program."""
     return jax.lax.map(lambda length: draw(task, key, count, length, longest), lengths)
 
 
-def _drawn(task: Task, key: jax.Array, count: int, lengths: np.ndarray) -> Episode:
+def _drawn(task: Task, key: Key[Array, ""], count: int, lengths: Int[np.ndarray, "length"]) -> Episode:
     """Episodes as `Scan` wants them; noise is drawn in float32 whatever the dtype, so that dtypes can be compared."""
     longest = int(lengths[-1])
     if task.nested:
@@ -245,17 +264,20 @@ def _drawn(task: Task, key: jax.Array, count: int, lengths: np.ndarray) -> Episo
 
 
 @functools.cache
-def _check(tree: Any, leaves: tuple, inputs: tuple, wide: bool) -> None:
-    """`landscape.cells.check`, once for each kind of cell: tracing a step takes longer than a small surface."""
+def _check(task: Task, tree: Any, leaves: tuple, wide: bool) -> None:
+    """Whether model and task fit each other, once for each kind: tracing a step takes longer than a small surface."""
     with jax.enable_x64(wide):
-        check(jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves]), inputs)
+        model = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves])
+        check(model.cell, tasks.check(task, model).x.shape[1:])
 
 
 @functools.cache
 def _alone(task: Task) -> Callable:
     """``(affine, point, x, target) -> losses (batch,)`` at a point by `landscape.models.run`; compiled once a task."""
 
-    def loss(affine: Affine, point: jax.Array, x: jax.Array, target: jax.Array) -> jax.Array:
+    def loss(
+        affine: Affine, point: Float[Array, "coordinate"], x: Float[Array, "time *input"], target: PyTree
+    ) -> Float[Array, ""]:
         return task.loss(run(affine.at(list(point)), x, task.start)[-1], target)
 
     return jax.jit(jax.vmap(loss, (None, None, 1, 0)))

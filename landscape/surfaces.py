@@ -2,10 +2,12 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import ArrayLike, Float, Real
 
 from landscape import devices, specs
 from landscape.blocks import Memory, Progress
@@ -20,9 +22,11 @@ if TYPE_CHECKING:
 KNOWN = {"loss": "mean loss", "log10_gradient": "log10 of the gradient's norm"}
 
 
-def values(plane: Plane, problem: Problem, points: Any) -> dict[str, np.ndarray]:
+def values(
+    plane: Plane, problem: Problem, points: Real[ArrayLike, "point coordinate"] | Sequence[Sequence[float]]
+) -> dict[str, Float[np.ndarray, "*leading point"]]:
     """The variables of a problem at any points (point, coordinate) of a plane, as ``{name: (*leading, point)}``."""
-    return Evaluator(plane, problem).resize(len(points))(points)
+    return Evaluator(plane, problem).resize(np.shape(points)[0])(points)
 
 
 def surface(
@@ -30,7 +34,7 @@ def surface(
     problem: Problem | Task,
     lengths: Sequence[int] | None = None,
     *,
-    out: Any = None,
+    out: Path | str | None = None,
     progress: Callable[[Progress], None] | None = None,
     **settings: Any,
 ) -> "xarray.Dataset":
@@ -43,7 +47,9 @@ def surface(
     Returns a Dataset with dims (leading dimensions, *coordinates), for a task ("length", *coordinates): ``loss``;
     ``d_w``, ``d_b`` and ``log10_gradient``, the log of the gradient's norm, finite and right where the gradient itself
     is inf; ``d_w_w``, ``d_w_b``, ``d_b_b``. inf and NaN are results. Gradients below the least normal number of the
-    dtype are 0, and their logarithm -inf.
+    dtype are 0, and their logarithm -inf; so they are where the loss itself reads 0, since every answer has rounded to
+    its target (tanh is 1 from 9 on in float32, from 19 on in float64). Values keep the digits of the dtype: where 1 - z
+    of a gate z close to 1 has none left, neither has what is multiplied by it.
 
     With ``out`` blocks go to a zarr store there as they are finished, and the Dataset is read lazily from it; a store
     of the same settings is completed, one of other settings raises ValueError. ``progress`` is called after each
@@ -73,10 +79,10 @@ def asked_for(problem: Problem | Task, lengths: Sequence[int] | None, settings: 
 
 def filled(
     evaluator: Evaluator,
-    variables: dict[str, Any],
+    variables: dict[str, str],
     block: tuple[int, ...],
     about: dict[str, Any],
-    out: Any,
+    out: Path | str | None,
     progress: Callable[[Progress], None] | None,
 ) -> "xarray.Dataset":
     """The Dataset of an evaluator over its grid, in memory or in a store at ``out``; ``about`` are its attributes."""
@@ -86,7 +92,14 @@ def filled(
         return target.finish({**about, **checked, "nonfinite": target.nonfinite["loss"]}, labels(evaluator))
 
 
-def _target(out: Any, settings: dict[str, Any], leading: Any, axes: Any, variables: Any, block: Any) -> Any:
+def _target(
+    out: Path | str | None,
+    settings: dict[str, Any],
+    leading: Mapping[str, np.ndarray],
+    axes: Mapping[str, np.ndarray],
+    variables: dict[str, str],
+    block: tuple[int, ...],
+) -> Any:
     """Where blocks go: to memory, or to the store ``out``; only then is the room of stores opened."""
     if out is None:
         return Memory(leading, axes, variables, block)

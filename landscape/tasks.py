@@ -19,9 +19,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key, Shaped
 
-from landscape.losses import cross_entropy, squared_error
+from landscape.activations import sigmoid
+from landscape.cells import Cell
+from landscape.losses import Answer, Target, cross_entropy, squared_error
+from landscape.models import RNN, as_rnn
 from landscape.tree import param, pytree
+
+Length = Int[Array, ""] | int  # of an episode, which may be traced
+Index = Int[Array, ""] | int
 
 
 @pytree
@@ -44,7 +51,7 @@ class Task:
     """
 
     sample: Callable[..., Episode]
-    loss: Callable[[Any, Any], Any] = squared_error
+    loss: Callable[[Answer, Target], Float[Array, ""]] = squared_error
     name: str = "task"
     classes: int = 1
     nested: bool = True
@@ -89,24 +96,27 @@ def known(place: ModuleType | None = None) -> dict[str, Callable[..., Task]]:
 STEPS = 3  # of the episode that `check` asks for
 
 
-def check(task: Task, cell: Any) -> None:
-    """Raise TypeError, before anything is compiled, unless the task's functions fit each other and a cell's answer.
+def check(task: Task, model: Cell | RNN) -> Episode:
+    """Raise TypeError, before anything is compiled, unless the task's functions fit each other and a model's answer.
 
     ``sample`` draws an Episode of as many steps as asked for; ``loss`` scores an answer with one number. Looks at
-    shapes alone; no numbers are computed.
+    shapes alone; no numbers are computed. Returns the shapes of an episode.
     """
-    drawn = _shape(f"{task.name} cannot draw an episode", lambda: task.sample(jax.random.key(0), STEPS, 0))
+    time = () if task.nested else (STEPS,)
+    drawn = _shape(f"{task.name} cannot draw an episode", lambda: task.sample(jax.random.key(0), STEPS, 0, *time))
     if not isinstance(drawn, Episode):
         raise TypeError(f"{task.name} draws {type(drawn).__name__}; its sample must return an Episode(x, target)")
     if drawn.x.shape[:1] != (STEPS,):
         raise TypeError(
             f"{task.name} draws x of shape {drawn.x.shape} for {STEPS} steps; it must be (time,) or (time, input)"
         )
-    answer = jax.eval_shape(lambda: cell.initial(task.start).h)
+    model = as_rnn(model)
+    answer = jax.eval_shape(lambda model: model.output(model.initial(task.start)), model)
     target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, answer.dtype), drawn.target)
     score = _shape(f"the loss of {task.name} cannot score an answer of shape {answer.shape}", task.loss, answer, target)
     if (shapes := [leaf.shape for leaf in jax.tree.leaves(score)]) != [()]:
         raise TypeError(f"the loss of {task.name} must be one number, and is of shape {', '.join(map(str, shapes))}")
+    return drawn
 
 
 def _shape(what: str, function: Callable, *values: Any) -> Any:
@@ -124,35 +134,40 @@ def _number(name: str, value: Any, least: float = -math.inf) -> None:
         raise ValueError(f"{name} must be a finite number{bound}; given {value!r}")
 
 
-def episodes(task: Task, key: jax.Array, count: int, length: Any, time: int | None = None) -> Episode:
+def episodes(task: Task, key: Key[Array, ""], count: int, length: Length, time: int | None = None) -> Episode:
     """``count`` episodes with balanced classes, stacked along a leading axis; more of them never change the first ones.
 
     With ``time``, at least ``length``, arrays have that many steps and ``length`` may be traced: the first ``length``
     steps are those of an episode of that length.
+
+    The same key gives the same random bits everywhere. What a compiled program makes of them is what is meant, and what
+    surfaces and training are computed on: called outside of `jax.jit`, noise may differ by a rounding unit.
     """
     if task.nested:
         shape: tuple = (length if time is None else time,)
     else:
         shape = (length,) if time is None else (length, time)
 
-    def one(index: Any) -> Episode:
+    def one(index: Int[Array, ""]) -> Episode:
         key_of = jax.random.fold_in(key, index)
         return task.sample(key_of, shape[0], index, *shape[1:])
 
     return jax.vmap(one)(jnp.arange(count))
 
 
-def by_time(draw: Callable[[jax.Array], Any], key: jax.Array, length: int) -> jax.Array:
+def by_time(
+    draw: Callable[[Key[Array, ""]], Shaped[Array, ""]], key: Key[Array, ""], length: int
+) -> Shaped[Array, "time"]:
     """``draw(key)`` for each step, keyed by time so that a shorter draw is a prefix of a longer one."""
     return jax.vmap(lambda t: draw(jax.random.fold_in(key, t)))(jnp.arange(length))
 
 
-def gaussian(key: jax.Array, length: int, sd: float) -> jax.Array:
+def gaussian(key: Key[Array, ""], length: int, sd: float) -> Float[Array, "time"]:
     """White noise (time,) of standard deviation ``sd``, keyed by time."""
     return sd * by_time(jax.random.normal, key, length)
 
 
-def sign(bit: Any) -> jax.Array:
+def sign(bit: Int[Array, "*batch"] | int) -> Float[Array, "*batch"]:
     """+1 for an even number, -1 for an odd one."""
     return jnp.where(bit % 2 == 0, 1.0, -1.0)
 
@@ -165,7 +180,7 @@ def latch(noise: float = 0.1) -> Task:
     """
     _number("noise", noise, 0)
 
-    def sample(key: jax.Array, length: int, index: Any) -> Episode:
+    def sample(key: Key[Array, ""], length: int, index: Index) -> Episode:
         bit = sign(index)
         return Episode(x=gaussian(key, length, noise).at[0].add(bit), target=bit)
 
@@ -181,7 +196,7 @@ def relay(noise: float = 0.1) -> Task:
     """
     _number("noise", noise, 0)
 
-    def sample(key: jax.Array, length: Any, index: Any, time: int | None = None) -> Episode:
+    def sample(key: Key[Array, ""], length: Length, index: Index, time: int | None = None) -> Episode:
         first, second = sign(index), sign(index // 2)
         t = jnp.arange(length if time is None else time)
         x = jnp.where(t == length // 2, second, gaussian(key, len(t), noise))
@@ -196,11 +211,11 @@ def pascanu(start: float = 0.5, target: float = 0.7) -> Task:
     _number("start", start)
     _number("target", target)
 
-    def sample(key: jax.Array, length: int, index: Any) -> Episode:
+    def sample(key: Key[Array, ""], length: int, index: Index) -> Episode:
         return Episode(x=jnp.zeros(length), target=jnp.asarray(target))
 
-    def loss(y: Any, goal: Any) -> jax.Array:
-        return squared_error(jax.nn.sigmoid(y), target)  # not the episode's goal, which is drawn in float32
+    def loss(y: Answer, goal: Target) -> Float[Array, ""]:
+        return squared_error(sigmoid(y), target)  # not the episode's goal, which is drawn in float32
 
     return Task(sample, loss, start=start)
 
@@ -211,10 +226,10 @@ def reach(start: float = 0.0, target: float = 1.0) -> Task:
     _number("start", start)
     _number("target", target)
 
-    def sample(key: jax.Array, length: int, index: Any) -> Episode:
+    def sample(key: Key[Array, ""], length: int, index: Index) -> Episode:
         return Episode(x=jnp.zeros(length), target=jnp.asarray(target))
 
-    def loss(y: Any, goal: Any) -> jax.Array:
+    def loss(y: Answer, goal: Target) -> Float[Array, ""]:
         return squared_error(y, target)  # not the episode's goal, which is drawn in float32
 
     return Task(sample, loss, start=start)
@@ -231,7 +246,7 @@ def bengio(noise: float = 0.2, evidence: int = 3, target: float = 0.8) -> Task:
     _number("evidence", evidence, 1)
     _number("target", target)
 
-    def sample(key: jax.Array, length: int, index: Any) -> Episode:
+    def sample(key: Key[Array, ""], length: int, index: Index) -> Episode:
         label = index % 2
         time = jnp.arange(length)
         shown = time < evidence
@@ -239,16 +254,16 @@ def bengio(noise: float = 0.2, evidence: int = 3, target: float = 0.8) -> Task:
         tail = jnp.where(shown, 0.0, gaussian(key, length, noise))
         return Episode(x=jnp.column_stack([heads, tail]), target=-target * sign(label))
 
-    def loss(y: Any, goal: Any) -> jax.Array:
+    def loss(y: Answer, goal: Target) -> Float[Array, ""]:
         return squared_error(y, goal) / 2
 
     return Task(sample, loss, classes=2, chance=target**2 / 2)
 
 
-def _two_marks(combine: Callable[[Any, Any], Any], chance: float) -> Task:
+def _two_marks(combine: Callable[[Float[Array, ""], Float[Array, ""]], Float[Array, ""]], chance: float) -> Task:
     """A task over two marked values of U[0, 1], one in each half of the episode."""
 
-    def sample(key: jax.Array, length: Any, index: Any, time: int | None = None) -> Episode:
+    def sample(key: Key[Array, ""], length: Length, index: Index, time: int | None = None) -> Episode:
         t = jnp.arange(length if time is None else time)
         where, numbers = jax.random.split(key)
         half = length // 2
@@ -290,7 +305,7 @@ def temporal_order() -> Task:
     by four logits; chance is ln 4.
     """
 
-    def sample(key: jax.Array, length: Any, index: Any, time: int | None = None) -> Episode:
+    def sample(key: Key[Array, ""], length: Length, index: Index, time: int | None = None) -> Episode:
         t = jnp.arange(length if time is None else time)
         where, what = jax.random.split(key)
         early, late = jax.random.split(where)
@@ -301,7 +316,7 @@ def temporal_order() -> Task:
         symbol = jnp.where(t == first, label // 2, jnp.where(t == second, label % 2, symbol))
         return Episode(x=jax.nn.one_hot(symbol, 6), target=label)
 
-    def loss(logits: Any, label: Any) -> jax.Array:
+    def loss(logits: Answer, label: Target) -> Float[Array, ""]:
         return cross_entropy(logits, jnp.asarray(label, jnp.int32))
 
     return Task(sample, loss, classes=4, nested=False, chance=math.log(4))
@@ -316,7 +331,7 @@ def parity(jitter: float = 0.0) -> Task:
     """
     _number("jitter", jitter, 0)
 
-    def sample(key: jax.Array, length: Any, index: Any, time: int | None = None) -> Episode:
+    def sample(key: Key[Array, ""], length: Length, index: Index, time: int | None = None) -> Episode:
         t = jnp.arange(length if time is None else time)
         coins, shaken = jax.random.split(key)
         positive = by_time(jax.random.bernoulli, coins, len(t))
@@ -338,7 +353,7 @@ def two_sequence(evidence: int = 3, noise: float = 0.2**0.5) -> Task:
     _number("evidence", evidence, 1)
     _number("noise", noise, 0)
 
-    def sample(key: jax.Array, length: int, index: Any) -> Episode:
+    def sample(key: Key[Array, ""], length: int, index: Index) -> Episode:
         shown = jnp.arange(length) < evidence
         return Episode(x=jnp.where(shown, sign(index), gaussian(key, length, noise)), target=sign(index))
 

@@ -286,3 +286,16 @@ def test_check_sees_the_width_of_the_input():
     check(example("LSTM")[0], (2,))
     with pytest.raises(TypeError, match=r"LSTM cannot step on an input of shape \(4,\)"):
         check(example("LSTM")[0], (4,))
+
+
+def test_a_run_that_mixes_dtypes_says_so_in_one_sentence():
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
+        cell = cells.SRNN(w=np.float32(1), u=np.float32(1), b=np.float32(0))
+        said = (
+            r"a state of float64 from one of float32: parameters are float32 and inputs float64; give all of them one"
+        )
+        with pytest.raises(TypeError, match=said):
+            run(cell, np.zeros(3))
+        assert run(cell, np.zeros(3, np.float32)).dtype == np.float32
+    with pytest.raises(TypeError, match="shapes do not match"):
+        run(cells.SRNN(), np.zeros((3, 2), np.float32))

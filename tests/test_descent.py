@@ -20,6 +20,8 @@ from landscape.recurrence import Recurrence
 from landscape.surfaces import values
 from landscape.tasks import latch, pascanu
 
+pytestmark = pytest.mark.optimised  # laws of bits
+
 RATE, CLIP, LENGTH = 0.05, 0.1, 50
 GRID = plane(Pascanu(), w=np.linspace(3.0, 7.0, 9), b=np.linspace(-4.0, -1.5, 7))
 SGD = optax.sgd(RATE)

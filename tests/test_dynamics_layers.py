@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from landscape import dynamics
-from landscape.cells import LSTM, SRNN, LinearRNN, LSTMPeephole, LSTMState
+from landscape.cells import LSTM, SRNN, LinearRNN, LSTMPeephole, LSTMState, State
+from landscape.dynamics import layers
 
 pytest.importorskip("optimistix", reason="the extra 'layers' is not installed")
 
@@ -113,3 +114,14 @@ def test_bad_input_and_a_missing_package_are_told_in_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "optimistix", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'rnn-landscape\[layers\]'"):
         dynamics.search(cell, starts(5, 2), jnp.zeros(1))
+
+
+def test_a_search_compiles_one_step_whatever_the_period():
+    cell = layer(SRNN, [[-2.0]], [0.0])
+    sizes = [
+        len(
+            jax.make_jaxpr(lambda s, n=n: layers._turn(cell, jnp.zeros(1), lambda v: State(v), n, s))(jnp.zeros(1)).eqns
+        )
+        for n in (1, 27)
+    ]
+    assert sizes[0] == sizes[1]

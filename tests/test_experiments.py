@@ -140,7 +140,7 @@ def test_settings_of_an_experiment_change_what_it_finds(latching, tmp_path):
 def test_stores_hold_what_run_returned_and_figures_are_drawn_from_them_alone(name, wall, latching, tmp_path):
     folder, found = {"pascanu_fig6": wall, "cliff_formation": latching}[name]
     for key, ds in found.items():
-        stored = xarray.open_zarr(folder / f"{key}.zarr", consolidated=False)
+        stored = xarray.open_zarr(folder / f"{key}.zarr", consolidated=False, chunks=None)
         for variable in ds.data_vars:
             np.testing.assert_array_equal(stored[variable], ds[variable])
     shown = load(f"figures/{name}.py").draw(folder, tmp_path)

@@ -39,9 +39,11 @@ from landscape.cells import LSTM, SRNN, BengioLatch, Pascanu
 from landscape.dynamics import fixed_points
 from landscape.explorer.lines import lines
 from landscape.models import RNN
+from landscape.names import module
 from landscape.plots.parts import scale, spread
 from landscape.recurrence import Recurrence
 from landscape.specs import of_cell, of_plane, of_task, text
+from landscape.store import open_surface
 from landscape.surfaces import settings_of
 from landscape.tasks import Episode, Task, bengio, latch, pascanu, sign
 
@@ -752,3 +754,35 @@ def test_a_slider_page_fits_a_narrow_window_and_a_finger(browser, slider, tmp_pa
     browser.open(tmp_path / "slider.html", 390, 700)
     assert browser.run("document.documentElement.scrollWidth") <= 390
     assert browser.run(TARGETS) == []
+
+
+MINE = """
+import dataclasses
+from landscape.tasks import Task, latch
+
+def quiet() -> Task:
+    return dataclasses.replace(latch(0.25), name="quiet", options=())
+"""
+
+
+def test_a_stored_task_of_the_users_own_is_computed_only_if_its_file_is_given_again(tmp_path):
+    (tmp_path / "mine.py").write_text(MINE + f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    mine = module(str(tmp_path / "mine.py"))
+    axes = plane(SRNN(), w=np.linspace(0, 2, 5), b=np.linspace(-1, 1, 5))
+    surface(axes, mine.quiet(), [1, 3], order=0, episodes=2, out=tmp_path / "s.zarr")
+    (tmp_path / "ran").unlink()
+    stored = open_surface(tmp_path / "s.zarr")
+    assert "the task quiet is not one of this package" in explorer.contents(stored)["live"]["reason"]
+    assert not (tmp_path / "ran").exists()
+    assert "parameters" in explorer.contents(stored, mine=mine)["live"]
+
+
+def test_what_a_stranger_wrote_in_a_store_runs_no_file(tmp_path):
+    (tmp_path / "payload.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n" + MINE)
+    axes = plane(SRNN(), w=np.linspace(0, 2, 5), b=np.linspace(-1, 1, 5))
+    made = surface(axes, latch(), [1, 3, 5, 7], order=2, episodes=2)
+    settings = json.loads(made.attrs["settings"])
+    for task in (f"{tmp_path}/payload.py:quiet", {"name": f"{tmp_path}/payload.py:quiet", "options": {}}):
+        theirs = made.assign_attrs(settings=json.dumps({**settings, "task": task}))
+        assert "is not one of this package" in explorer.contents(theirs)["live"]["reason"]
+    assert not (tmp_path / "ran").exists()

@@ -16,6 +16,8 @@ from landscape.cells import GRU, SRNN
 from landscape.tasks import Episode
 from landscape.training import runs, steps
 
+pytestmark = pytest.mark.optimised  # laws of bits
+
 ROOT = Path(__file__).parents[1]
 KEY = jax.random.key(3)
 SIZES = {"epochs": 4, "batch": 8}

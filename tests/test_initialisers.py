@@ -29,6 +29,11 @@ KEY = jax.random.key(7)
 KEYS = jax.random.split(KEY, 2000)
 
 
+def mapped(make, keys):
+    """What ``make`` makes of every key, by one program."""
+    return jax.jit(jax.vmap(make))(keys)
+
+
 def numbers(tree) -> int:
     return sum(np.size(leaf) for leaf in jax.tree.leaves(tree))
 
@@ -66,7 +71,7 @@ def test_parameter_counts_are_those_keras_prints(make, one, eight):
 @pytest.mark.parametrize("initialise", [keras2, keras3])
 @pytest.mark.parametrize("make", [cells.SRNN, cells.LSTM])
 def test_keras_recurrent_matrix_has_orthonormal_rows_over_all_gates(make, initialise):
-    w = side_by_side(initialise(make(), KEY, 8, 2), "w")
+    w = side_by_side(jax.jit(lambda key: initialise(make(), key, 8, 2))(KEY), "w")
     np.testing.assert_allclose(w @ w.T, np.eye(8), atol=32 * EPS)
 
 
@@ -81,14 +86,14 @@ def test_flax_makes_each_gate_orthogonal_alone():
 
 @pytest.mark.parametrize("initialise", [keras2, keras3, flax])
 def test_one_simple_unit_starts_on_the_boundary_with_either_sign(initialise):
-    w = jax.vmap(lambda key: initialise(cells.SRNN(), key).w)(KEYS)
+    w = mapped(lambda key: initialise(cells.SRNN(), key).w, KEYS)
     assert set(np.unique(w)) == {-1.0, 1.0}
     assert abs(np.mean(w)) < 4 / np.sqrt(len(KEYS))  # four standard errors of a fair coin
 
 
 @pytest.mark.parametrize(("initialise", "artefact"), [(keras2, True), (keras3, False)])
 def test_recurrent_weights_of_one_gated_unit_are_a_unit_vector_whose_signs_keras2_fixed(initialise, artefact):
-    cell = jax.vmap(lambda key: initialise(cells.LSTM(), key))(KEYS)
+    cell = mapped(lambda key: initialise(cells.LSTM(), key), KEYS)
     w = np.stack([cell.w_i, cell.w_f, cell.w_g, cell.w_o])
     np.testing.assert_allclose(np.linalg.norm(w, axis=0), 1, atol=8 * EPS)
     coin = 4 * 0.5 / np.sqrt(len(KEYS))
@@ -116,7 +121,7 @@ def test_svd_orthogonal_is_made_of_the_singular_vectors():
 @pytest.mark.parametrize("initialise", [keras2, keras3])
 def test_glorot_limit_counts_all_gates_as_outputs(make, units, inputs, limit, initialise):
     keys = KEYS if units is None else KEYS[:100]
-    cell = jax.vmap(lambda key: initialise(make(), key, units, inputs))(keys)
+    cell = mapped(lambda key: initialise(make(), key, units, inputs), keys)
     u = np.concatenate([np.ravel(getattr(cell, f"u_{gate}" if gate else "u")) for gate in cell.gates])
     assert 0.99 * limit < np.max(np.abs(u)) <= limit
     # The variance of a uniform is limit²/3; of its sample, (limit²/3)² 4/5 / n.
@@ -124,7 +129,7 @@ def test_glorot_limit_counts_all_gates_as_outputs(make, units, inputs, limit, in
 
 
 def test_flax_input_weights_are_lecun_normal_cut_at_two_sigma():
-    cell = flax(cells.LSTM(), KEY, 64, 16)
+    cell = jax.jit(lambda key: flax(cells.LSTM(), key, 64, 16))(KEY)
     u = np.ravel([cell.u_i, cell.u_f, cell.u_g, cell.u_o])
     assert np.var(u) == pytest.approx(1 / 16, rel=4 * np.sqrt(2 / len(u)))
     assert 0.99 < np.max(np.abs(u)) / (2 / np.sqrt(16) / 0.87962566) <= 1  # sd of a normal cut at two
@@ -146,7 +151,7 @@ def test_what_no_convention_knows_keeps_the_value_of_the_cell():
 
 
 def test_irnn_copies_its_state_and_hardly_sees_its_input():
-    cell = irnn(cells.IRNN(), KEY, 64, 64)
+    cell = jax.jit(lambda key: irnn(cells.IRNN(), key, 64, 64))(KEY)
     np.testing.assert_array_equal(cell.w, np.eye(64))
     assert np.std(cell.u) == pytest.approx(1e-3, rel=4 / np.sqrt(2 * 64**2))
     start = jnp.abs(jax.random.normal(KEY, (64,)))
@@ -154,7 +159,7 @@ def test_irnn_copies_its_state_and_hardly_sees_its_input():
 
 
 def test_chrono_spreads_the_memories_uniformly_up_to_the_longest():
-    cell = jax.vmap(lambda key: chrono(100)(cells.LSTM(), key))(KEYS)
+    cell = mapped(lambda key: chrono(100)(cells.LSTM(), key), KEYS)
     np.testing.assert_array_equal(cell.b_i, -cell.b_f)
     steps = np.exp(cell.b_f)
     assert 1 <= steps.min() < 1.3
@@ -258,16 +263,16 @@ def test_multipliers_without_a_formula_are_refused():
 
 @pytest.mark.parametrize("initialise", [keras2, keras3, flax, irnn, pytorch])
 def test_mapping_over_keys_equals_one_by_one(initialise):
-    mapped = jax.vmap(lambda key: initialise(cells.SRNN(), key, 2, 3))(KEYS[:3])
+    every = mapped(lambda key: initialise(cells.SRNN(), key, 2, 3), KEYS[:3])
     alone = [initialise(cells.SRNN(), key, 2, 3) for key in KEYS[:3]]
-    for many, *ones in zip(jax.tree.leaves(mapped), *map(jax.tree.leaves, alone), strict=True):
+    for many, *ones in zip(jax.tree.leaves(every), *map(jax.tree.leaves, alone), strict=True):
         np.testing.assert_allclose(many, np.stack(ones), atol=8 * EPS)
-    assert not np.allclose(mapped.u[0], mapped.u[1])
+    assert not np.allclose(every.u[0], every.u[1])
 
 
 @pytest.mark.parametrize(("outputs", "limit"), [(None, np.sqrt(3)), (2, np.sqrt(2))])
 def test_readout_is_glorot_uniform_over_units_and_outputs(outputs, limit):
-    dense = jax.vmap(lambda key: readout(key, outputs=outputs))(KEYS)
+    dense = mapped(lambda key: readout(key, outputs=outputs), KEYS)
     w = np.ravel(dense.w)
     assert 0.99 * limit < np.max(np.abs(w)) <= limit
     assert np.var(w) == pytest.approx(limit**2 / 3, rel=4 * np.sqrt(0.8 / len(w)))

@@ -7,6 +7,8 @@ import pytest
 
 from landscape.engine.jets import Jet, exponent, fold, load, log10_norm, pairs, power, push, rescale, shifted
 
+pytestmark = pytest.mark.optimised  # laws of bits
+
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_powers_and_exponents_are_exact(dtype: str) -> None:

@@ -11,10 +11,12 @@ import optax
 import pytest
 
 import landscape as ls
-from landscape import cliffs, descent, specs, tasks
+from landscape import cliffs, descent, dynamics, specs, tasks
 from landscape.blocks import Memory
 from landscape.engine import Evaluator, Problem, fill
 from landscape.recurrence import draw_each
+
+pytestmark = pytest.mark.optimised  # laws of bits
 
 EPS = float(np.finfo(np.float32).eps)
 AXES = {"a": np.linspace(-1, 1, 5), "b": np.linspace(-1, 1, 3)}
@@ -180,7 +182,9 @@ def test_parameters_may_be_called_as_the_arguments_of_plane_are() -> None:
         (lambda: ls.surface(ls.SRNN(), ls.latch(), [1]), "plane must be what landscape.plane or landscape.span makes"),
         (lambda: ls.surface(SMALL, ls.latch()), "a task needs the lengths"),
         (lambda: ls.surface(SMALL, ls.Recurrence(ls.latch(), [1]), sed=3), "Recurrence has no setting 'sed'"),
-        (lambda: ls.surface(SMALL, ls.latch(), [1], seed=0.5), "seed must be a whole number from 0 up"),
+        (lambda: ls.surface(SMALL, ls.latch(), [1], seed=0.5), "seed must be a whole number from 0 to 4294967295"),
+        (lambda: ls.Recurrence(ls.latch(), [1], seed=2**32), "seed must be a whole number from 0 to 4294967295"),
+        (lambda: ls.surface(SMALL, VECTOR, [1]), r"the loss of task must be one number, and is of shape \(2,\)"),
         (lambda: ls.surface(SMALL, ls.latch(), [1], episodes=2.5), "episodes must be a whole number from 1 up"),
         (lambda: ls.surface(SMALL, ls.latch(), [True, 2]), "lengths must be increasing whole numbers"),
         (lambda: ls.surface(SMALL, ls.latch(), [1], order=True), "order must be 0"),
@@ -195,6 +199,9 @@ def test_parameters_may_be_called_as_the_arguments_of_plane_are() -> None:
         (lambda: descent.paths(SMALL, ls.latch(), optax.sgd(0.1), [(0, 0)], 3), "problem must be one such as"),
         (lambda: descent.paths(SMALL, PROBLEM, optax.sgd(0.1), [(0, 0)], 3), "the problem has 2 of length"),
         (lambda: descent.paths(SMALL, PROBLEM, optax.sgd(0.1), [(0, 0)], 2.5), "steps must be a whole number"),
+        (lambda: dynamics.attractor(ls.SRNN(), steps=1.5), "steps must be a whole number from 1 up, given 1.5"),
+        (lambda: ls.surface(SMALL, PROBLEM, out=3), "a store is given by its path"),
+        (lambda: ls.open_surface(3), "a store is given by its path"),
     ],
 )
 def test_a_wrong_call_gets_one_sentence(call: Any, sentence: str) -> None:
@@ -203,6 +210,7 @@ def test_a_wrong_call_gets_one_sentence(call: Any, sentence: str) -> None:
 
 
 PROBLEM = ls.Recurrence(ls.latch(), [1, 3], episodes=4)
+VECTOR = ls.Task(ls.latch().sample, lambda y, target: jnp.stack([y, target]))
 
 
 def test_lines_are_not_measured_afresh_by_another_problem() -> None:
@@ -210,11 +218,11 @@ def test_lines_are_not_measured_afresh_by_another_problem() -> None:
     problem = ls.Recurrence(ls.latch(), [5, 9], episodes=4)
     lines = cliffs.ridge(ls.surface(made, problem, order=2))
     with pytest.raises(ValueError, match="lines are of another problem: seed is 0 there and 5 here"):
-        cliffs.snap(made, dataclasses.replace(problem, seed=5), lines)
+        cliffs.polish(made, dataclasses.replace(problem, seed=5), lines)
     with pytest.raises(ValueError, match="lines are of another problem: task"):
         cliffs.limit(made, ls.Recurrence(ls.latch(0.3), [5], episodes=4), lines)
     with pytest.raises(ValueError, match=r"lines are of another problem: (held|axes)"):
-        cliffs.snap(ls.plane(ls.SRNN(), b=(-1, 1), u=(0, 1)), problem, lines)
+        cliffs.polish(ls.plane(ls.SRNN(), b=(-1, 1), u=(0, 1)), problem, lines)
 
 
 def test_a_map_of_trainability_is_kept_block_by_block_and_resumed(tmp_path: Any, monkeypatch: Any) -> None:

@@ -34,6 +34,8 @@ from landscape.sweeps.reading import summary
 from landscape.sweeps.settings import fit, function, label
 from landscape.tasks import Task, latch
 
+pytestmark = pytest.mark.optimised  # laws of bits
+
 ROOT = Path(__file__).parents[1]
 EXPERIMENT = '''
 """A stand-in for an experiment: values that depend on every setting, and a log of the calls."""

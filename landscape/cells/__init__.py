@@ -8,6 +8,7 @@ A parameter that is ``None`` is absent, and so is the gate it belongs to. ``s`` 
 
 # The order in which `known` lists them.
 # isort: off
+from landscape.activations import tanh
 from landscape.cells.base import Cell, State, check, drive, hard_sigmoid, identity, known, logistic, zeros
 from landscape.cells.simple import SRNN, LogisticRNN, IRNN, SoftsignRNN, LinearRNN
 from landscape.cells.simple import LeakyRNN, Pascanu, TanhMap, BengioLatch

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from landscape.activations import sigmoid
 from landscape.tree import dot, params
 
-logistic = jax.nn.sigmoid
+logistic = sigmoid
 
 
 def identity(x: Any) -> Any:

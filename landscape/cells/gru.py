@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax.numpy as jnp
-
+from landscape.activations import tanh
 from landscape.cells.base import Cell, State, drive, hard_sigmoid, logistic
 from landscape.tree import dot, param, pytree, static
 
@@ -41,7 +40,7 @@ class GRU(Cell):
             kept = r * (dot(h, self.w_h) + (0.0 if self.c_h is None else self.c_h))
         else:
             kept = dot(r * h, self.w_h)
-        g = jnp.tanh(kept + dot(x, self.u_h) + self.b_h)
+        g = tanh(kept + dot(x, self.u_h) + self.b_h)
         old, new = (z, 1 - z) if self.z_keeps else (1 - z, z)
         return State(old * h + new * g)
 
@@ -83,8 +82,8 @@ class MUT1(Cell):
     def step(self, state: State, x: Any) -> State:
         z = logistic(dot(x, self.u_z) + self.b_z)
         r = logistic(drive(self, "r", state.h, x))
-        shown = jnp.tanh(x if self.p is None else dot(x, self.p))
-        return State(z * jnp.tanh(dot(r * state.h, self.w_h) + shown + self.b_h) + (1 - z) * state.h)
+        shown = tanh(x if self.p is None else dot(x, self.p))
+        return State(z * tanh(dot(r * state.h, self.w_h) + shown + self.b_h) + (1 - z) * state.h)
 
 
 @pytree
@@ -110,7 +109,7 @@ class MUT2(Cell):
     def step(self, state: State, x: Any) -> State:
         z = logistic(drive(self, "z", state.h, x))
         r = logistic((x if self.p is None else dot(x, self.p)) + dot(state.h, self.w_r) + self.b_r)
-        return State(z * jnp.tanh(drive(self, "h", r * state.h, x)) + (1 - z) * state.h)
+        return State(z * tanh(drive(self, "h", r * state.h, x)) + (1 - z) * state.h)
 
 
 @pytree
@@ -133,6 +132,6 @@ class MUT3(Cell):
     gates = ("z", "r", "h")
 
     def step(self, state: State, x: Any) -> State:
-        z = logistic(drive(self, "z", jnp.tanh(state.h), x))
+        z = logistic(drive(self, "z", tanh(state.h), x))
         r = logistic(drive(self, "r", state.h, x))
-        return State(z * jnp.tanh(drive(self, "h", r * state.h, x)) + (1 - z) * state.h)
+        return State(z * tanh(drive(self, "h", r * state.h, x)) + (1 - z) * state.h)

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
+from landscape.activations import tanh
 from landscape.cells.base import Cell, drive, hard_sigmoid, identity, logistic, zeros
 from landscape.tree import dot, param, pytree, static
 
@@ -58,8 +58,8 @@ class LSTM(Cell):
     r_fo: Any = param("unit", "unit", default=None)
     r_oo: Any = param("unit", "unit", default=None)
     gate: Callable = static(logistic)
-    g_act: Callable = static(jnp.tanh)
-    h_act: Callable = static(jnp.tanh)
+    g_act: Callable = static(tanh)
+    h_act: Callable = static(tanh)
     coupled: bool = static(False)
 
     gates = ("i", "f", "g", "o")
@@ -99,12 +99,12 @@ def FrozenLSTM(**values: Any) -> LSTM:
     return LSTM(gate=identity, **{"b_i": 0.5, "b_f": 0.9, "w_g": 0.0, "b_o": 1.0, **values})
 
 
-def _squash2(x: Any) -> jax.Array:
-    return 4 * logistic(x) - 2
+def _squash2(x: Any) -> jax.Array:  # 4 s(x) - 2, with all digits near 0
+    return 2 * tanh(x / 2)
 
 
-def _squash1(x: Any) -> jax.Array:
-    return 2 * logistic(x) - 1
+def _squash1(x: Any) -> jax.Array:  # 2 s(x) - 1
+    return tanh(x / 2)
 
 
 def _without(gate: str) -> dict[str, Any]:

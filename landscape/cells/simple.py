@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from landscape.activations import tanh
 from landscape.cells.base import Cell, State, identity, logistic
 from landscape.tree import dot, param, pytree, static
 
@@ -17,7 +18,7 @@ class SRNN(Cell):
     w: Any = param("unit", "unit", default=1.0)
     u: Any = param("input", "unit", default=1.0)
     b: Any = param("unit")
-    act: Callable = static(jnp.tanh)
+    act: Callable = static(tanh)
 
     def step(self, state: State, x: Any) -> State:
         return State(self.act(dot(state.h, self.w) + dot(x, self.u) + self.b))
@@ -53,7 +54,7 @@ class LeakyRNN(Cell):
     b: Any = param("unit")
 
     def step(self, state: State, x: Any) -> State:
-        new = jnp.tanh(dot(state.h, self.w) + dot(x, self.u) + self.b)
+        new = tanh(dot(state.h, self.w) + dot(x, self.u) + self.b)
         return State((1 - self.a) * state.h + self.a * new)
 
 
@@ -72,7 +73,7 @@ class Pascanu(Cell):
 
 def TanhMap(**values: Any) -> Pascanu:
     """``h' = w tanh(h) + u x + b``: `Pascanu` with f = tanh (Doya 1993; Bengio, Simard & Frasconi 1994)."""
-    return Pascanu(f=jnp.tanh, **{"w": 1.5, "b": 0.0, **values})
+    return Pascanu(f=tanh, **{"w": 1.5, "b": 0.0, **values})
 
 
 @pytree
@@ -92,4 +93,4 @@ class BengioLatch(Cell):
         half = shown.shape[0] // 2
         sign = jnp.where(jnp.arange(2 * half) < half, -1, 1).astype(shown.dtype)
         evidence = dot(shown, self.e if jnp.ndim(self.e) else self.e * sign)
-        return State(jnp.tanh(dot(state.h, self.w) + evidence + x[-1]))
+        return State(tanh(dot(state.h, self.w) + evidence + x[-1]))

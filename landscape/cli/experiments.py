@@ -177,7 +177,7 @@ def list_() -> None:
       landscape list
       landscape list | grep -A 1 LSTM
     """
-    from landscape import report
+    from landscape.cli import report
 
     say(report.known())
 

@@ -62,12 +62,12 @@ def surface(
 
     import numpy as np
 
-    from landscape import devices, planes, progress, recurrence, report, surfaces, tasks
+    from landscape import devices, planes, progress, recurrence, surfaces
+    from landscape.cli import report
 
     names.fits(held, dtype)
     names.fits(options, dtype)
     model, made = names.cell(cell, held), names.task(task, options)
-    tasks.check(made, model)
     path = Path(out or f"{cell.rpartition(':')[2]}-{task.rpartition(':')[2]}.zarr")
     count, width = sum(map(len, parts)), np.dtype(dtype).itemsize
     asked: dict[str, Any] = {"order": order, "episodes": episodes or None, "seed": seed, "dtype": dtype}
@@ -187,6 +187,7 @@ def explore(
     lengths: Annotated[str, unless("20 up to 100", "LENGTHS", "as for `surface`, to compute")] = "",
     set: Held = (),
     task_option: Options = (),
+    file: Annotated[str, unless("none", "FILE.py", "run this file, for a stored cell or task of your own")] = "",
     out: Annotated[str, arg(metavar="FILE", help="the page to write")] = "explorer.html",
     no_open: Annotated[bool, arg(help="only write the page, open no browser")] = False,
 ) -> None:
@@ -198,12 +199,15 @@ def explore(
     examples:
       landscape explore
       landscape explore cliffs.zarr --out cliffs.html --no-open
+      landscape explore sine.zarr --file mine.py
       landscape explore SRNN latch w=-3:3:101 b=-1.5:1.5:101 --lengths 1:20,30,50
       landscape explore LSTM latch w_g=-6:6:81 b_i=-4:4:81 --set b_f=2
     """
     computed = {"--lengths": lengths, "--set": set, "--task-option": task_option}
     if len(what) == 1 and (given := [name for name, value in computed.items() if value]):
         raise ValueError(f"{given[0]} is for a surface to compute; {what[0]} is a store that has its own")
+    if file and len(what) != 1:
+        raise ValueError(f"--file {file} is for the cell or task of a stored surface; to compute write {file}:NAME")
     words = what or ("Pascanu", "pascanu", "w=3.5:6.5:101", "b=-4:-1.5:101")
     axes = {name: names.axis(name, text) for name, text in names.pairs(words[2:], "NAME=FROM:TO:COUNT").items()}
     if len(words) > 1 and len(axes) != 2:
@@ -214,7 +218,7 @@ def explore(
     parts = names.lengths(lengths or "1:8,10,12,14,17,20,25,30,35,40,50,70,100")
     held, options = names.numbers(set, "--set NAME=VALUE"), names.numbers(task_option, "--task-option NAME=VALUE")
 
-    from landscape import explorer, planes, progress, recurrence, store, surfaces, tasks
+    from landscape import explorer, planes, progress, recurrence, store, surfaces
 
     task = None
     if len(words) == 1:
@@ -223,7 +227,6 @@ def explore(
         names.fits(held, "float32")
         names.fits(options, "float32")
         model, task = names.cell(words[0], held), names.task(words[1], options)
-        tasks.check(task, model)
         count, points = sum(map(len, parts)), math.prod(axis.count for axis in axes.values())
         grid = f"{' x '.join(str(axis.count) for axis in axes.values())} points at {count} lengths"
         last = recurrence.Recurrence(task, parts[-1][-1:], order=2)
@@ -233,10 +236,10 @@ def explore(
         plane = planes.plane(model, {}, **{name: axis.values(name, "float32") for name, axis in axes.items()})
         ds = surfaces.surface(plane, task, [length for part in parts for length in part], order=2)
     with store.damage(words[0]) if len(words) == 1 else contextlib.nullcontext():
-        file = explorer.page(ds, out, task)
-    say(f"{ds.attrs['title']}: {file}")
+        page = explorer.page(ds, out, task, names.module(file) if file else None)
+    say(f"{ds.attrs['title']}: {page}")
     if not no_open:
-        browse(file)
+        browse(page)
 
 
 def browse(file: Path) -> None:
@@ -256,7 +259,7 @@ def show(path: Path_, /) -> None:
     examples:
       landscape show cliffs.zarr
     """
-    from landscape import report
+    from landscape.cli import report
 
     say(report.show(path))
 
@@ -265,16 +268,36 @@ def cliffs(
     path: Path_,
     /,
     least: Annotated[float, arg(help="leave out ridges lower than this share of the range of the loss")] = 0.05,
+    lengths: Annotated[str, unless("up to 16 of its own", "LENGTHS", "look at these lengths, as for `surface`")] = "",
+    file: Annotated[str, unless("none", "FILE.py", "run this file, for a cell or task of your own")] = "",
+    all: Annotated[bool, arg(help="list what does not steepen, and short pieces, too")] = False,
+    plot: Annotated[bool, arg(help="draw the cliffs over the loss as well")] = False,
+    out: Annotated[str, unless("beside the store", "FILE", "the figure to write: .png, .pdf or .svg")] = "",
 ) -> None:
-    """Say where the cliffs of a stored surface are, how high and steep, of which kind, and which the grid hides.
+    """Say how many cliffs a stored surface has, and of each where it is, how high, how steep and how it grows.
 
-    The surface needs second derivatives (--order 2) and, for the kind, at least four lengths. Cells and tasks of this
-    package are measured afresh where the cliffs are, in float64, and compared with theory.
+    The surface needs second derivatives (--order 2) and, for the kind, at least four lengths. Cliffs of cells and tasks
+    of this package are measured afresh, in float64, and compared with theory; those of your own if you give their file
+    again. Nothing in a store makes a file run.
 
     examples:
       landscape surface Pascanu pascanu w=4:6:101 b=-3.5:-1.5:101 --lengths 10:80:10 --order 2 --out wall.zarr
-      landscape cliffs wall.zarr
+      landscape cliffs wall.zarr --plot
+      landscape cliffs wall.zarr --lengths 20:80:10 --least 0.2
+      landscape cliffs sine.zarr --file mine.py
     """
-    from landscape.cliffs import report
+    chosen = [length for part in names.lengths(lengths) for length in part] if lengths else None
 
-    say(report(path, least))
+    from landscape import progress
+    from landscape.cliffs import ranked, survey, text
+
+    mine = names.module(file) if file else None
+    with progress.bar(say) as bar:
+        found = survey(path, chosen, least=least, mine=mine, every=all, progress=bar)
+    say(text(path, found, all))
+    if plot or out:
+        from landscape import plots
+
+        figure = Path(out) if out else Path(path).with_name(f"{Path(path).stem}-cliffs.png")
+        plots.save(plots.cliffs(found.loss, found.curves, ranked(found.found, all)), figure)
+        say(f"Drawn: {figure}")

@@ -7,28 +7,36 @@ explodes. So cells are judged by the jump of the loss across them, and cuts are 
 
 from landscape.cliffs.adaptive import dense, refine
 from landscape.cliffs.cuts import cut
+from landscape.cliffs.describing import describe
+from landscape.cliffs.joins import join
 from landscape.cliffs.laws import Growth, growth
 from landscape.cliffs.limits import closed_form, limit, multipliers
 from landscape.cliffs.measures import curvature, jumps
+from landscape.cliffs.polish import polish, trace
 from landscape.cliffs.ridges import ridge
-from landscape.cliffs.snaps import snap, trace
-from landscape.cliffs.summary import describe, report, words
+from landscape.cliffs.surveys import Survey, report, survey, text
+from landscape.cliffs.tables import ranked, words
 
 __all__ = [
     "Growth",
+    "Survey",
     "closed_form",
     "curvature",
     "cut",
     "dense",
     "describe",
     "growth",
+    "join",
     "jumps",
     "limit",
     "multipliers",
+    "polish",
+    "ranked",
     "refine",
     "report",
     "ridge",
-    "snap",
+    "survey",
+    "text",
     "trace",
     "words",
 ]

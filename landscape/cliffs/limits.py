@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from landscape.cells import SRNN, Pascanu, logistic
-from landscape.cliffs.cuts import at_lengths
-from landscape.cliffs.lines import bisect
-from landscape.cliffs.snaps import same_problem
+from landscape.activations import LOGISTIC, TANH
+from landscape.cells import SRNN, Pascanu
+from landscape.cliffs.climbs import Climbed, Sample, at_lengths, climb
+from landscape.cliffs.polish import same_problem
+from landscape.cliffs.roots import bisect
 from landscape.dynamics import Cliff, cliff_line, fixed_points
 from landscape.dynamics.maps import over
 from landscape.engine import Evaluator
@@ -23,7 +24,9 @@ from landscape.tasks import Task, episodes
 if TYPE_CHECKING:
     import xarray
 
-INVERSE: dict[Any, Callable] = {jnp.tanh: np.arctanh, logistic: lambda h: np.log(h / (1 - h))}
+STEEPER = 3.0  # between 1, of a slope at twice the length, and 8, of a fold cliff
+INVERSE: dict[Any, Callable] = dict.fromkeys(TANH, np.arctanh)
+INVERSE |= dict.fromkeys(LOGISTIC, lambda h: np.log(h / (1 - h)))
 
 
 def closed_form(plane: Plane, task: Task) -> Callable[[Any], Cliff] | None:
@@ -52,13 +55,15 @@ def _inputs(task: Task, length: int) -> np.ndarray:
 
 
 def limit(plane: Plane, problem: Recurrence, lines: "xarray.Dataset", length: int = 2000) -> "xarray.Dataset":
-    """The vertices of ridges moved on to where the loss of endless sequences jumps, by bisection on where orbits end.
+    """The vertices of ridges moved on to where the loss of endless sequences jumps.
 
-    Each vertex moves along its direction: its two sides are told apart by the loss at ``length`` and at twice that,
-    which is as good as endless where ``multiplier**length`` is beyond 1e16; the place is then right to rounding.
-    ``error`` is the distance between the two: about 0 on a basin cliff, and three times the true error, which falls as
-    length**-2, on a fold cliff; where there is a `closed_form` it is better there. NaN where endless sequences have no
-    jump of half the height.
+    Each vertex moves along its direction, to the largest jump of the loss at twice the ``length``, which is as good as
+    endless where ``multiplier**length`` is beyond 1e16: the place is then right to rounding. ``error`` is the distance
+    to where it is at ``length``: about 0 on a basin cliff, and three times the true error, which falls as length**-2,
+    on a fold cliff; where there is a `closed_form` it is better there.
+
+    NaN where endless sequences have no jump of a quarter of the height: a basin cliff still jumps between neighbouring
+    numbers, a fold cliff becomes 8 times as steep by twice the length, and a slope stays as steep as it was.
 
     Returns the variables ``line``, both coordinates, ``direction``, ``error`` and ``multiplier`` (see `multipliers`).
     Computed in float64. Raises ValueError for lines that are those of another problem.
@@ -67,33 +72,41 @@ def limit(plane: Plane, problem: Recurrence, lines: "xarray.Dataset", length: in
     names = list(plane.axes)
     place = np.stack([lines[name].values for name in names], axis=1)
     toward = np.stack([np.cos(lines["direction"].values), np.sin(lines["direction"].values)], axis=1)
-    ask = lambda n: dataclasses.replace(problem, lengths=(n,), order=0, dtype="float64")  # noqa: E731
-    evaluators = [Evaluator(plane, ask(n)) for n in (length, 2 * length)]
-    each = [at_lengths(evaluator, np.zeros(len(place), int)) for evaluator in evaluators]
-    reach, level = _sides(each[0], place, toward, lines["height"].values, 20 * lines["width"].values)
-
-    def side(sample: Any) -> Callable[[np.ndarray], np.ndarray]:
-        return lambda s: sample((place + s[:, None] * toward)[:, None])["loss"][:, 0] - level
-
-    found = [bisect(side(sample), -reach, reach, 60) for sample in each]
-    where = place + found[1][:, None] * toward
-    values = dict(zip(names, where.T, strict=True)) | {
-        "line": lines["line"].values,
-        "direction": lines["direction"].values,
-    }
-    values |= {"error": np.abs(found[1] - found[0]), "multiplier": multipliers(plane, problem.task, where)}
+    ask = lambda n: dataclasses.replace(problem, lengths=(n,), order=1, dtype="float64")  # noqa: E731
+    each = [at_lengths(Evaluator(plane, ask(n)), np.zeros(len(place), int)) for n in (length, 2 * length)]
+    height = lines["height"].values
+    reach = _reach(each[0], place, toward, height, 20 * lines["width"].values)[:, None] * toward
+    found = [_jump(sample, place - reach, place + reach) for sample in each]
+    steeper = found[1].slope > STEEPER * found[0].slope
+    jumps = (found[1].jump > height / 4) & (~found[1].resolved | (found[0].resolved & steeper))
+    where = np.where(jumps[:, None], found[1].place, np.nan)
+    values = dict(zip(names, where.T, strict=True)) | {"direction": lines["direction"].values}
+    values |= {"error": np.linalg.norm(where - found[0].place, axis=1)}
+    values |= {"multiplier": multipliers(plane, problem.task, where)}
     return lines[["line"]].assign({name: ("point", array) for name, array in values.items()})
 
 
-def _sides(sample: Any, place: np.ndarray, toward: np.ndarray, height: np.ndarray, reach: np.ndarray) -> tuple:
-    """How far to go for the loss to differ by half the height between both sides, and the loss half-way between."""
+def _reach(sample: Sample, place: np.ndarray, toward: np.ndarray, height: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """How far to go for the loss to differ by half the height between both sides; NaN if that is nowhere."""
     for _ in range(30):
         s = np.stack([-reach, reach], axis=1)
         low, high = sample(place[:, None] + s[..., None] * toward[:, None])["loss"].T
         if np.all(done := high - low > height / 2):
             break
         reach = np.where(done, reach, 1.5 * reach)
-    return np.where(done, reach, np.nan), (low + high) / 2
+    return np.where(done, reach, np.nan)
+
+
+def _jump(sample: Sample, low: np.ndarray, high: np.ndarray) -> Climbed:
+    """The steepest place of each cut, to rounding where the dtype does not resolve it, and the jump across it."""
+    found = climb(sample, low, high, 33, "float64")
+    toward = (high - low) / np.linalg.norm(high - low, axis=1)[:, None]
+    loss = lambda s: sample((found.place + s[:, None] * toward)[:, None])["loss"][:, 0]  # noqa: E731
+    before, after = (loss(end) for end in found.step.T)
+    middle = bisect(lambda s: loss(s) - (before + after) / 2, *found.step.T)
+    place = np.where(found.resolved[:, None], found.place, found.place + middle[:, None] * toward)
+    jump = np.where(found.resolved, found.jump, np.abs(after - before))
+    return found._replace(place=place, jump=jump, slope=np.abs(found.slope))
 
 
 def multipliers(plane: Plane, task: Task, points: np.ndarray, length: int = 200) -> np.ndarray:

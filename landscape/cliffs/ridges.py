@@ -1,17 +1,32 @@
 """Ridges of the gradient: the lines along which a surface is steeper than on either side, as polylines."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 
-from landscape.cliffs.cuts import heights
-from landscape.cliffs.lines import Line, bisect, dataset, ordered, pieces, runs
-from landscape.cliffs.measures import coordinates, derivatives, jumps
+from landscape.cliffs.climbs import heights
+from landscape.cliffs.fields import Grid, grid_of
+from landscape.cliffs.measures import coordinates
+from landscape.cliffs.roots import bisect
 
 if TYPE_CHECKING:
     import xarray
-MISSED, LEAST = 0.2, 0.01  # of a change along an edge, and in the loss, that gradients may not account for
+
+SHORTEST = 3  # vertices of a line
+Line = dict[str, np.ndarray]  # place (vertex, coordinate) and (vertex,): direction, slope, height, resolved
+
+
+WORDS = {
+    "length": "sequence length",
+    "line": "number of the line at its length",
+    "direction": "direction of ascent, an angle from the first coordinate to the second",
+    "slope": "norm of the gradient",
+    "height": "change of the loss across the ridge",
+    "width": "height over slope",
+    "resolved": "not thinner than what sampled it",
+}
 
 
 def ridge(surface: "xarray.Dataset", least: float = 0.05) -> "xarray.Dataset":
@@ -36,107 +51,36 @@ def ridge(surface: "xarray.Dataset", least: float = 0.05) -> "xarray.Dataset":
     names = coordinates(surface)
     if len(names) != 2:
         raise ValueError(f"lines are traced over two coordinates; hold all but two of {', '.join(names)} by isel")
-    grid = _grid(surface, names)
+    grid = grid_of(surface)
     lines = [
         (int(length), line)
         for k, length in enumerate(surface["length"].values)
         for line in ordered(_lines(grid, k, least), grid.axes)
     ]
+    told = {"cells": [float(np.diff(axis).max()) for axis in grid.axes]}
+    told["window"] = [float(end) for axis in grid.axes for end in axis[[0, -1]]]
     kept = {"settings": surface.attrs["settings"]} if "settings" in surface.attrs else {}
-    return dataset(names, lines).assign_attrs(kept)
+    return dataset(names, lines).assign_attrs(told | kept)
 
 
-class _Grid(NamedTuple):
-    """A surface over two coordinates as arrays: nodes (length, i, j), cells (length, i - 1, j - 1)."""
-
-    axes: list[np.ndarray]
-    loss: np.ndarray
-    field: np.ndarray  # what is zero on a ridge, positive below it and negative above
-    gradient: np.ndarray  # (coordinate, length, i, j)
-    mean: np.ndarray  # gradient of the loss over each cell, (coordinate, length, i - 1, j - 1)
-    falls: np.ndarray  # whether the field falls uphill, by cell
-    coarse: np.ndarray  # whether a cliff thinner than the grid passes, by cell
-    sharp: np.ndarray  # nodes of those cells, where the field is not c
-
-
-def _grid(surface: "xarray.Dataset", names: list[str]) -> _Grid:
-    gradient, hessian = derivatives(surface, 1), derivatives(surface, 2)
-    loss = surface["loss"].transpose("length", *names).values.astype(float)
-    axes = [surface[name].values.astype(float) for name in names]
-    with np.errstate(all="ignore"):
-        along = gradient / np.sqrt(np.sum(gradient**2, 0))
-        second = np.einsum("i...,ij...,j...->...", along, hessian, along)
-        high, low = _around(loss, np.fmax), _around(loss, np.fmin)
-        steps = [np.gradient(axis) for axis in axes]
-        # Both fields are about c times the square of a step, so that a line passes from one to the other.
-        second = second * (steps[0][:, None] * steps[1])
-        coarse = jumps(surface)["hidden"].values | _coarse(loss, gradient, axes)
-        sharp = _touching(coarse)
-        middle = high + low - 2 * loss
-        mean = _mean(loss, axes)
-        # Each cell is asked about the field that it can trust: a line where one field meets the other is no ridge.
-        falls = np.where(coarse, _falls(middle, mean, axes), _falls(second, mean, axes))
-    return _Grid(axes, loss, np.where(sharp, middle, second), gradient, mean, falls, coarse, sharp)
-
-
-def _falls(field: np.ndarray, mean: np.ndarray, axes: list[np.ndarray]) -> np.ndarray:
-    """Cells in which the field falls through zero in the direction of the gradient ``mean``."""
-    corners = [field[:, i : i + field.shape[1] - 1, j : j + field.shape[2] - 1] for i in (0, 1) for j in (0, 1)]
-    return (np.min(corners, 0) <= 0) & (np.max(corners, 0) >= 0) & (np.sum(mean * _mean(field, axes), 0) < 0)
-
-
-def _coarse(loss: np.ndarray, gradient: np.ndarray, axes: list[np.ndarray]) -> np.ndarray:
-    """Cells with an edge along which the loss does not change by the mean of the gradients at its ends."""
-    cells = np.zeros((len(loss), *(n - 1 for n in loss.shape[1:])), bool)
-    for a, axis in enumerate(axes):
-        change, slope = np.diff(loss, axis=a + 1), gradient[a]
-        step = np.diff(axis)[:, None] if a == 0 else np.diff(axis)
-        ends = [np.take(slope, range(k, k + len(axis) - 1), a + 1) for k in (0, 1)]
-        wrong = np.abs(change - (ends[0] + ends[1]) / 2 * step)
-        bad = ~(wrong <= np.maximum(MISSED * np.abs(change), LEAST))
-        cells |= bad[:, :, 1:] | bad[:, :, :-1] if a == 0 else bad[:, 1:] | bad[:, :-1]
-    return cells
-
-
-def _around(values: np.ndarray, op: Any) -> np.ndarray:
-    """``op`` over each node and its eight neighbours."""
-    for axis in (1, 2):
-        padded = np.pad(values, [(1, 1) if k == axis else (0, 0) for k in range(3)], mode="edge")
-        part = [np.take(padded, range(k, k + values.shape[axis]), axis) for k in range(3)]
-        values = op(op(part[0], part[1]), part[2])
-    return values
-
-
-def _touching(cells: np.ndarray) -> np.ndarray:
-    """The nodes of the cells that are true."""
-    padded = np.pad(cells, [(0, 0), (1, 1), (1, 1)])
-    return padded[:, 1:, 1:] | padded[:, :-1, 1:] | padded[:, 1:, :-1] | padded[:, :-1, :-1]
-
-
-def _mean(values: np.ndarray, axes: list[np.ndarray]) -> np.ndarray:
-    """The mean gradient over each cell, (coordinate, length, i - 1, j - 1)."""
-    one, two = np.diff(values, axis=1), np.diff(values, axis=2)
-    return np.stack(
-        [
-            (one[:, :, 1:] + one[:, :, :-1]) / 2 / np.diff(axes[0])[:, None],
-            (two[:, 1:] + two[:, :-1]) / 2 / np.diff(axes[1]),
-        ]
-    )
-
-
-def _lines(grid: _Grid, k: int, least: float) -> Iterator[Line]:
+def _lines(grid: Grid, k: int, least: float) -> Iterator[Line]:
     """The ridges at the length of index ``k``."""
     import contourpy
 
     finite = grid.loss[k][np.isfinite(grid.loss[k])]
-    extent = np.ptp(finite) if finite.size else 0.0
+    lowest = max(least * np.ptp(finite) if finite.size else 0.0, 1e-300)
     contours = contourpy.contour_generator(z=np.ma.masked_invalid(grid.field[k])).lines(0.0)
-    for contour in contours:
-        contour = np.asarray(contour)[:, ::-1]  # (vertex, index along each coordinate)
-        for run in runs(contour, _cell(grid.falls[k], contour)):
-            line = _measured(grid, k, run)
-            for part in pieces(line["height"] >= max(least * extent, 1e-300)):
-                yield {name: values[part] for name, values in line.items()}
+    lines = [np.asarray(contour)[:, ::-1] for contour in contours]  # (vertex, index along each coordinate)
+    parts = [part for line in lines for part in runs(line, _cell(grid.falls[k], line))]
+    if not parts:
+        return
+    measured = _measured(grid, k, np.concatenate(parts), np.concatenate([_resolved(grid, k, part) for part in parts]))
+    start = 0
+    for size in map(len, parts):
+        own = {name: values[start : start + size] for name, values in measured.items()}
+        start += size
+        for part in pieces(own["height"] >= lowest):
+            yield {name: values[part] for name, values in own.items()}
 
 
 def _cell(cells: np.ndarray, line: np.ndarray) -> np.ndarray:
@@ -145,10 +89,14 @@ def _cell(cells: np.ndarray, line: np.ndarray) -> np.ndarray:
     return cells[tuple(np.minimum(middle[:, k], cells.shape[k] - 1) for k in (0, 1))]
 
 
-def _measured(grid: _Grid, k: int, line: np.ndarray) -> Line:
-    """Position, direction, slope and height of the vertices of a line (vertex, index)."""
-    bad = _cell(grid.coarse[k], line) if len(line) > 1 else np.zeros(0, bool)
-    resolved = ~(np.append(bad, False) | np.append(False, bad))
+def _resolved(grid: Grid, k: int, line: np.ndarray) -> np.ndarray:
+    """The vertices of a line whose segments lie in no cell that is too coarse."""
+    bad = _cell(grid.coarse[k], line)
+    return ~(np.append(bad, False) | np.append(False, bad))
+
+
+def _measured(grid: Grid, k: int, line: np.ndarray, resolved: np.ndarray) -> Line:
+    """Position, direction, slope and height of vertices (vertex, index), of one line or many."""
     with np.errstate(all="ignore"):  # beside values that are not finite vertices stay
         for count in (4, 6):
             line = np.where(resolved[:, None], _along(grid.field[k], grid.sharp[k], line, count), line)
@@ -174,14 +122,7 @@ def _measured(grid: _Grid, k: int, line: np.ndarray) -> Line:
 
 def _interpolated(values: np.ndarray, index: np.ndarray) -> np.ndarray:
     """Values (i, j) between the nodes at ``index`` (..., 2), bilinear; at the border those of the border."""
-    top = np.array(values.shape) - 1
-    index = np.clip(index, 0, top)
-    low = np.minimum(np.floor(index).astype(int), np.maximum(top - 1, 0))
-    u, v = np.moveaxis(index - low, -1, 0)
-    i, j = np.moveaxis(low, -1, 0)
-    i1, j1 = np.minimum(i + 1, top[0]), np.minimum(j + 1, top[1])
-    one = (1 - u) * values[i, j] + u * values[i1, j]
-    return (1 - v) * one + v * ((1 - u) * values[i, j1] + u * values[i1, j1])
+    return ndimage.map_coordinates(values, np.moveaxis(index, -1, 0), order=1, mode="nearest")
 
 
 def _along(field: np.ndarray, sharp: np.ndarray, line: np.ndarray, count: int) -> np.ndarray:
@@ -217,3 +158,65 @@ def _along(field: np.ndarray, sharp: np.ndarray, line: np.ndarray, count: int) -
     moved = line.copy()
     moved[each, axis] = at + share
     return moved
+
+
+def runs(line: np.ndarray, good: np.ndarray) -> Iterator[np.ndarray]:
+    """The parts of a line whose segments are ``good``; a closed one is opened where it is bad."""
+    if np.array_equal(line[0], line[-1]) and not good.all() and good.any():
+        start = int(np.argmin(good))
+        line = np.concatenate([line[start:-1], line[: start + 1]])
+        good = np.roll(good, -start)
+    for part in spans(bridged(good)):
+        yield line[part.start : part.stop + 1]
+
+
+def spans(good: np.ndarray) -> Iterator[slice]:
+    """Slices over which ``good`` is true."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], good.astype(int), [0]])))
+    yield from (slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True))
+
+
+def bridged(good: np.ndarray) -> np.ndarray:
+    """``good``, and true over gaps of one or two."""
+    filled = good.copy()
+    for gap in spans(~good):
+        if gap.start > 0 and gap.stop < len(good) and gap.stop - gap.start <= 2:
+            filled[gap] = True
+    return filled
+
+
+def pieces(good: np.ndarray) -> Iterator[slice]:
+    """As `spans`, over gaps of one or two vertices, and long enough to be a line."""
+    yield from (part for part in spans(bridged(good)) if part.stop - part.start >= SHORTEST)
+
+
+def ordered(lines: Iterable[Line], axes: list[np.ndarray]) -> list[Line]:
+    """Lines in order of their extent, relative to the window, times height."""
+    window = np.array([np.ptp(axis) for axis in axes])
+
+    def size(line: Line) -> float:
+        steps = np.linalg.norm(np.diff(line["place"], axis=0) / window, axis=1)
+        return -float(steps.sum() * np.median(line["height"]))
+
+    return sorted(lines, key=size)
+
+
+def dataset(names: list[str], lines: list[tuple[int, Line]]) -> "xarray.Dataset":
+    import xarray
+
+    number: dict[int, int] = {}
+    parts: dict[str, list[np.ndarray]] = {name: [np.zeros(0)] for name in (*names, "direction", "slope", "height")}
+    parts |= {"resolved": [np.zeros(0, bool)], "length": [np.zeros(0, int)], "line": [np.zeros(0, int)]}
+    for length, line in lines:
+        here = dict(zip(names, line["place"].T, strict=True)) | line
+        here["length"] = np.full(len(line["place"]), length)
+        here["line"] = np.full(len(line["place"]), number.setdefault(length, 0))
+        number[length] += 1
+        for name, values in parts.items():
+            values.append(here[name])
+    found = {name: np.concatenate(values) for name, values in parts.items()}
+    with np.errstate(all="ignore"):
+        found["width"] = found["height"] / found["slope"]
+    order = ["length", "line", *names, "direction", "slope", "height", "width", "resolved"]
+    described = {name: ("point", found[name], {"long_name": WORDS[name]} if name in WORDS else {}) for name in order}
+    return xarray.Dataset(described, attrs={"coordinates": names})

@@ -2,9 +2,10 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import ArrayLike, Bool
 
 
 class Dimension(NamedTuple):
@@ -21,7 +22,7 @@ class Dimension(NamedTuple):
     local: np.ndarray
 
 
-def box_dimension(mask: Any, sizes: Sequence[int] | None = None) -> Dimension:
+def box_dimension(mask: Bool[ArrayLike, "*axes"], sizes: Sequence[int] | None = None) -> Dimension:
     """The box-counting dimension of the boundary of a set that is given on a grid: -d ln N / d ln size.
 
     ``mask``, such as ``ds.loss < 1e-4``, is True in the set. Its boundary passes between cells that differ: through the

@@ -7,6 +7,7 @@ the problem, by the same code. To clip, chain `optax.clip_by_global_norm` before
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -281,7 +282,7 @@ def trainability(
     steps: int,
     *,
     tolerance: float = 1e-4,
-    out: Any = None,
+    out: Path | str | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> "xarray.Dataset":
     """Where an optimiser leads from every point of the grid of a plane, in ``steps`` updates.

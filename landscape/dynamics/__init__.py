@@ -20,6 +20,7 @@ from landscape.dynamics.curves import (
     fold_curve,
     folds,
     passage_constant,
+    slope,
     tangents,
 )
 from landscape.dynamics.layers import Found, search

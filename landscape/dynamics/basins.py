@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, ArrayLike, Float
 
 from landscape.cells import Cell
 from landscape.dynamics.orbits import multiplier
@@ -103,7 +104,13 @@ def _wanders(step: Callable, s: jax.Array, steps: int, tol: Any, needed: jax.Arr
 
 
 @functools.partial(jax.jit, static_argnames="steps")
-def attractor(cell: Cell, x: Any = 0.0, start: Any = 0.0, steps: int = 10_000, tol: Any = 1e-6) -> Attractor:
+def attractor(
+    cell: Cell,
+    x: Float[ArrayLike, ""] = 0.0,
+    start: Float[ArrayLike, ""] = 0.0,
+    steps: int = 10_000,
+    tol: Float[ArrayLike, ""] = 1e-6,
+) -> Attractor:
     """Where the orbit from ``start`` ends under constant input ``x``: an `Attractor`, with a label that can be trusted.
 
     ``start`` is h, all else zero, or a whole state, such as ``LSTMState(h=0.2, c=1.0)``. At most ``steps`` steps are
@@ -113,6 +120,8 @@ def attractor(cell: Cell, x: Any = 0.0, start: Any = 0.0, steps: int = 10_000, t
     creeps, as near a fold, or at an h that is saturated while c grows; "not finite" one that has left every bound.
     One start, one cell: vmap it over cells (`attractors` maps a plane) or starts.
     """
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise ValueError(f"steps must be a whole number from 1 up, given {steps!r}")
     flat, unravel = ravel_pytree(start if hasattr(start, "h") else cell.initial(start))
     step = lambda s: ravel_pytree(cell.step(unravel(s), x))[0]  # noqa: E731
 
@@ -138,7 +147,9 @@ def attractor(cell: Cell, x: Any = 0.0, start: Any = 0.0, steps: int = 10_000, t
 
 
 @functools.partial(jax.jit, static_argnames="discard")
-def lyapunov_exponent(cell: Cell, x: Any, start: Any = 0.0, discard: int = 0) -> jax.Array:
+def lyapunov_exponent(
+    cell: Cell, x: Float[ArrayLike, "time *input"], start: Float[ArrayLike, "*unit"] = 0.0, discard: int = 0
+) -> Float[Array, ""]:
     """The largest Lyapunov exponent, in nats a step, of the orbit from ``h = start`` under inputs ``x`` (time, ...).
 
     The mean over time, after ``discard`` steps, of the log growth of a tangent vector renormalised at every step. On a

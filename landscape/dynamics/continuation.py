@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
 
-from landscape.dynamics.maps import affine, grid, rests
+from landscape.dynamics.maps import affine, rests
 from landscape.models import as_rnn
 from landscape.planes import Affine, Plane
 
@@ -29,12 +30,12 @@ SHORTEST = 1e-6
 HALVINGS = 16  # of a cell of the grid on which curves are looked for
 
 
-def plus_one(matrix: jax.Array) -> jax.Array:
+def plus_one(matrix: Float[Array, "unit unit"]) -> Float[Array, ""]:
     """``det(J - 1)``: zero where a multiplier is +1, at a fold, where two fixed points meet, or a pitchfork."""
     return jnp.linalg.det(matrix - jnp.eye(len(matrix), dtype=matrix.dtype))
 
 
-def minus_one(matrix: jax.Array) -> jax.Array:
+def minus_one(matrix: Float[Array, "unit unit"]) -> Float[Array, ""]:
     """``det(J + 1)``: zero where a multiplier is -1, at a flip, where a fixed point gives way to a 2-cycle."""
     return jnp.linalg.det(matrix + jnp.eye(len(matrix), dtype=matrix.dtype))
 
@@ -198,10 +199,11 @@ def _seeds(coarse: Plane, test: Callable, x: float) -> np.ndarray:
     def differ(one: tuple, other: tuple) -> np.ndarray:
         return np.any(np.sign(np.nan_to_num(one[1])) != np.sign(np.nan_to_num(other[1])), axis=1)
 
-    at = np.arange(len(grid(coarse))).reshape(coarse.shape)
+    points = coarse.points()
+    at = np.arange(len(points)).reshape(coarse.shape)
     pairs = [(at[:-1].ravel(), at[1:].ravel()), (at[:, :-1].ravel(), at[:, 1:].ravel())]
     first, second = (np.concatenate([pair[k] for pair in pairs]) for k in (0, 1))
-    found = look(grid(coarse))
+    found = look(points)
     low, high = (tuple(a[side] for a in found) for side in (first, second))
     changes = differ(low, high)
     low, high = (tuple(a[changes] for a in side) for side in (low, high))
@@ -244,7 +246,7 @@ def _away(seed: np.ndarray, points: np.ndarray, scale: np.ndarray) -> float:
 
 def bifurcations(
     plane: Plane,
-    test: Callable[[jax.Array], jax.Array] = plus_one,
+    test: Callable[[Float[Array, "unit unit"]], Float[Array, ""]] = plus_one,
     x: float = 0.0,
     *,
     cells: int = 32,

@@ -10,28 +10,32 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float
 
-from landscape.cells import Cell, Pascanu, logistic
+from landscape.activations import LOGISTIC, TANH
+from landscape.cells import Cell, Pascanu
 from landscape.dynamics.orbits import fixed_points
+
+Values = Float[ArrayLike, "*point"]
 
 
 def _scalar(f: Any) -> Callable:
     if isinstance(f, Cell):
         raise ValueError(
-            f"closed forms are those of a' = w f(a) + b, f a function such as jnp.tanh; {type(f).__name__} has none: "
-            "trace its curves numerically with bifurcations(plane(cell, ...))"
+            f"closed forms are those of a' = w f(a) + b, f a function such as landscape.cells.tanh; {type(f).__name__} "
+            "has none: trace its curves numerically with bifurcations(plane(cell, ...))"
         )
     return f
 
 
-def slope(f: Callable, a: Any) -> jax.Array:
+def slope(f: Callable, a: Values) -> Float[Array, "*point"]:
     """``f'(a)``. Raises ValueError for a cell, like everything here that asks for f."""
     f = _scalar(f)
     a = jnp.asarray(a, jnp.result_type(float))
     return jax.jvp(f, (a,), (jnp.ones_like(a),))[1]
 
 
-def fixed_point_line(f: Callable, a: Any, w: Any) -> jax.Array:
+def fixed_point_line(f: Callable, a: Values, w: Values) -> Float[Array, "*point"]:
     """The bias ``b = a - w f(a)`` at which ``a`` is a fixed point; its multiplier there is ``w f'(a)``.
 
     At a = x_0 it is the basin cliff, at the preimage of a target the valley of zero loss (Pascanu et al. 2013, fig. 6:
@@ -41,14 +45,14 @@ def fixed_point_line(f: Callable, a: Any, w: Any) -> jax.Array:
     return a - w * f(jnp.asarray(a, jnp.result_type(float)))
 
 
-def crossing(f: Callable, a: Any, other: Any) -> tuple[jax.Array, jax.Array]:
+def crossing(f: Callable, a: Values, other: Values) -> tuple[Float[Array, "*point"], Float[Array, "*point"]]:
     """The (w, b) at which both ``a`` and ``other`` are fixed points, such as where a valley runs into a cliff."""
     a, other = (jnp.asarray(value, jnp.result_type(float)) for value in (a, other))
     w = (a - other) / (f(a) - f(other))
     return w, fixed_point_line(f, a, w)
 
 
-def fold_curve(f: Callable, a: Any) -> tuple[jax.Array, jax.Array]:
+def fold_curve(f: Callable, a: Values) -> tuple[Float[Array, "*point"], Float[Array, "*point"]]:
     """The (w, b) at which ``a`` is a fixed point with multiplier +1: ``w = 1/f'(a), b = a - f(a)/f'(a)``.
 
     The envelope of the lines of fixed points. At a = x_0 it is the point where a fold cliff turns into a basin cliff.
@@ -70,7 +74,7 @@ class Tangents(NamedTuple):
     b: jax.Array
 
 
-def tangents(f: Callable, w: Any, b: Any, most: int = 8) -> Tangents:
+def tangents(f: Callable, w: Values, b: Values, most: int = 8) -> Tangents:
     """The tangents of the fold curve through a point (w, b): one for each fixed point of ``a' = w f(a) + b``.
 
     The picture that gives every curve here: inside the cusp three tangents pass through a point, outside one, and on
@@ -81,24 +85,26 @@ def tangents(f: Callable, w: Any, b: Any, most: int = 8) -> Tangents:
     return Tangents(orbits.state.h, orbits.multiplier, *fold_curve(f, orbits.state.h))
 
 
-def flip_curve(f: Callable, a: Any) -> tuple[jax.Array, jax.Array]:
+def flip_curve(f: Callable, a: Values) -> tuple[Float[Array, "*point"], Float[Array, "*point"]]:
     """The (w, b) at which ``a`` is a fixed point with multiplier -1 (period doubling): ``w = -1/f'(a)``."""
     w = -1 / slope(f, a)
     return w, fixed_point_line(f, a, w)
 
 
-def bend(f: Callable, w: Any) -> jax.Array:
+def bend(f: Callable, w: Values) -> Float[Array, "*point"]:
     """The state ``a >= 0`` at which ``|w| f'(a) = 1``, for f tanh or logistic; NaN where |w| f' is below 1 everywhere.
 
     tanh: ``acosh(sqrt|w|)``; logistic: ``2 acosh(sqrt|w| / 2)``. Raises ValueError for any other f.
     """
-    if _scalar(f) not in (jnp.tanh, logistic):
-        raise ValueError(f"f must be jnp.tanh or logistic, given {f}; for others draw fold_curve(f, a) along a")
+    if _scalar(f) not in TANH + LOGISTIC:
+        raise ValueError(
+            f"f must be tanh or logistic of landscape.cells, given {f}; for others draw fold_curve(f, a) along a"
+        )
     root = jnp.sqrt(jnp.abs(jnp.asarray(w, jnp.result_type(float))))
-    return jnp.arccosh(root) if f is jnp.tanh else 2 * jnp.arccosh(root / 2)
+    return jnp.arccosh(root) if f in TANH else 2 * jnp.arccosh(root / 2)
 
 
-def folds(f: Callable, w: Any) -> tuple[jax.Array, jax.Array]:
+def folds(f: Callable, w: Values) -> tuple[Float[Array, "*point"], Float[Array, "*point"]]:
     """The two biases between which there are three fixed points: below the first the upper state is gone, above the
     second the lower. NaN outside the cusp, w < 1 for tanh and w < 4 for logistic.
 
@@ -109,7 +115,7 @@ def folds(f: Callable, w: Any) -> tuple[jax.Array, jax.Array]:
     return fixed_point_line(f, a, w), fixed_point_line(f, -a, w)
 
 
-def flips(f: Callable, w: Any) -> tuple[jax.Array, jax.Array]:
+def flips(f: Callable, w: Values) -> tuple[Float[Array, "*point"], Float[Array, "*point"]]:
     """The two biases between which the fixed point has given way to a 2-cycle; NaN for w > -1 (tanh), -4 (logistic)."""
     a = jnp.where(jnp.asarray(w) < 0, bend(f, w), jnp.nan)
     return fixed_point_line(f, -a, w), fixed_point_line(f, a, w)
@@ -126,7 +132,7 @@ class Cliff(NamedTuple):
     multiplier: jax.Array
 
 
-def cliff_line(f: Callable, w: Any, start: float) -> Cliff:
+def cliff_line(f: Callable, w: Values, start: float) -> Cliff:
     """The bias of the cliff of ``a' = w f(a) + b`` from ``a_0 = start``, f tanh or logistic, at each ``w``.
 
     Where ``|w| f'(start) >= 1`` it is the line on which the start is the unstable fixed point; for smaller w, down to
@@ -140,7 +146,7 @@ def cliff_line(f: Callable, w: Any, start: float) -> Cliff:
     return Cliff(jnp.where(basin, line, fold), jnp.where(basin, growth, jnp.where(jnp.isnan(fold), jnp.nan, 1.0)))
 
 
-def passage_constant(f: Callable, w: Any) -> jax.Array:
+def passage_constant(f: Callable, w: Values) -> Float[Array, "*point"]:
     """``A = |w f''(a)| / 2`` at the fold of tanh or logistic: past it an orbit lingers T = pi / sqrt(A |b - b_fold|).
 
     So a fold cliff is displaced by ``(pi/T)**2 / A``, and its steepest state gradient grows as T**3.

@@ -44,9 +44,8 @@ def _optimistix() -> Any:
 
 
 def _turn(cell: Cell, x: Any, unravel: Any, period: int, s: jax.Array) -> jax.Array:
-    for _ in range(period):
-        s = ravel_pytree(cell.step(unravel(s), x))[0]
-    return s
+    # A loop of fixed length: it is differentiated either way, and compiles in the same time for any period.
+    return jax.lax.scan(lambda s, _: (ravel_pytree(cell.step(unravel(s), x))[0], None), s, length=period)[0]
 
 
 @functools.partial(jax.jit, static_argnames=("period", "steps"))

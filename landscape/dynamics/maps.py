@@ -41,12 +41,6 @@ def over(plane: Plane, points: np.ndarray, f: Callable, *given: Any, dtype: str 
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(points)], *parts)
 
 
-def grid(plane: Plane) -> np.ndarray:
-    """All points of a plane (point, coordinate), the last coordinate fastest."""
-    mesh = np.meshgrid(*plane.axes.values(), indexing="ij")
-    return np.stack([m.ravel() for m in mesh], axis=-1)
-
-
 def _dataset(plane: Plane, found: dict[str, np.ndarray], names: dict[str, str], **attrs: Any) -> "xarray.Dataset":
     """Results (point of the plane, ...) laid out on the plane; what is longer than a number has the axis ``point``."""
     import xarray
@@ -88,7 +82,7 @@ def multistability(plane: Plane, x: float = 0.0, most: int = 8, dtype: str = "fl
     grid of ``most`` slots and the plane's resolution see it: fixed points beyond ``most`` are left out, and a region
     that no point of the grid lies in is not seen. Raises ValueError like `fixed_points`.
     """
-    orbits, margin = rests(plane, grid(plane), x, most, nearest_to_one, dtype)
+    orbits, margin = rests(plane, plane.points(), x, most, nearest_to_one, dtype)
     there = np.isfinite(orbits.state.h)
     found = {
         "fixed_points": there.sum(1),
@@ -121,7 +115,7 @@ def attractors(
     ``multiplier`` and ``steps`` to converge, -1 where it does not. ``start`` is h or a whole state.
     """
     start = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), start)
-    found = over(plane, grid(plane), _ends, x, start, tol, dtype=dtype, steps=steps)
+    found = over(plane, plane.points(), _ends, x, start, tol, dtype=dtype, steps=steps)
     columns = {
         "label": found.label.astype(np.int8),
         **_states(found.state),

@@ -4,15 +4,16 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float
 
-from landscape.dynamics.curves import bend, folds, slope
+from landscape.activations import tanh
+from landscape.dynamics.curves import Values, bend, folds, slope
 from landscape.dynamics.orbits import bisect
 
 
-def latching_bound(w: Any, u: Any) -> jax.Array:
+def latching_bound(w: Values, u: Values) -> Float[Array, "*point"]:
     """The bias ``B(w, u)`` below which a tanh unit keeps both bits of input ±1 for ever: w > 1 and |b| < B.
 
     ``B = |u| - atanh(|u|/w)`` where |u| < sqrt(w (w - 1)), else the fold M(w) of `folds`; 0 where w <= 1. With noise
@@ -22,11 +23,11 @@ def latching_bound(w: Any, u: Any) -> jax.Array:
     w, u = jnp.asarray(w, jnp.result_type(float)), jnp.abs(jnp.asarray(u, jnp.result_type(float)))
     safe = jnp.where(w > 1, w, 2.0)
     early = u < jnp.sqrt(safe * (safe - 1))
-    bound = jnp.where(early, u - jnp.arctanh(jnp.where(early, u / safe, 0)), folds(jnp.tanh, safe)[1])
+    bound = jnp.where(early, u - jnp.arctanh(jnp.where(early, u / safe, 0)), folds(tanh, safe)[1])
     return jnp.where(w > 1, bound, 0.0)
 
 
-def latches(w: Any, u: Any, b: Any = 0.0, noise: Any = 0.0) -> jax.Array:
+def latches(w: Values, u: Values, b: Values = 0.0, noise: Values = 0.0) -> Bool[Array, "*point"]:
     """Whether a tanh unit keeps both bits for ever under any noise of modulus at most ``noise`` on every input."""
     return jnp.abs(b) + jnp.abs(u) * noise < latching_bound(w, u)
 
@@ -101,14 +102,14 @@ def noise_multiplier(w: float, u: float, noise: float) -> float:
     return math.copysign(float(np.abs(np.linalg.eigvals(odd)).max()), w)
 
 
-def kramers_rate(w: Any, sigma: Any) -> jax.Array:
+def kramers_rate(w: Values, sigma: Values) -> Float[Array, "*point"]:
     """Kramers' rate of sign flips per step of a bistable tanh unit, w > 1 and b = 0, for weak noise ``sigma = |u| sd``.
 
     ``k = sqrt((1 - m)(w - 1)) / (2 pi) exp(-2 dV / sigma²)`` with V(a) = a²/2 - w ln cosh a and m the multiplier of the
     stored state. It treats time as continuous: within 5 % for w <= 1.3, too small by a factor from w = 2 on.
     """
     w = jnp.asarray(w, jnp.result_type(float))
-    stored = bisect(lambda a: a - w * jnp.tanh(a), -1, bend(jnp.tanh, w), jnp.abs(w))
+    stored = bisect(lambda a: a - w * tanh(a), -1, bend(tanh, w), jnp.abs(w))
     barrier = w * jnp.log(jnp.cosh(stored)) - stored**2 / 2
-    rate = jnp.sqrt((1 - w * slope(jnp.tanh, stored)) * (w - 1)) / (2 * jnp.pi)
+    rate = jnp.sqrt((1 - w * slope(tanh, stored)) * (w - 1)) / (2 * jnp.pi)
     return rate * jnp.exp(-2 * barrier / jnp.asarray(sigma, w.dtype) ** 2)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, ArrayLike, Bool, Float, Inexact, PyTree
 
 from landscape.cells import Cell
 
@@ -23,18 +24,18 @@ class Orbits(NamedTuple):
     multiplier: jax.Array
 
     @property
-    def stable(self) -> jax.Array:
+    def stable(self) -> Bool[Array, "*point orbit"]:
         """Whether |multiplier| < 1; False in empty slots."""
         return jnp.abs(self.multiplier) < 1
 
 
-def jacobian(cell: Cell, state: Any, x: Any = 0.0) -> jax.Array:
+def jacobian(cell: Cell, state: PyTree, x: Float[ArrayLike, ""] = 0.0) -> Float[Array, "unit unit"]:
     """``d step(state, x) / d state``, (n, n) for a state of n numbers in the order of its fields."""
     flat, unravel = ravel_pytree(state)
     return jax.jacfwd(lambda v: ravel_pytree(cell.step(unravel(v), x))[0])(flat)
 
 
-def multiplier(matrix: jax.Array) -> jax.Array:
+def multiplier(matrix: Float[Array, "unit unit"]) -> Inexact[Array, ""]:
     """The eigenvalue of largest modulus of a Jacobian (n, n); of a complex pair its modulus."""
     if len(matrix) == 1:
         return matrix[0, 0]
@@ -52,7 +53,7 @@ def _leading(eigenvalues: jax.Array) -> jax.Array:
 
 
 @jax.jit
-def origin_multiplier(cell: Cell, x: Any = 0.0) -> jax.Array:
+def origin_multiplier(cell: Cell, x: Float[ArrayLike, ""] = 0.0) -> Inexact[Array, ""]:
     """How much of a small memory survives one step from the zero state: the multiplier there.
 
     Zero is a fixed point where the candidate has no bias, and then, with gates at their biases: SRNN ``w``,
@@ -61,7 +62,7 @@ def origin_multiplier(cell: Cell, x: Any = 0.0) -> jax.Array:
     return multiplier(jacobian(cell, cell.initial(), x))
 
 
-def nearest_to_one(matrix: jax.Array) -> jax.Array:
+def nearest_to_one(matrix: Float[Array, "unit unit"]) -> Inexact[Array, ""]:
     """``min |1 - eigenvalue|`` of a Jacobian of one or two numbers: how far it is from a fold."""
     away = jnp.eye(len(matrix), dtype=matrix.dtype) - matrix
     largest = jnp.abs(multiplier(away))
@@ -159,7 +160,7 @@ def _only(orbits: Orbits, there: jax.Array) -> Orbits:
 
 
 @functools.partial(jax.jit, static_argnames="most")
-def fixed_points(cell: Cell, x: Any = 0.0, most: int = 8) -> Orbits:
+def fixed_points(cell: Cell, x: Float[ArrayLike, ""] = 0.0, most: int = 8) -> Orbits:
     """All fixed points of one unit under constant input ``x``, in increasing order of h, at most ``most`` of them.
 
     Where the state is h alone these are the roots of step(h) - h; where c enters linearly, as in an LSTM without
@@ -178,7 +179,7 @@ def fixed_points(cell: Cell, x: Any = 0.0, most: int = 8) -> Orbits:
 
 
 @functools.partial(jax.jit, static_argnames="most")
-def two_cycles(cell: Cell, x: Any = 0.0, most: int = 8) -> Orbits:
+def two_cycles(cell: Cell, x: Float[ArrayLike, ""] = 0.0, most: int = 8) -> Orbits:
     """All states that return after two steps but not after one, in increasing order of h; both points of every cycle.
 
     With F the step these are the roots of ``(F(F(h)) - h) / (F(h) - h)``, from which the fixed points are divided out.

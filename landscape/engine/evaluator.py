@@ -3,16 +3,17 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Int, PyTree, Real, Shaped
 
 from landscape import devices
 from landscape.engine.problem import Problem
-from landscape.planes import Plane
+from landscape.planes import Affine, Plane
 
 
 @functools.lru_cache(maxsize=256)  # not for ever: kernels may hold an optimiser, and every optax.sgd(0.1) is a new one
@@ -22,10 +23,12 @@ def _program(kernel: Callable) -> Callable:
     Only the first ``used`` tiles are computed: 0 compiles and computes nothing.
     """
 
-    def block(affine: Any, points: jax.Array, used: jax.Array, data: Any) -> list[jax.Array]:
+    def block(
+        affine: Affine, points: Float[Array, "tile coordinate point"], used: Int[Array, ""], data: PyTree
+    ) -> list[Float[Array, "row points"]]:
         size = points.shape[-1]
 
-        def put(i: Any, out: list[jax.Array]) -> list[jax.Array]:
+        def put(i: Int[Array, ""], out: list[Float[Array, "row points"]]) -> list[Float[Array, "row points"]]:
             results = kernel(affine, points[i], data)
             where = (jnp.zeros_like(i), i * size)
             return [jax.lax.dynamic_update_slice(o, r, where) for o, r in zip(out, results, strict=True)]
@@ -37,7 +40,7 @@ def _program(kernel: Callable) -> Callable:
     return jax.jit(block)
 
 
-def cast(leaf: Any, dtype: str) -> Any:
+def cast(leaf: Shaped[ArrayLike, "*shape"], dtype: str) -> Shaped[Array | np.ndarray, "*shape"]:
     """A leaf of a model as it is computed with: numbers in ``dtype``; integer, key and half-precision arrays as are."""
     if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return leaf
@@ -83,14 +86,18 @@ class Evaluator:
         self.size = -(-max(points, 1) // self.tile) * self.tile
         return self
 
-    def __call__(self, points: Any) -> dict[str, np.ndarray]:
+    def __call__(
+        self, points: Real[ArrayLike, "point coordinate"] | Sequence[Sequence[float]]
+    ) -> dict[str, Float[np.ndarray, "*leading point"]]:
         points = np.asarray(points, self.dtype).reshape(-1, len(self.plane.axes))
         parts = [self.rows(points[i : i + self.size]) for i in range(0, max(len(points), 1), self.size)]
         joined = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
         shape = tuple(len(values) for values in self.leading.values())
         return {name: rows.reshape(*shape, -1) for name, rows in zip(self.names, joined, strict=True)}
 
-    def rows(self, points: np.ndarray, device: int = 0) -> list[np.ndarray]:
+    def rows(
+        self, points: Float[np.ndarray, "point coordinate"], device: int = 0
+    ) -> list[Float[np.ndarray, "row point"]]:
         """One call of the program, (row, point) each; a short block is filled up, and no point at all only compiles.
 
         Every device runs the same program on its own, so that the number of devices changes no bit.
@@ -114,7 +121,7 @@ class Evaluator:
         place = dict(zip(self.plane.axes, center, strict=True))
         return {"origin": place, "origin_loss": loss, "origin_loss_by_another_route": other}
 
-    def again(self, point: Any) -> float | None:
+    def again(self, point: Sequence[float] | Float[np.ndarray, "coordinate"]) -> float | None:
         """The loss of the last row at ``point`` by the problem's other route; None if it has none."""
         with jax.enable_x64(self.dtype == "float64"):
             return self.problem.again(self._affine, np.asarray(point, self.dtype))
@@ -126,6 +133,6 @@ class Evaluator:
         return rows * len(self.names) * np.dtype(self.dtype).itemsize
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     """What was given, for a sentence: a class by its name, anything else by its type."""
     return f"the class {value.__name__}" if isinstance(value, type) else f"{type(value).__name__} {value!r:.60}"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from landscape import devices
 from landscape.blocks import Progress
@@ -46,10 +47,10 @@ def fill(evaluator: Evaluator, target: Any, progress: Callable[[Progress], None]
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _block(evaluator: Evaluator, region: tuple[slice, ...], device: int) -> dict[str, np.ndarray]:
+def _block(
+    evaluator: Evaluator, region: tuple[slice, ...], device: int
+) -> dict[str, Float[np.ndarray, "*leading_and_axes"]]:
     """The variables over one part of the grid, (*leading, *part)."""
-    axes = (axis[part] for axis, part in zip(evaluator.plane.axes.values(), region, strict=True))
-    mesh = np.meshgrid(*axes, indexing="ij")
-    rows = evaluator.rows(np.stack([m.ravel() for m in mesh], axis=-1).astype(evaluator.dtype), device)
-    shape = tuple(len(values) for values in evaluator.leading.values())
-    return {name: r.reshape(*shape, *mesh[0].shape) for name, r in zip(evaluator.names, rows, strict=True)}
+    rows = evaluator.rows(evaluator.plane.points(region).astype(evaluator.dtype), device)
+    shape = *map(len, evaluator.leading.values()), *(part.stop - part.start for part in region)
+    return {name: r.reshape(shape) for name, r in zip(evaluator.names, rows, strict=True)}

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PyTree
 
 RESCALE = 8  # steps between exponent updates: float32 mantissas stay in range unless they grow 2**15 a step
 
@@ -31,13 +32,13 @@ def pairs(count: int) -> list[tuple[int, int]]:
 def push(f: Callable, point: tuple, scale: tuple, jet: Jet) -> Jet:
     """The jet of ``f(point, state)``: chain rule through both arguments, one coordinate at a time, by `jax.jvp`."""
 
-    def moved(p: tuple, k: int, value: Any) -> tuple:
+    def moved(p: tuple, k: int, value: PyTree) -> tuple:
         return (*p[:k], value, *p[k + 1 :])
 
-    def first(k: int, p: tuple, s: Any, t: Any) -> tuple:
+    def first(k: int, p: tuple, s: PyTree, t: PyTree) -> tuple:
         return jax.jvp(lambda pk, s: f(moved(p, k, pk), s), (p[k], s), (scale[k], t))
 
-    def second(k: int, l: int) -> Any:
+    def second(k: int, l: int) -> PyTree:
         along = lambda pl, s, t: first(k, moved(point, l, pl), s, t)[1]  # noqa: E731
         primals = (point[l], jet.value, jet.first[k])
         return jax.jvp(along, primals, (scale[l], jet.first[l], jet.second[k, l]))[1]
@@ -47,7 +48,7 @@ def push(f: Callable, point: tuple, scale: tuple, jet: Jet) -> Jet:
     return Jet(value, tuple(tangent for _, tangent in firsts), {kl: second(*kl) for kl in jet.second})
 
 
-def fold(op: Callable, a: jax.Array) -> jax.Array:
+def fold(op: Callable, a: Float[Array, "batch *rest"]) -> Float[Array, "*rest"]:
     """Reduce the leading axis by halves, such as a pairwise sum.
 
     Elementwise operations on contiguous rows: on a CPU half as dear as a reduction, and the same for every tile.
@@ -60,7 +61,7 @@ def fold(op: Callable, a: jax.Array) -> jax.Array:
     return a[0]
 
 
-def _magnitude(tree: Any) -> jax.Array:
+def _magnitude(tree: PyTree[Float[Array, "batch point *unit"]]) -> Float[Array, "point"]:
     """Largest absolute value over leaves, episodes and units, per point; leaves are (batch, point, ...)."""
     sizes = [jnp.max(jnp.abs(leaf), axis=tuple(range(2, leaf.ndim))) for leaf in jax.tree.leaves(tree)]
     largest = [fold(jnp.maximum, size) for size in sizes]
@@ -73,7 +74,7 @@ def _layout(dtype: Any) -> tuple[Any, int, int]:
     return (jnp.int32 if info.bits == 32 else jnp.int64), info.nmant, -int(info.minexp) + 1
 
 
-def power(exponents: jax.Array, dtype: Any) -> jax.Array:
+def power(exponents: Int[Array, "*shape"], dtype: Any) -> Float[Array, "*shape"]:
     """``2**exponents`` exactly; 0 below the normal range, the largest power above it.
 
     By its bits, as are `exponent` and `load`: `jnp.ldexp` and `jnp.frexp` took a quarter of the time of a surface.
@@ -83,20 +84,22 @@ def power(exponents: jax.Array, dtype: Any) -> jax.Array:
     return jax.lax.bitcast_convert_type(field << fraction, jnp.dtype(dtype))
 
 
-def exponent(x: jax.Array) -> jax.Array:
+def exponent(x: Float[Array, "*shape"]) -> Int[Array, "*shape"]:
     """``floor(log2 |x|)`` of normal numbers; one below the normal range for zero, one above it for inf and NaN."""
     integer, fraction, bias = _layout(x.dtype)
     bits = jax.lax.bitcast_convert_type(jnp.abs(x), integer)
     return ((bits >> fraction) - bias).astype(jnp.int32)
 
 
-def load(mantissas: jax.Array, exponents: jax.Array) -> jax.Array:
+def load(mantissas: Float[Array, "*shape"], exponents: Int[Array, "*shape"]) -> Float[Array, "*shape"]:
     """``mantissas 2**exponents``, inf where that is out of range."""
     half = exponents >> 1
     return mantissas * power(half, mantissas.dtype) * power(exponents - half, mantissas.dtype)
 
 
-def rescale(jet: Jet, exponents: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+def rescale(
+    jet: Jet, exponents: Int[Array, "coordinate point"]
+) -> tuple[Int[Array, "coordinate point"], Float[Array, "coordinate point"], Float[Array, "coordinate point"]]:
     """Exponents that bring the mantissas of each coordinate and point below 1, their powers, and the factors to apply.
 
     Shapes (coordinate, point). Exponents never fall below zero: a source of size 1 must stay representable beside them.
@@ -111,17 +114,19 @@ def rescale(jet: Jet, exponents: jax.Array) -> tuple[jax.Array, jax.Array, jax.A
     return exponents, power(-exponents, size.dtype), power(-rise, size.dtype)
 
 
-def shifted(jet: Jet, shift: jax.Array) -> Jet:
+def shifted(jet: Jet, shift: Float[Array, "coordinate point"]) -> Jet:
     """The jet with the mantissas of coordinate k multiplied by ``shift[k]``."""
 
-    def scaled(tree: Any, factor: jax.Array) -> Any:
+    def scaled(tree: PyTree[Float[Array, "batch point *unit"]], factor: Float[Array, "point"]) -> PyTree:
         return jax.tree.map(lambda leaf: leaf * factor.reshape(1, -1, *[1] * (leaf.ndim - 2)), tree)
 
     first = tuple(scaled(tangent, shift[k]) for k, tangent in enumerate(jet.first))
     return Jet(jet.value, first, {(k, l): scaled(t, shift[k] * shift[l]) for (k, l), t in jet.second.items()})
 
 
-def log10_norm(mantissas: Sequence[jax.Array], exponents: jax.Array) -> jax.Array:
+def log10_norm(
+    mantissas: Sequence[Float[Array, "row point"]], exponents: Int[Array, "coordinate row point"]
+) -> Float[Array, "row point"]:
     """``log10 |(m_k 2**e_k)_k|`` without leaving the range of the dtype; -inf where all are zero."""
     pairs = list(zip(mantissas, exponents, strict=True))
     least = jnp.iinfo(jnp.int32).min // 2
@@ -130,7 +135,7 @@ def log10_norm(mantissas: Sequence[jax.Array], exponents: jax.Array) -> jax.Arra
     return jnp.log10(sum(squares)) / 2 + top.astype(squares[0].dtype) * math.log10(2)
 
 
-def unscaled(jet: Jet, exponents: jax.Array) -> list[jax.Array]:
+def unscaled(jet: Jet, exponents: Int[Array, "row coordinate point"]) -> list[Float[Array, "row point"]]:
     """Loss, gradient, log10 of its norm, Hessian from mantissas (row, point), exponents (row, coordinate, point)."""
     powers = jnp.moveaxis(exponents, 1, 0)
     first = [load(m, e) for m, e in zip(jet.first, powers, strict=False)]

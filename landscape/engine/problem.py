@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, PyTree, Shaped
 
 from landscape.engine.jets import pairs
+from landscape.planes import Affine
 
 
 class Problem:
@@ -33,11 +35,11 @@ class Problem:
         raise NotImplementedError(f"{type(self).__name__} must say its kernel")
 
     @property
-    def data(self) -> Any:
+    def data(self) -> PyTree:
         return ()
 
     @property
-    def leading(self) -> dict[str, np.ndarray]:
+    def leading(self) -> dict[str, Shaped[np.ndarray, "row"]]:
         return {}
 
     @property
@@ -70,11 +72,11 @@ class Problem:
         """Long names and units of leading dimensions and variables, where they are not those of `describe`."""
         return {}
 
-    def admit(self, affine: Any) -> Any:
+    def admit(self, affine: Affine) -> Affine:
         """The plane's map as the kernel takes it; raise, before anything is compiled, if its models cannot be asked."""
         return affine
 
-    def again(self, affine: Any, point: Any) -> float | None:
+    def again(self, affine: Affine, point: Float[np.ndarray, "coordinate"]) -> float | None:
         """The loss of the last row at ``point`` by another route; None if there is none."""
         return None
 
@@ -105,8 +107,10 @@ def checked_dtype(dtype: Any) -> str | None:
     return None if dtype is None else str(dtype)
 
 
-def whole(value: Any, name: str, least: int) -> int:
-    """A whole number from ``least`` up, or ValueError."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name} must be a whole number from {least} up, given {value!r}")
+def whole(value: Any, name: str, least: int, most: int | None = None) -> int:
+    """A whole number from ``least`` up, to ``most`` if there is one, or ValueError."""
+    number = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not number or value < least or (most is not None and value > most):
+        bound = f"from {least} {'up' if most is None else f'to {most}'}"
+        raise ValueError(f"{name} must be a whole number {bound}, given {value!r}")
     return int(value)

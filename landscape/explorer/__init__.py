@@ -8,6 +8,7 @@ import html
 import json
 import re
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -30,20 +31,23 @@ MOST_LENGTHS = 24
 MOST_EPISODES = 64
 
 
-def page(surface: "xarray.Dataset", path: str | Path, task: tasks.Task | None = None) -> Path:
+def page(
+    surface: "xarray.Dataset", path: str | Path, task: tasks.Task | None = None, mine: ModuleType | None = None
+) -> Path:
     """Write the page that explores a surface over two coordinates; returns its path.
 
     The surface is drawn by length, with the curves and lines that hold for its cell and task (`lines`), and the ridge
     of the gradient where the surface has its Hessian. For the cells that ``units.js`` knows and tasks of one input and
     a squared error, the page computes the map, fixed points, orbit, loss and gradient at any place, in float64, on the
-    surface's own episodes; for others it shows the surface and says so. ``task`` is needed only for a task of your
-    own. At most 24 lengths and 2 MB of values are put in; the page says what was left out.
+    surface's own episodes; for others it shows the surface and says so. ``task`` is needed only for a task of your own;
+    ``mine``, a module of yours, names the cells and tasks of a stored surface. At most 24 lengths and 2 MB of values
+    are put in; the page says what was left out.
 
     Raises ValueError unless ``surface`` is one of `landscape.surfaces.surface` over two coordinates.
     """
     from landscape.plots.files import whole
 
-    data = contents(surface, task)
+    data = contents(surface, task, mine)
     text = (HERE / "page.html").read_text("utf-8")
     data_text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     parts = {
@@ -57,11 +61,15 @@ def page(surface: "xarray.Dataset", path: str | Path, task: tasks.Task | None = 
     return Path(path)
 
 
-def contents(surface: "xarray.Dataset", task: tasks.Task | None = None) -> dict[str, Any]:
+def contents(
+    surface: "xarray.Dataset", task: tasks.Task | None = None, mine: ModuleType | None = None
+) -> dict[str, Any]:
     """What a page knows: surfaces, scales of colours, lines, and what it takes to step the unit; plain JSON values."""
     from landscape.plots.parts import choose, heading, label, small, thin
 
     settings = _settings(surface)
+    modules = [mine] if mine else []
+    task = task or specs.task(settings, *modules)
     x, y = settings["axes"]
     lengths = choose(surface, None, MOST_LENGTHS)
     shown = [name for name in ("loss", "log10_gradient") if name in surface]
@@ -86,7 +94,7 @@ def contents(surface: "xarray.Dataset", task: tasks.Task | None = None) -> dict[
         ],
         "lengths": lengths,
         "fields": fields,
-        "lines": lines(surface, settings, lengths),
+        "lines": lines(surface, settings, lengths, *modules),
         "live": live(settings, lengths, task),
     }
 

@@ -1,24 +1,28 @@
 """Lines over a surface: where theory puts folds, cliffs and valleys, and where the gradient itself has its ridge."""
 
 from collections.abc import Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from landscape import dynamics, specs
-from landscape.cells import logistic
+from landscape.cells import logistic, tanh
 from landscape.cliffs import ridge
 from landscape.planes import Plane
 
 if TYPE_CHECKING:
     import xarray
 
-MAPS = {"Pascanu": logistic, "Pascanu(f=tanh)": jnp.tanh}  # a' = w f(a) + b in the state itself
-UNITS = {"SRNN": jnp.tanh, "SRNN(act=sigmoid)": logistic}  # h' = f(w h + b): the same map in a = w h + b
+MAPS = {"Pascanu": logistic, "Pascanu(f=tanh)": tanh}  # a' = w f(a) + b in the state itself
+UNITS = {"SRNN": tanh, "SRNN(act=sigmoid)": logistic}  # h' = f(w h + b): the same map in a = w h + b
 
 
-def lines(surface: "xarray.Dataset", settings: dict[str, Any], lengths: list[int]) -> list[dict[str, Any]]:
+def lines(
+    surface: "xarray.Dataset", settings: dict[str, Any], lengths: list[int], *mine: ModuleType
+) -> list[dict[str, Any]]:
     """What can be drawn over a surface: each has a ``name``, an ``about`` and polylines, of all lengths or by length.
 
     Curves of `landscape.dynamics` without input: for ``a' = w f(a) + b`` over its w and b in closed form, for other
@@ -35,7 +39,7 @@ def lines(surface: "xarray.Dataset", settings: dict[str, Any], lengths: list[int
         for name, about, curve in _curves(f, w, settings):
             points = _polylines(*_within(curve if first else curve[::-1], list(settings["axes"].values())))
             found.append({"name": name, "about": about, "points": points})
-    elif made := specs.remade(settings, {name: surface[name].values for name in pair}):
+    elif made := specs.remade(settings, {name: surface[name].values for name in pair}, *mine):
         found += [
             {"name": name, "about": about, "points": _polylines(*curve)} for name, about, curve in _traced(made[0])
         ]
@@ -49,10 +53,9 @@ def lines(surface: "xarray.Dataset", settings: dict[str, Any], lengths: list[int
 
 def _curves(f: Any, w: np.ndarray, settings: dict[str, Any]) -> list[tuple[str, str, tuple[Any, Any]]]:
     """Name, equation, and (w, b) of every closed-form curve; NaN where there is none."""
-    inverse = jnp.arctanh if f is jnp.tanh else lambda s: jnp.log(s / (1 - s))
+    inverse = jnp.arctanh if f is tanh else lambda s: jnp.log(s / (1 - s))
     into = (lambda h: h) if specs.text(settings["cell"]) in MAPS else inverse  # state -> a
     kind, options = settings["task"]["name"], settings["task"]["options"]
-    slope = lambda a: f(a) * (1 - f(a)) if f is logistic else 1 - f(a) ** 2  # noqa: E731
     a = np.linspace(-9, 9, 1201)
     curves: list[tuple[str, str, tuple[Any, Any]]] = [
         ("fold", "two fixed points meet and vanish: w = 1/f'(a), b = a − w f(a)", dynamics.fold_curve(f, a)),
@@ -60,7 +63,7 @@ def _curves(f: Any, w: np.ndarray, settings: dict[str, Any]) -> list[tuple[str, 
     ]
     if kind == "latch":
         u = settings["held"].get("u", 1.0)
-        bound = np.where(w > 1, dynamics.latching_bound(w, u), np.nan) if f is jnp.tanh else np.full_like(w, np.nan)
+        bound = np.where(w > 1, dynamics.latching_bound(w, u), np.nan) if f is tanh else np.full_like(w, np.nan)
         x, y = np.concatenate([w, [np.nan], w]), np.concatenate([bound, [np.nan], -bound])
         curves.append(("cliffs", "between them a unit keeps both bits for ever, without noise: |b| = B(w, u)", (x, y)))
     if kind in ("pascanu", "reach"):
@@ -70,7 +73,7 @@ def _curves(f: Any, w: np.ndarray, settings: dict[str, Any]) -> list[tuple[str, 
         curves += [("cliff line", about, (w, line.b))] if line else []
         goal = jnp.asarray(options["target"])
         best = into(jnp.log(goal / (1 - goal)) if kind == "pascanu" else goal)
-        stable = np.abs(w * slope(best)) < 1
+        stable = np.abs(w * jax.grad(f)(best)) < 1
         about = f"the target is a stable fixed point: b = a* − w f(a*), a* = {float(best):.4g}"
         curves.append(("zero-loss valley", about, (w, np.where(stable, dynamics.fixed_point_line(f, best, w), np.nan))))
     return curves

@@ -6,6 +6,7 @@ you have set are kept. Points that are inf or NaN are drawn in a colour of their
 (``overlays``) are given as arrays.
 """
 
+from landscape.plots.cliffs import cliffs
 from landscape.plots.command import command, drawing, opened
 from landscape.plots.curves import means, short, success, training
 from landscape.plots.files import indexed, save
@@ -20,6 +21,7 @@ __all__ = [
     "STYLE",
     "Look",
     "animation",
+    "cliffs",
     "command",
     "drawing",
     "formation",

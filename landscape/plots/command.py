@@ -14,7 +14,7 @@ Draw = Callable[..., dict[str, list[Path]]]
 def opened(store: str | Path) -> xarray.Dataset:
     """The dataset of a store, in memory; of a sweep's store its results."""
     group = "results" if (Path(store) / "results").is_dir() else None
-    return xarray.open_zarr(store, group=group, consolidated=False).load()
+    return xarray.open_zarr(store, group=group, consolidated=False, chunks=None).load()
 
 
 def drawing(

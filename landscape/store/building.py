@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from landscape.blocks import SURFACE, Cut
+from landscape.blocks import SURFACE, Blocking
 from landscape.store import groups, reading, records
 from landscape.store.arrays import add_array, empty_array, seal
 from landscape.store.folders import FRESH, StoreError, appearing, lock, real, sweep, sweep_inside
@@ -40,9 +40,9 @@ def create(
             empty_array(group, name, list(dims), tuple(map(len, dims.values())), (*first, *block), dtype)
         seal(group, list(dims))
 
-    cut = Cut(tuple(map(len, coordinates.values())), tuple(block))
+    blocking = Blocking(tuple(map(len, coordinates.values())), tuple(block))
     about = {"variables": list(variables), "leading": len(first), "under": ""}
-    writer = begin(path, cut, settings, SURFACE, build, about, shared)
+    writer = begin(path, blocking, settings, SURFACE, build, about, shared)
     marks = json.loads(writer.group.attrs["marks"])
     if other := [name for name, values in dims.items() if marks[name] != reading.mark(values)]:
         writer.held.close()
@@ -52,7 +52,7 @@ def create(
 
 def begin(
     path: Path | str,
-    cut: Cut,
+    blocking: Blocking,
     settings: Mapping[str, Any],
     written: str,
     build: Callable[[Any], None],
@@ -69,7 +69,7 @@ def begin(
     where = real(path)
     if not where.exists() or (where.is_dir() and not any(where.iterdir())):
         try:
-            _build(where, cut, settings, written, build, about)
+            _build(where, blocking, settings, written, build, about)
         except OSError as error:
             raise StoreError(f"{path} cannot be written: {error.strerror}; nothing of it is there") from error
     sweep(where)
@@ -83,7 +83,9 @@ def begin(
     return writer
 
 
-def _build(path: Path, cut: Cut, settings: Mapping, written: str, build: Callable, about: Mapping[str, Any]) -> None:
+def _build(
+    path: Path, blocking: Blocking, settings: Mapping, written: str, build: Callable, about: Mapping[str, Any]
+) -> None:
     """An empty store at ``path``."""
     import zarr
 
@@ -91,9 +93,9 @@ def _build(path: Path, cut: Cut, settings: Mapping, written: str, build: Callabl
         group = zarr.create_group(partial, zarr_format=3)
         state = {"format": written, "settings": json.dumps(settings), "complete": False, "token": uuid.uuid4().hex}
         group.update_attributes(state)
-        shape = {"shape": list(cut.shape), "block": list(cut.block)}
+        shape = {"shape": list(blocking.shape), "block": list(blocking.block)}
         blocks = group.create_group("blocks", attributes={**shape, **about})
-        records.build(blocks, cut.number, len(about["variables"]))
+        records.build(blocks, blocking.number, len(about["variables"]))
         build(group)
 
 

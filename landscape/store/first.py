@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from landscape.blocks import Cut
+from landscape.blocks import Blocking
 
 SURFACE, SWEEP = "landscape surface 1", "landscape sweep 1"
 
@@ -27,14 +27,14 @@ def lost(path: Path, group: Any) -> int:
     """Blocks of a surface that are not done, or lack a file."""
     variables = group["blocks"].attrs["variables"]
     array = group[variables[0]]
-    cut = Cut(array.shape[1:], array.chunks[1:])
+    blocking = Blocking(array.shape[1:], array.chunks[1:])
     done = record(path, group)[:, 0] == 1
 
     def there(index: int) -> bool:
-        files = [Path(path, name, "c", "0", *map(str, cut.where(index))) for name in variables]
+        files = [Path(path, name, "c", "0", *map(str, blocking.where(index))) for name in variables]
         return all(file.exists() and file.stat().st_size > 0 for file in files)
 
-    return sum(not (done[index] and there(index)) for index in range(cut.number))
+    return sum(not (done[index] and there(index)) for index in range(blocking.number))
 
 
 def wrong(group: Any, settings: dict[str, Any]) -> list[str]:

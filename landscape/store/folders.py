@@ -65,6 +65,8 @@ def claim(path: Path) -> Iterator[bool]:
 
 def real(path: Path | str) -> Path:
     """Where ``path`` leads, through links, even if nothing is there yet. Raises StoreError if that has no name."""
+    if not isinstance(path, str | os.PathLike):
+        raise StoreError(f"a store is given by its path, such as 'cliffs.zarr'; given {path!r}")
     found = Path(os.path.realpath(path))
     if not found.name:
         raise StoreError(f"{path} is the root of the file system; give the path of a folder that need not exist yet")

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from landscape.blocks import SURFACE, Cut
+from landscape.blocks import SURFACE, Blocking
 from landscape.store import first, records
 from landscape.store.folders import StoreError
 
@@ -17,10 +18,12 @@ RESULT, SWEEP = "landscape result 1", "landscape sweep 2"
 KINDS = {SURFACE: "surface", first.SURFACE: "surface", RESULT: "result", SWEEP: "sweep", first.SWEEP: "sweep"}
 
 
-def group_of(path: Any, mode: Any = "r") -> Any:
+def group_of(path: Path | str, mode: Any = "r") -> Any:
     """The zarr group of a store of ours, or a StoreError that says what is there instead."""
     import zarr
 
+    if not isinstance(path, str | os.PathLike):
+        raise StoreError(f"a store is given by its path, such as 'cliffs.zarr'; given {path!r}")
     path = Path(path)
     if not path.exists():
         raise StoreError(
@@ -71,7 +74,7 @@ def _check_attributes(path: Path, about: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def sense(path: Any) -> Iterator[None]:
+def sense(path: Path | str) -> Iterator[None]:
     """Say in one sentence that what the store at ``path`` says about itself cannot be understood."""
     try:
         yield
@@ -85,35 +88,35 @@ def sense(path: Any) -> Iterator[None]:
         ) from error
 
 
-def attributes(path: Any) -> dict[str, Any]:
+def attributes(path: Path | str) -> dict[str, Any]:
     """What the store at ``path`` says about itself, complete or not. Raises StoreError unless it is ours."""
     return dict(group_of(path).attrs)
 
 
-def kind(path: Any) -> str:
+def kind(path: Path | str) -> str:
     """``surface``, ``result`` or ``sweep``: what the store at ``path`` holds."""
     return KINDS[attributes(path)["format"]]
 
 
-def cut_of(group: Any) -> Cut:
+def blocking_of(group: Any) -> Blocking:
     """The grid of a store and its blocks."""
     about = group["blocks"].attrs
-    return Cut(tuple(map(int, about["shape"])), tuple(map(int, about["block"])))
+    return Blocking(tuple(map(int, about["shape"])), tuple(map(int, about["block"])))
 
 
-def record_of(path: Any) -> np.ndarray:
+def record_of(path: Path | str) -> np.ndarray:
     """Records (block, column) of the store at ``path``: state, started, finished, run, counts of what is not finite."""
     group = group_of(path)
     with sense(path):
         if group.attrs["format"] in (first.SURFACE, first.SWEEP):
             return first.record(Path(path), group)
-        shape, number = group["blocks/record"].shape, cut_of(group).number
+        shape, number = group["blocks/record"].shape, blocking_of(group).number
         if shape[0] != number:
             raise ValueError(f"{shape[0]} records of {number} blocks")
         return records.read(Path(path), shape)
 
 
-def blocks_done(path: Any) -> tuple[int, int]:
+def blocks_done(path: Path | str) -> tuple[int, int]:
     """Blocks done and in all of the store at ``path``."""
     if kind(path) == "result":
         return 1, 1
@@ -121,7 +124,7 @@ def blocks_done(path: Any) -> tuple[int, int]:
     return int(np.count_nonzero(record[:, 0] == records.DONE)), len(record)
 
 
-def runs_of(path: Any) -> list[dict[str, Any]]:
+def runs_of(path: Path | str) -> list[dict[str, Any]]:
     """What the runs ran on that added to the store at ``path``, with the number of ``blocks`` of each."""
     about = attributes(path)
     with sense(path):
@@ -130,7 +133,7 @@ def runs_of(path: Any) -> list[dict[str, Any]]:
         return records.runs(Path(path), record_of(path)) if about["format"] in (SURFACE, SWEEP) else []
 
 
-def arrays_of(path: Any, groups: Sequence[str]) -> dict[str, Any]:
+def arrays_of(path: Path | str, groups: Sequence[str]) -> dict[str, Any]:
     """The zarr arrays in the first of some ``groups`` that the store at ``path`` has."""
     with sense(path):
         group = group_of(path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.blocks import SURFACE, Cut
+from landscape.blocks import SURFACE, Blocking
 from landscape.store import first, records
 from landscape.store.folders import StoreError
 from landscape.store.groups import (
@@ -17,8 +17,8 @@ from landscape.store.groups import (
     RESULT,
     SWEEP,
     attributes,
+    blocking_of,
     blocks_done,
-    cut_of,
     group_of,
     members,
     record_of,
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     import xarray
 
 
-def files(path: Path, arrays: dict[str, Any], leading: int, cut: Cut, index: int) -> list[Path]:
+def files(path: Path, arrays: dict[str, Any], leading: int, blocking: Blocking, index: int) -> list[Path]:
     """The chunk files of a block, one for each of the zarr ``arrays`` in the folder ``path``."""
-    where = ["0"] * leading + [str(i) for i in cut.where(index)]
+    where = ["0"] * leading + [str(i) for i in blocking.where(index)]
     return [Path(path, name, "c", *where, *["0"] * (array.ndim - len(where))) for name, array in arrays.items()]
 
 
-def open_surface(path: Any) -> "xarray.Dataset":
+def open_surface(path: Path | str) -> "xarray.Dataset":
     """The surface or result stored at ``path``, read lazily. Raises StoreError unless it is complete and ours."""
     group, path = group_of(path), Path(path)
     about = dict(group.attrs)
@@ -70,11 +70,11 @@ def missing(path: Path, done: list[int]) -> int:
     group = group_of(path)
     if "blocks" not in group:  # a sweep of the first format
         return 0
-    about, cut = group["blocks"].attrs, cut_of(group)
+    about, blocking = group["blocks"].attrs, blocking_of(group)
     under = about["under"]
     inner = group[under] if under else group
     arrays = {name: array for name, array in members(inner).items() if name not in json.loads(inner.attrs["marks"])}
-    chunks = (files(path / under, arrays, int(about["leading"]), cut, index) for index in done)
+    chunks = (files(path / under, arrays, int(about["leading"]), blocking, index) for index in done)
     return sum(not all(file.exists() for file in block) for block in chunks)
 
 
@@ -139,7 +139,7 @@ def mark(values: Any) -> str:
 
 
 @contextlib.contextmanager
-def damage(path: Any, inside: str = "") -> Iterator[None]:
+def damage(path: Path | str, inside: str = "") -> Iterator[None]:
     """Say in one sentence that reading the store at ``path`` failed: StoreError instead of what zarr raises."""
     try:
         yield
@@ -159,7 +159,7 @@ def _unreadable(path: Path, inside: str) -> list[Path]:
     with contextlib.suppress(Exception):
         group = group_of(path)
         for name, array in members(group[inside] if inside else group).items():
-            for where in np.ndindex(*Cut(array.shape, array.chunks).counts):
+            for where in np.ndindex(*Blocking(array.shape, array.chunks).counts):
                 try:
                     array.blocks[where]
                 except Exception:

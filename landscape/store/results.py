@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import xarray
 
 
-def save(dataset: "xarray.Dataset", path: Any, settings: dict[str, Any]) -> None:
+def save(dataset: "xarray.Dataset", path: Path | str, settings: dict[str, Any]) -> None:
     """Store a finished result at ``path`` in one step, with its settings and where it was made in its attributes."""
     from landscape import provenance
 
@@ -30,7 +30,7 @@ def save(dataset: "xarray.Dataset", path: Any, settings: dict[str, Any]) -> None
         consolidate(partial)
 
 
-def find(path: Any, settings: dict[str, Any]) -> "xarray.Dataset | None":
+def find(path: Path | str, settings: dict[str, Any]) -> "xarray.Dataset | None":
     """The complete result of these settings at ``path``; None if nothing is there, StoreError if something else is."""
     if not Path(path).exists():
         return None

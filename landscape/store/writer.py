@@ -51,7 +51,7 @@ class BlockWriter(Target):
             self.blocks = dict(self.group["blocks"].attrs)
             self.under = str(self.blocks["under"])
             self.table = self.group["blocks/record"]
-            super().__init__(groups.cut_of(self.group), int(self.blocks["leading"]), 0)
+            super().__init__(groups.blocking_of(self.group), int(self.blocks["leading"]), 0)
             self.settings = json.loads(self.group.attrs["settings"])
             self.complete, self.token = bool(self.group.attrs["complete"]), str(self.group.attrs["token"])
         self.folder, self.run = path.stat().st_ino, 0
@@ -81,7 +81,7 @@ class BlockWriter(Target):
 
     def todo(self, among: Iterable[int] | None = None) -> list[int]:
         """Blocks, all or ``among`` some, that are not done; what is done is read, so that damage is noticed."""
-        indices = list(range(self.cut.number) if among is None else among)
+        indices = list(range(self.blocking.number) if among is None else among)
         for index in indices:
             if self.finished[index] and not self.intact(index):
                 self.finished[index] = False
@@ -131,7 +131,7 @@ class BlockWriter(Target):
 
     def files(self, index: int) -> list[Path]:
         """The chunk files of a block, one for each variable."""
-        return reading.files(self.path / self.under, self.arrays, self.leading, self.cut, index)
+        return reading.files(self.path / self.under, self.arrays, self.leading, self.blocking, index)
 
     def _registered(self) -> int:
         """The number of this run; what it runs on is written down with its first block."""
@@ -164,12 +164,13 @@ class BlockWriter(Target):
 
     def safe(self) -> str:
         """What of a store is finished, and how to go on."""
-        return f"{len(self._done())} of {self.cut.number} blocks are safe in {self.path}, and the same command resumes"
+        done = f"{len(self._done())} of {self.blocking.number} blocks"
+        return f"{done} are safe in {self.path}, and the same command resumes"
 
     def check_room(self) -> None:
         """StoreError if what is left needs more disk than is free, judged by the blocks that are done."""
         done = self._done()
-        left, free = self.cut.number - len(done), shutil.disk_usage(self.path).free
+        left, free = self.blocking.number - len(done), shutil.disk_usage(self.path).free
         need = self.need(left)
         if left and need > free:
             raise StoreError(
@@ -182,7 +183,7 @@ class BlockWriter(Target):
         done = self._done()[:MEASURED] if (self.path / self.under).exists() else []
         if not self.under and not done:
             self.arrays  # noqa: B018  counts their size
-            return self.size / self.cut.number * blocks / SQUEEZED
+            return self.size / self.blocking.number * blocks / SQUEEZED
         sizes = [512 * file.stat().st_blocks for index in done for file in self.files(index) if file.exists()]
         return sum(sizes) / len(done) * blocks if done else 0.0
 

@@ -33,7 +33,7 @@ def create(path: Path | str, plan: Plan, shared: bool = False) -> "Chunks":
         empty_array(group["blocks"], "reason", ["chunk", "byte"], shape, (1, REASON_BYTES), "uint8")
 
     about = {"variables": [], "leading": 0, "under": "results"}
-    return Chunks(store.begin(path, plan.grid.cut, plan.settings, store.SWEEP, build, about, shared))
+    return Chunks(store.begin(path, plan.grid.blocking, plan.settings, store.SWEEP, build, about, shared))
 
 
 def _encode(values: Sequence | np.ndarray) -> np.ndarray:
@@ -82,7 +82,7 @@ class Chunks:
 
     def write(self, index: int, started: float, finished: float, datasets: "list[xarray.Dataset]") -> None:
         """Write the results of one chunk, a Dataset for each of its points, then say that it is done."""
-        shape = tuple(part.stop - part.start for part in self.grid.cut.region(index))
+        shape = tuple(part.stop - part.start for part in self.grid.blocking.region(index))
         results = {}
         for name, variable in datasets[0].data_vars.items():
             values = np.stack([_encode(dataset[name].values) for dataset in datasets])

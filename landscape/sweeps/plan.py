@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from landscape import names
-from landscape.blocks import Cut
+from landscape.blocks import Blocking
 from landscape.sweeps import settings
 
 
@@ -26,9 +26,9 @@ class Grid:
         return tuple(len(next(iter(moved.values()))) for moved in self.axes.values())
 
     @property
-    def cut(self) -> Cut:
+    def blocking(self) -> Blocking:
         """The same without labels."""
-        return Cut(self.shape, self.chunk)
+        return Blocking(self.shape, self.chunk)
 
     @property
     def points(self) -> int:
@@ -38,11 +38,11 @@ class Grid:
     @property
     def chunks(self) -> int:
         """Chunks in all."""
-        return self.cut.number
+        return self.blocking.number
 
     def within(self, index: int) -> list[tuple[int, ...]]:
         """The points of a chunk, as indices along each dimension, the last fastest."""
-        return list(itertools.product(*(range(part.start, part.stop) for part in self.cut.region(index))))
+        return list(itertools.product(*(range(part.start, part.stop) for part in self.blocking.region(index))))
 
     def settings(self, point: Sequence[int]) -> dict[str, Any]:
         """Labels of the settings at a point."""

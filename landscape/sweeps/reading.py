@@ -86,7 +86,7 @@ def open_sweep(path: Path | str) -> "xarray.Dataset":
         grid, record = grid_of(about), store.record_of(path)
         state = np.zeros(grid.shape, np.int8)
         for index, value in enumerate(record[:, 0]):
-            state[grid.cut.region(index)] = value
+            state[grid.blocking.region(index)] = value
         gone = store.missing(path, np.flatnonzero(record[:, 0] == DONE).tolist())
     if gone:
         raise store.StoreError(f"{path} lacks files of {gone} of its chunks; the same command again computes them anew")

@@ -10,22 +10,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Array, Key, PyTree
 
 from landscape import losses
+from landscape.tasks import Episode
 from landscape.training.fitting import Fit, fit
 
 
 def checkpointed(
     path: str | Path | None,
-    key: jax.Array,
-    model: Any,
-    data: Any,
+    key: Key[Array, ""],
+    model: PyTree,
+    data: Episode | Callable[[Key[Array, ""]], Episode],
     optimiser: optax.GradientTransformation,
     objective: losses.Objective = losses.softmax,
     *,
     epochs: int = 5,
     every: int = 1,
-    report: Callable[[Fit], Any] | None = None,
+    report: Callable[[Fit], object] | None = None,
     **options: Any,
 ) -> Fit:
     """`fit`, the same numbers bit for bit, in pieces of ``every`` epochs that are written to ``path`` as they end.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Key, PyTree
 
 from landscape import losses, tasks
 from landscape.models import as_rnn, run
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 GUESSES = 256  # models tried together
 
 
-def signal_and_blind(model: Any, episodes: Episode, start: float = 0.0) -> tuple[Any, Any]:
+def signal_and_blind(model: PyTree, episodes: Episode, start: float = 0.0) -> tuple[PyTree, PyTree]:
     """The gradient of the cross entropy of a balanced bit as the sum of what sees the labels and what does not.
 
     With logit z (the difference of two logits), ``L = -1/4 (E[z|+] - E[z|-]) + L_blind`` exactly, where
@@ -60,19 +61,19 @@ class Guess(NamedTuple):
         return self.tried / self.solved if self.solved else float("inf")
 
 
-def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+def uniform(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[Array, "*shape"]:
     """Weights from U[-100, 100]."""
     return jax.random.uniform(key, shape, minval=-100.0, maxval=100.0)
 
 
 def guess(
-    key: jax.Array,
-    model: Any,
+    key: Key[Array, ""],
+    model: PyTree,
     episodes: Episode,
     objective: losses.Objective = losses.raw,
     *,
     tried: int = 4096,
-    draw: Callable[[jax.Array, tuple[int, ...]], jax.Array] = uniform,
+    draw: Callable[[Key[Array, ""], tuple[int, ...]], Float[Array, "*shape"]] = uniform,
     start: float = 0.0,
 ) -> Guess:
     """Random weight guessing (Schmidhuber & Hochreiter 1996): draw all weights of ``model`` until they answer right.
@@ -103,14 +104,14 @@ def _solved(
 
 
 def baseline(
-    model: Any,
+    model: PyTree,
     task: Task,
     lengths: Iterable[int],
     *,
     tried: int = 2048,
     count: int = 64,
     objective: losses.Objective = losses.softmax,
-    draw: Callable[[jax.Array, tuple[int, ...]], jax.Array] = uniform,
+    draw: Callable[[Key[Array, ""], tuple[int, ...]], Float[Array, "*shape"]] = uniform,
     seed: int = 0,
 ) -> "xarray.Dataset":
     """`guess` at every length, by one compiled program: the baseline of every curve of success.

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Int, Key, PyTree
 
 from landscape import losses
 from landscape.tasks import Episode
@@ -74,22 +75,22 @@ class Drawn(NamedTuple):
 
 
 def fit(
-    key: jax.Array,
-    model: Any,
-    data: Episode | Callable[[jax.Array], Episode],
+    key: Key[Array, ""],
+    model: PyTree,
+    data: Episode | Callable[[Key[Array, ""]], Episode],
     optimiser: optax.GradientTransformation,
     objective: losses.Objective = losses.softmax,
     *,
     split: Split | None = None,
     validation: Episode | None = None,
     epochs: int = 5,
-    until: Any = None,
+    until: Int[Array, ""] | int | None = None,
     batch: int = 16,
-    length: Any = None,
+    length: Int[Array, ""] | int | None = None,
     start: float = 0.0,
     route: Callable[..., Route] | None = None,
     stop: Stop | None = None,
-    watch: Callable[[State], Any] | None = None,
+    watch: Callable[[State], PyTree] | None = None,
     resume: Fit | None = None,
 ) -> Fit:
     """Train ``model`` for ``epochs`` of minibatches, reshuffled each time, and validate after each.

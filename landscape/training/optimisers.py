@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import ArrayLike, Float, PyTree
 
 
 class KerasAdam(NamedTuple):
@@ -16,18 +17,18 @@ class KerasAdam(NamedTuple):
 
 
 def keras_adam(
-    learning_rate: Any = 1e-3, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-7
+    learning_rate: Float[ArrayLike, ""] = 1e-3, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-7
 ) -> optax.GradientTransformation:
     """Adam as in Keras 2.1.5: ``p -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps)``.
 
     The epsilon stands outside the bias correction (Kingma & Ba 2015, end of sec. 2); `optax.adam` has it inside.
     """
 
-    def init(params: Any) -> KerasAdam:
+    def init(params: PyTree) -> KerasAdam:
         zero = jax.tree.map(jnp.zeros_like, params)
         return KerasAdam(jnp.zeros((), jnp.int32), zero, zero)
 
-    def update(gradient: Any, state: KerasAdam, params: Any = None) -> tuple[Any, KerasAdam]:
+    def update(gradient: PyTree, state: KerasAdam, params: PyTree | None = None) -> tuple[PyTree, KerasAdam]:
         del params
         count = state.count + 1
         mean = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mean, gradient)

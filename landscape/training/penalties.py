@@ -5,17 +5,20 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PyTree
+
+from landscape.cells import Cell
 
 FLOOR = 1e-20  # squared norm below which an error counts as gone, in the authors' code
 
 
-def ratio_of_norms(before: Any, after: Any) -> Any:
+def ratio_of_norms(before: Float[Array, ""], after: Float[Array, ""]) -> Float[Array, ""]:
     """``|before| / |after|`` from squared norms: eq. 9 of the paper."""
     gone = before == 0  # where the root has no slope
     return jnp.where(gone, 0, jnp.sqrt(jnp.where(gone, 1, before / after)))
 
 
-def ratio_of_squares(before: Any, after: Any) -> Any:
+def ratio_of_squares(before: Float[Array, ""], after: Float[Array, ""]) -> Float[Array, ""]:
     """``|before|² / |after|²``: eq. 10 of the paper, and the authors' code."""
     return before / after
 
@@ -39,7 +42,7 @@ class Penalty(NamedTuple):
     ratio: Callable[[Any, Any], Any] = ratio_of_norms
     per_step: bool = False
 
-    def terms(self, cell: Any, state: Any, x: Any, error: Any) -> Terms:
+    def terms(self, cell: Cell, state: PyTree, x: Float[Array, "batch *input"], error: PyTree) -> Terms:
         """The term of one step from ``state`` (batch, ...) under input ``x``, for errors dE/d(next state)."""
 
         def one(state: Any, x: Any, error: Any) -> tuple[Any, Any]:
@@ -52,28 +55,28 @@ class Penalty(NamedTuple):
         total, kept = jax.vmap(one)(state, x, error)
         return Terms(jnp.mean(total), jnp.mean(kept))
 
-    def gradient(self, cell: Any, state: Any, x: Any, error: Any) -> Terms:
+    def gradient(self, cell: Cell, state: PyTree, x: Float[Array, "batch *input"], error: PyTree) -> Terms:
         """The gradient of one step's term with respect to the cell, and the share of episodes not skipped."""
         gradient, kept = jax.grad(lambda cell: self.terms(cell, state, x, error), has_aux=True)(cell)
         return Terms(gradient, kept)
 
-    def nothing(self, cell: Any) -> Terms:
+    def nothing(self, cell: Cell) -> Terms:
         """Where sums of `gradient` begin."""
         zero = jax.tree.map(jnp.zeros_like, cell)
         return Terms(zero, jnp.zeros((), jax.tree.leaves(zero)[0].dtype))
 
-    def scaled(self, terms: Terms) -> Any:
+    def scaled(self, terms: Terms) -> PyTree:
         """What is added to the gradient of the loss."""
         factor = self.weight / jnp.maximum(terms.kept, 1e-12) if self.per_step else self.weight
         return jax.tree.map(lambda leaf: factor * leaf, terms.total)
 
 
-def omega(weight: Any) -> Penalty:
+def omega(weight: Float[ArrayLike, ""]) -> Penalty:
     """Eq. 9 of Pascanu et al. (2013): ratios of norms, summed over steps."""
     return Penalty(weight, ratio_of_norms)
 
 
-def omega_squared(weight: Any) -> Penalty:
+def omega_squared(weight: Float[ArrayLike, ""]) -> Penalty:
     """As in the authors' code: ratios of squared norms, per step that is left."""
     return Penalty(weight, ratio_of_squares, per_step=True)
 

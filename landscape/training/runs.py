@@ -5,14 +5,17 @@ import functools
 import importlib
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
+from jaxtyping import Array, ArrayLike, Key, PyTree, Real
 
 from landscape import devices, losses
+from landscape.cells import Cell
 from landscape.initialisers import Initialiser, keras3, readout
 from landscape.models import RNN
 from landscape.planes import named_leaves
@@ -24,15 +27,15 @@ from landscape.training.fitting import Fit, Record, fit
 if TYPE_CHECKING:
     import xarray
 
-Setup = Callable[..., tuple[Any, Any]]  # (key, **settings) -> (model, optimiser)
+Setup = Callable[..., tuple[PyTree, optax.GradientTransformation]]  # (key, **settings) -> (model, optimiser)
 
 RUNS = 32  # most runs computed together on a CPU, where 16 x 32 lanes and their tangents stay in cache
 SLAB_BYTES = 2**31  # what runs computed together may keep in memory
 
 
 def begin(
-    cell: Any,
-    key: jax.Array,
+    cell: Cell,
+    key: Key[Array, ""],
     initialise: Initialiser = keras3,
     *,
     outputs: int | None = 2,
@@ -59,7 +62,7 @@ def curves(
     lengths: Iterable[int],
     *,
     seeds: int = 30,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Real[ArrayLike, "setting"] | Sequence[float]] | None = None,
     count: int = 10_000,
     objective: losses.Objective = losses.softmax,
     seed: int = 0,

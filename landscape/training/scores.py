@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Int
 
 from landscape.losses import Objective
 
@@ -38,7 +39,7 @@ def scorer(objective: Objective) -> Callable:
     return score
 
 
-def blockwise(score: Callable, index: jax.Array) -> Score:
+def blockwise(score: Callable, index: Int[Array, "batch"]) -> Score:
     """The mean of ``score`` over blocks of ``index`` of equal size, at most `LANES`."""
     count = len(index)
     size = max(size for size in range(1, min(LANES, count) + 1) if count % size == 0)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float, PyTree
 
 
 class State(NamedTuple):
@@ -33,7 +34,7 @@ class Step(NamedTuple):
     update: Callable[..., tuple[State, Seen]]
 
 
-def step(gradient: Callable[..., tuple[Any, Any]], optimiser: optax.GradientTransformation) -> Step:
+def step(gradient: Callable[..., tuple[Any, PyTree]], optimiser: optax.GradientTransformation) -> Step:
     """The updates of ``optimiser`` along ``gradient(model, *data) -> (score, slope)``. Pure; for one model."""
 
     def update(state: State, *data: Any) -> tuple[State, Seen]:
@@ -44,13 +45,13 @@ def step(gradient: Callable[..., tuple[Any, Any]], optimiser: optax.GradientTran
     return Step(lambda model: begun(optimiser, model), update)
 
 
-def begun(optimiser: optax.GradientTransformation, model: Any) -> State:
+def begun(optimiser: optax.GradientTransformation, model: PyTree) -> State:
     """The state before the first update."""
     zero = jnp.zeros((), jnp.int32)
     return State(model, optimiser.init(model), zero, zero - 1)
 
 
-def moved(optimiser: optax.GradientTransformation, state: State, slope: Any) -> tuple[State, Any]:
+def moved(optimiser: optax.GradientTransformation, state: State, slope: PyTree) -> tuple[State, Float[Array, ""]]:
     """The state after an update by a gradient that is known, and the norm of that gradient."""
     norm = optax.tree.norm(slope)
     change, inner = optimiser.update(slope, state.optimiser, state.model)
