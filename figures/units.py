@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from landscape import plots
 
+SHOWS = "More units help every cell to keep a bit; relaying it is a matter of the rate too"
 NAMES = {"latch": "keep a bit", "relay": "relay a bit"}
 
 
@@ -18,12 +19,10 @@ def page(ds: xarray.Dataset) -> Figure:
         "Length 20, Keras 2.1.5 starts and hard gates, 2,000 sequences with noise 0.1, Adam at 0.003, batches of 16, "
         "10 epochs."
     )
-    return plots.training(panels, "units", scale="log", title="Success of training layers", note=note)
+    return plots.training(panels, "units", scale="log", title=SHOWS, note=note)
 
 
-draw = plots.drawing(
-    __file__, page, "more units help every cell to keep a bit; relaying it is a matter of the rate too"
-)
+draw = plots.drawing(__file__, page, SHOWS)
 
 if __name__ == "__main__":
     plots.command(draw)

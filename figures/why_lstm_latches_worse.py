@@ -1,6 +1,9 @@
 """One page on why an LSTM unit keeps a bit worse, from the store of ``experiments/why_lstm_latches_worse.py``.
 
-python figures/why_lstm_latches_worse.py [STORE] [FOLDER]
+    landscape run why_lstm_latches_worse --evidence law frameworks routes
+    python figures/why_lstm_latches_worse.py [STORE] [FOLDER]
+
+Panels whose evidence was not run stay empty and say so.
 """
 
 import textwrap
@@ -9,126 +12,183 @@ from typing import Any
 import numpy as np
 import xarray
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from landscape import plots
-from landscape.plots.starts import COLOURS, PLAIN, SOLVED, against, banded, law, listed, question
+from landscape.plots import starts
+from landscape.plots.starts import COLOURS, PLAIN, SOLVED
+from landscape.success import Share
 
-STARTS = {
-    "SRNN, default": "vanilla RNN",
-    "SRNN, mu = 0.73": "vanilla RNN, multiplier .73 as an LSTM",
-    "LSTM, default": "LSTM",
-    "LSTM, mu = 1": "LSTM, multiplier set to 1",
-    "LSTM, chrono": "LSTM, gates that forget in 99 steps",
-    "LSTM, b_f = 0": "LSTM, forget bias 0",
-    "LSTM, b_f = 3": "LSTM, forget bias 3",
-    "LSTM, b_f = 6": "LSTM, forget bias 6",
-    "LSTM, rate x 10": "LSTM, ten times the rate (H5)",
-    "LSTM, hard gates, default": "LSTM, hard gates (H6)",
-    "LSTM, kernel x 1.6": "LSTM, larger input weights (H7)",
-    "LSTM, SVD": "LSTM, recurrent weights by SVD (H8)",
-    "LSTM, no noise, default": "LSTM, no noise (H9)",
-    "LSTM, no output gate, default": "LSTM, no output gate (H10)",
-    "GRU, default": "GRU",
-    "GRU, mu = 1": "GRU, multiplier set to 1",
-    "GRU, b_z = ln 99": "GRU, gate that forgets in 99 steps",
-}
-FAST = {
-    "SRNN, rate .3": "vanilla RNN",
-    "GRU, rate .3": "GRU",
-    "LSTM, rate .3": "LSTM",
-    "LSTM, no output gate, rate .3": "LSTM without output gate",
-    "LSTM, coupled, rate .3": "LSTM, f = 1 - i",
-    "LSTM, coupled, no output gate, rate .3": "LSTM, f = 1 - i, no output gate",
-}
-
-
-def survival(ax: Any, start: xarray.Dataset) -> None:
-    for name, colour in COLOURS.items():
-        mu = float(np.median(abs(start.multiplier.sel(cell=name))))
-        banded(ax, start.signal.sel(cell=name), colour, f"{PLAIN[name]}: a step keeps {mu:.2f}")
-    ax.set(yscale="log", ylim=(1e-16, 3), xlabel="steps since the bit", ylabel="|E[h | +] - E[h | -]|")
-    ax.legend(loc="lower left")
-
-
-def same(ax: Any, runs: xarray.Dataset, at: int) -> None:
-    for name, colour in COLOURS.items():
-        cases = [c for c in map(str, runs.case.values) if c.startswith(f"{name}, mu = ")]
-        mu = [float(c.partition("= ")[2]) for c in cases]
-        against(ax, mu, runs.accuracy.sel(case=cases, length=at), color=colour, marker="o", label=PLAIN[name])
-    ax.set(xlabel="multiplier that the start is given", ylabel=f"share that learn at T = {at}")
-
-
-def gates(start: xarray.Dataset, runs: xarray.Dataset, length: int) -> str:
-    """What the label-blind part of the gradient does to gates, in numbers from the data."""
-    up = {str(n): int((start.push_blind.sel(push=n) > 0).sum()) for n in start.push.values}
-    of = start.sizes["draw"]
-    one = runs.sel(case="LSTM, rate .3", length=length)
-    moved = [f"{g} {float(one[f'first_{g}'].median()):.2f} to {float(one[f'last_{g}'].median()):.2f}" for g in "ifo"]
-    pushed = ", ".join(f"{n} up in {k / of:.0%}" for n, k in up.items())
-    return (
-        f"Descent on the part of the loss that does not see the labels, at default starts: {pushed} (n = {of}). "
-        f"At this rate the LSTM's gates went from {', '.join(moved)} (medians)."
-    )
-
-
+LEAST = 8  # points, of any letter on the page
 TITLES = (
-    "The question: how often does a unit learn to keep\none bit, started by default?",
-    "The start: what is left of the bit before training, and\nhow much of a small memory one step keeps",
-    "The test: what if all three cells are given the same\nmultiplier to start with?",
-    "The law: success of default starts of any length against\nhow far the bit has faded",
+    "1  What happens: started by default, gated units\nsoon cease to learn",
+    "2  Where they start: one step keeps all of a small\nmemory, or .7, or .5 of it",
+    "3  Why that stops learning: the gradient of the bit\nsinks below the noise of its minibatches",
+    "4  What repairs it: an LSTM learns as one step keeps,\nwhichever of its weights sets that",
 )
+ROUTES = {
+    "SRNN": {"|w|": "o-"},
+    "LSTM": {"w_g": "o-", "f": "s--", "f alone": "^:"},
+    "GRU": {"w_h": "o-", "z alone": "^:"},
+}
+FRAMEWORKS = {"Keras 2": "default", "Keras 3": "Keras 3", "Flax": "Flax", "PyTorch": "PyTorch"}
+INK = {"is the cause": "#000000", "contributes": "#555555", "not the cause": "#999999", "cannot tell": "#999999"}
+
+
+def keeps(ax: Any, start: xarray.Dataset) -> None:
+    """What one step keeps at every default start: a histogram for each cell."""
+    edges = np.linspace(0.2, 1.025, 34)
+    for name, colour in COLOURS.items():
+        each = np.abs(start.multiplier.sel(cell=name).values)
+        ax.hist(each, edges, weights=np.full(each.size, 1 / each.size), color=colour, alpha=0.75)
+    for name, (x, y) in {"GRU": (0.28, 0.3), "LSTM": (0.66, 0.3), "SRNN": (0.72, 0.82)}.items():
+        middle = float(np.median(np.abs(start.multiplier.sel(cell=name))))
+        ax.text(x, y, f"{PLAIN[name].replace(' (SRNN)', '')}: {middle:.2f}", color=COLOURS[name])
+    ax.set(xlabel="what one step keeps at the start", ylabel="share of starts", ylim=(0, 1.05))
+
+
+def noise(ax: Any, start: xarray.Dataset, updates: int) -> None:
+    """The gradient of the bit over the noise of a minibatch, against length."""
+    for name, colour in COLOURS.items():
+        starts.banded(ax, start.ratio.sel(cell=name), colour, name)
+    last, floor = float(start.length[-1]), updates**-0.5
+    lines = ((1, "noise of one minibatch", "-", 8), (floor, "noise of all of them together", "--", 0.02))
+    for level, words, style, away in lines:
+        ax.axhline(level, color="black", linewidth=0.8, linestyle=style)
+        ax.text(last, level * away, words, ha="right")
+    ax.set(yscale="log", ylim=(1e-13, 1e4), xlim=(0, last), xlabel="sequence length T (steps)")
+    ax.set(ylabel="gradient of the bit / noise")
+    ax.set_yticks([1e-12, 1e-8, 1e-4, 1])
+
+
+def followed(ax: Any, runs: xarray.Dataset, at: int) -> None:
+    """Success against what one step keeps, by every route that was run; crosses are default starts."""
+    for name, ways in ROUTES.items():
+        for way, style in ways.items():
+            mu, shares = route(runs, name, way, at)
+            shown = {"marker": style[0], "linestyle": style[1:], "color": COLOURS[name]}
+            starts.rates(ax, mu, shares, label=f"{name} by {way}", **shown)
+        kept = float(np.nanmedian(np.abs(runs.multiplier.sel(case=f"{name}, default"))))
+        default = starts.rate(runs, f"{name}, default", at)
+        starts.rates(ax, [kept], [default], marker="x", linestyle="", color=COLOURS[name])
+    ax.plot([], [], "kx", markersize=3.5, label="as started by default")
+    ax.set(xlabel="what one step keeps at the start", ylabel=f"share that learn, T = {at}")
+    ax.set(ylim=(-0.03, 1.03), xlim=(0.48, 1.02))
+    ax.legend(loc="upper left", handlelength=2.2, labelspacing=0.2)
+
+
+def route(runs: xarray.Dataset, name: str, way: str, at: int) -> tuple[np.ndarray, list[Share]]:
+    """What one step of a cell was made to keep by one route, in order, and how often it then learned."""
+    begin, end = f"{name}, mu = ", f" by {way}"
+    there = [c for c in map(str, runs.case.values) if c.startswith(begin) and c.endswith(end)]
+    given = {float(case[len(begin) : -len(end)]): case for case in there}
+    if name == "SRNN":
+        given[1.0] = "SRNN, default"  # |w| = 1 is its default
+    mu = sorted(given)
+    return np.array(mu), [starts.rate(runs, given[each], at) for each in mu]
+
+
+def elsewhere(ax: Any, runs: xarray.Dataset, framework: str, lengths: tuple[int, ...]) -> None:
+    """Success of one framework's starts against length."""
+    there = set(map(str, runs.case.values))
+    for name, colour in COLOURS.items():
+        case = f"{name}, {FRAMEWORKS[framework]}"
+        shares = [starts.rate(runs, case, length) for length in lengths] if case in there else []
+        starts.rates(ax, lengths, shares or [Share(np.nan, 0, 1)] * len(lengths), color=colour, marker="o")
+    ax.set(ylim=(-0.03, 1.03), xlim=(5, 55), xlabel="T (steps)", yticks=(0, 0.5, 1))
+    ax.set_xticks(lengths, [str(t) for t in lengths])
+    ax.text(0.96, 0.86, framework, transform=ax.transAxes, ha="right")
+
+
+LEFT, WIDE = 0.55, 0.165  # where the axes of the table stand, in parts of the page
+COLUMNS = {"it would be that": 0.02, "the test: removed, or added": 0.285, "closes": 0.73, "so it": 0.888}
+
+
+def judged(ax: Any, verdicts: xarray.Dataset) -> None:
+    """A row for each suspect: the share of the gap that is closed without it, and the verdict."""
+    rows = np.arange(verdicts.sizes["hypothesis"])[::-1]
+
+    def line(row: float, words: Any, **style: Any) -> None:
+        for x, each in zip(COLUMNS.values(), words, strict=True):
+            ax.text((x - LEFT) / WIDE, row, each, va="center", transform=ax.get_yaxis_transform(), **style)
+
+    line(len(rows), COLUMNS, color="0.35")
+    for row, name in zip(rows, verdicts.hypothesis.values, strict=True):
+        one = verdicts.sel(hypothesis=name)
+        (p, low, high), said = one.closed.values, str(one.verdict.item())
+        if np.isfinite(p):
+            ink = {"color": INK[said], "elinewidth": 1.2, "capsize": 2.5, "markersize": 4}
+            ax.errorbar(p, row, xerr=np.maximum(0, [[p - low], [high - p]]), marker="o", **ink)
+        closes = f"{Share(p, low, high)}" if np.isfinite(p) else "no gap to close"
+        strong = {"fontweight": "bold"} if said == "is the cause" else {}
+        line(row, (f"{name}  {one.claim.item()}", one.change.item(), closes, said), **strong)
+    ends = verdicts.closed.values[np.isfinite(verdicts.closed.values)]
+    ax.set(yticks=[], ylim=(-0.6, len(rows) - 0.4), xlabel="share of the gap that is closed")
+    ax.set(xlim=(min(-0.4, *(ends - 0.1), 0), max(1.2, *(ends + 0.1), 0)), xticks=(0, 0.5, 1))
+    for x in (0, 0.5, 1):
+        ax.axvline(x, color="0.6", linewidth=0.6, linestyle="-" if x != 0.5 else ":", zorder=0)
 
 
 def page(start: xarray.Dataset, runs: xarray.Dataset, verdicts: xarray.Dataset) -> Figure:
-    """The whole page."""
-    figure = Figure(figsize=(7.6, 11.6))
-    at, longest, seeds = int(verdicts.attrs["at"]), int(runs.length[-1]), runs.attrs["seeds"]
-    grid = figure.add_gridspec(2, 2, left=0.085, right=0.985, top=0.925, bottom=0.565, hspace=0.5, wspace=0.2)
-    top = [figure.add_subplot(grid[i, j]) for i in (0, 1) for j in (0, 1)]
-    question(top[0], runs)
-    survival(top[1], start)
-    same(top[2], runs, at)
-    law(top[3], runs)
-    top[3].plot([], [], "ko", markersize=3.5, label="readout has the right sign at first")
-    top[3].plot([], [], "ko:", markersize=3.5, markerfacecolor="white", label="wrong sign")
-    top[3].legend(loc="upper right")
-    for ax, title in zip(top, TITLES, strict=True):
+    """The whole page, in reading order."""
+    made, at = Figure(figsize=(8.4, 11.6)), int(verdicts.attrs["at"])
+    grid = made.add_gridspec(2, 2, left=0.075, right=0.985, top=0.885, bottom=0.535, hspace=0.62, wspace=0.22)
+    happens, where, why, repairs = (made.add_subplot(grid[i, j]) for i in (0, 1) for j in (0, 1))
+    starts.question(happens, runs)
+    happens.set(ylim=(-0.03, 1.08))
+    happens.legend(loc="upper right")
+    keeps(where, start)
+    noise(why, start, updates := 5 * (int(runs.attrs["count"]) * 4 // 5 // 16))
+    followed(repairs, runs, at)
+    for ax, title in zip((happens, where, why, repairs), TITLES, strict=True):
         ax.set_title(title, loc="left")
         ax.grid(alpha=0.4)
-        if ax is not top[1]:
-            ax.set(ylim=(-0.04, 1.32 if ax is top[3] else 1.06), yticks=np.linspace(0, 1, 6))
-    left, right = figure.add_axes((0.31, 0.29, 0.27, 0.195)), figure.add_axes((0.81, 0.405, 0.175, 0.08))
-    listed(left, runs, STARTS, {at: "o", longest: "s"})
-    listed(right, runs, FAST, {longest: "s"})
-    left.legend(loc="lower right", bbox_to_anchor=(1.03, 0.28))
-    figure.text(0.02, 0.497, "The remedies and the suspects: one change at a time", fontsize=8)
-    figure.text(0.6, 0.497, f"Tuning instead: Adam at a rate of .3, T = {longest}", fontsize=8)
-    figure.text(0.6, 0.365, textwrap.fill(gates(start, runs, longest), 58), fontsize=6.8, va="top", linespacing=1.4)
-    for ax in [*top, left, right]:
+    lengths = tuple(t for t in (10, 20, 50) if t in runs.length.values)
+    row = made.add_gridspec(1, 4, left=0.075, right=0.985, top=0.447, bottom=0.372, wspace=0.16)
+    for i, name in enumerate(FRAMEWORKS):
+        ax = made.add_subplot(row[i])
+        elsewhere(ax, runs, name, lengths)
+        ax.grid(alpha=0.4)
+        if i:
+            ax.set_yticklabels([])
+        else:
+            ax.set_ylabel("share that learn")
+    heads = {
+        0.455: "5  In other frameworks: the order is that of their starts, not of the cells",
+        0.315: "6  Ten suspects: how much of the gap between vanilla RNN and LSTM closes",
+    }
+    for y, words in heads.items():
+        made.text(0.02, y, words, va="bottom", fontsize=8)
+    table = made.add_axes((LEFT, 0.112, WIDE, 0.178))
+    judged(table, verdicts)
+    for ax in made.axes:
         ax.spines[["top", "right"]].set_visible(False)
-    answer = textwrap.fill(verdicts.attrs["answer"], 98)
-    figure.suptitle(answer, x=0.02, y=0.992, ha="left", va="top", fontsize=9.5, fontweight="bold")
-    columns = (verdicts[name].values for name in ("hypothesis", "verdict", "claim", "evidence"))
-    lines = [
-        textwrap.fill(f"{name} {verdict}: {claim}. {told[0].upper()}{told[1:]}.", 160, subsequent_indent="      ")
-        for name, verdict, claim, told in zip(*columns, strict=True)
-    ]
-    figure.text(0.02, 0.254, "\n".join(lines), fontsize=6.4, va="top", linespacing=1.3)
-    note = (
-        f"Latching: a sign, then Gaussian noise of SD 0.1; {runs.attrs['count']:,} episodes, balanced and shuffled; "
-        f"Adam .001 unless said, batch 16, 5 epochs. A run has learned if it answers more than {SOLVED:g} of the "
-        f"validation episodes right. Each point is n = {seeds} runs (the law: 4 or more a bin), bars are Wilson "
-        f"intervals of 95 %, bands 10 to 90 % of {start.sizes['draw']} starts. H1 and H5 to H10 are supported if the "
-        f"change accounts for more than half of the gap between LSTM and vanilla RNN at T = {at} with its whole "
-        f"interval, refuted if for less."
+    table.spines["left"].set_visible(False)
+    question = "Why does one LSTM unit keep a bit worse than a unit of a vanilla RNN?"
+    made.text(0.02, 0.992, question, va="top", fontsize=11, fontweight="bold")
+    made.text(0.02, 0.972, textwrap.fill(verdicts.attrs["answer"], 118), va="top", fontsize=9.5, linespacing=1.35)
+    made.text(0.02, 0.008, textwrap.fill(note(runs, verdicts, updates), 150), color="0.35", va="bottom")
+    for text in made.findobj(Text):
+        text.set_fontsize(max(LEAST, text.get_fontsize()))
+    return made
+
+
+def note(runs: xarray.Dataset, verdicts: xarray.Dataset, updates: int) -> str:
+    """What a reader must know to judge the page."""
+    tried = np.isfinite(runs.accuracy.values).sum(-1)
+    fewest, most = int(tried[tried > 0].min()), int(tried.max())
+    return (
+        f"A sign, then Gaussian noise of SD .1; {runs.attrs['count']:,} sequences, half of each sign, of its own for "
+        f"every run; Keras 2 cells with hard gates, Adam at .001, batches of 16, {updates:,} updates. A run has "
+        f"learned if it answers more than {SOLVED:g} of its validation right. What one step keeps: the factor by which "
+        f"it multiplies a small state before training, the gates at their biases (f + i o w_g for the LSTM). "
+        f"{fewest} to {most} runs a point, readouts of right and wrong sign weighted alike, intervals of 95 %; the ten "
+        f"of panel 6 hold together with 95 % (Bonferroni). It is the cause if more than half of the gap closes with "
+        f"the whole interval, contributes if more than none, is not the cause if less than half."
     )
-    figure.text(0.02, 0.006, textwrap.fill(note, 165), fontsize=6.2, color="0.35", va="bottom")
-    return figure
 
 
-draw = plots.drawing(
-    __file__, page, "why one LSTM unit keeps a bit worse than a vanilla RNN", "start", "runs", "verdicts"
-)
+draw = plots.drawing(__file__, page, lambda *sets: sets[2].attrs["answer"], "start", "runs", "verdicts")
 
 if __name__ == "__main__":
     plots.command(draw)

@@ -22,6 +22,7 @@ Draw = Callable[[jax.Array, tuple[int, int]], jax.Array]  # (key, shape of a mat
 Initialiser = Callable[..., Any]  # (cell, key, units=None, inputs=None) -> cell
 
 glorot: Draw = jax.nn.initializers.glorot_uniform()
+lecun: Draw = jax.nn.initializers.lecun_normal()
 orthogonal: Draw = jax.nn.initializers.orthogonal()
 
 
@@ -47,8 +48,29 @@ def keras3(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | N
 
 def flax(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
     """``cell`` as flax.linen starts it: LeCun normal, orthogonal, each gate on its own; all biases 0."""
-    lecun = jax.nn.initializers.lecun_normal()
     return _initialise(cell, key, units, inputs, lecun, orthogonal, together=False, forget=0.0)
+
+
+def pytorch(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
+    """``cell`` as PyTorch starts it: every weight and every bias from U(-1/sqrt(units), 1/sqrt(units)).
+
+    One unit so draws all of them from U(-1, 1). PyTorch adds two biases to every gate, one with the input and one with
+    the state: ``b`` is the sum of two draws, or one of them where the cell has the other itself (``c_h``).
+    """
+    sizes, reach = {"unit": units, "input": inputs}, (units or 1) ** -0.5
+    values = {}
+    for index, (name, field) in enumerate(params(cell).items()):
+        kind, _, gate = name.partition("_")
+        if getattr(cell, name) is None or kind not in ("w", "u", "b", "c"):
+            continue
+        draws = 2 if kind == "b" and getattr(cell, f"c_{gate}", None) is None else 1
+        shape = (draws, *_shape(field.metadata["axes"], sizes))
+        drawn = jax.random.uniform(jax.random.fold_in(key, index), shape, minval=-reach, maxval=reach)
+        values[name] = drawn.sum(0)
+    rest = {n: f for n, f in params(cell).items() if n not in values and getattr(cell, n) is not None}
+    kept = {n: jnp.broadcast_to(getattr(cell, n), _shape(f.metadata["axes"], sizes)) for n, f in rest.items()}
+    made: Any = cell
+    return dataclasses.replace(made, **kept, **values)
 
 
 def irnn(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
@@ -111,6 +133,17 @@ def with_multiplier(cell: Cell, mu: Any) -> Any:
     raise TypeError(
         f"the origin multiplier of {type(cell).__name__} has no formula here; set its recurrent weight yourself"
     )
+
+
+def linear(key: jax.Array, units: int | None = None, outputs: int | None = None) -> Dense:
+    """A `Dense` readout as PyTorch starts it: w and b from U(-1/sqrt(units), 1/sqrt(units))."""
+    sizes, reach = {"unit": units, "output": outputs}, (units or 1) ** -0.5
+
+    def draw(key: jax.Array, *axes: str) -> jax.Array:
+        return jax.random.uniform(key, _shape(axes, sizes), minval=-reach, maxval=reach)
+
+    one, two = jax.random.split(key)
+    return Dense(w=draw(one, "unit", "output"), b=draw(two, "output"))
 
 
 def readout(key: jax.Array, units: int | None = None, outputs: int | None = None, kernel: Draw = glorot) -> Dense:

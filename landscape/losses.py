@@ -68,3 +68,13 @@ classes = Objective(loss=cross_entropy, correct=lambda logits, label: jnp.argmax
 def within(tolerance: float) -> Objective:
     """Squared error of a number, right if it is nearer than ``tolerance`` (0.04 in Hochreiter & Schmidhuber 1997)."""
     return Objective(loss=squared_error, correct=lambda y, target: jnp.abs(y - target) < tolerance)
+
+
+def blind_scaled(blind: float) -> Objective:
+    """The cross entropy of a bit with the part that does not see the labels (`signal_and_blind`) times ``blind``."""
+
+    def loss(logits: jax.Array, target: Any) -> jax.Array:
+        z = logits[1] - logits[0]
+        return -jnp.sign(target) * z / 2 + blind * (jax.nn.softplus(z) - z / 2)
+
+    return Objective(loss, softmax.correct)

@@ -47,13 +47,6 @@ def share(solved: int, tried: int) -> Share:
     return Share(solved / tried, *(float(end) for end in wilson(solved, tried)))
 
 
-def difference(a: Share, b: Share) -> Share:
-    """``a - b`` of independent shares, with the interval made of their two (Newcombe 1998, method 10)."""
-    middle = a.value - b.value
-    low = middle - np.hypot(a.value - a.low, b.high - b.value)
-    return Share(middle, float(low), float(middle + np.hypot(a.high - a.value, b.value - b.low)))
-
-
 def horizon(x: np.ndarray, solved: np.ndarray, draws: int = 400) -> Share:
     """The x up to which runs are solved: the cut that is wrong about the fewest, with a bootstrapped interval of 95 %.
 

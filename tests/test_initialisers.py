@@ -9,7 +9,18 @@ import pytest
 
 from landscape import cells
 from landscape.cells import known
-from landscape.initialisers import chrono, flax, irnn, keras2, keras3, readout, svd_orthogonal, with_multiplier
+from landscape.initialisers import (
+    chrono,
+    flax,
+    irnn,
+    keras2,
+    keras3,
+    linear,
+    pytorch,
+    readout,
+    svd_orthogonal,
+    with_multiplier,
+)
 from landscape.models import RNN, run
 from landscape.tree import params
 
@@ -31,7 +42,7 @@ def side_by_side(cell, kind):
     return np.concatenate([getattr(cell, f"{kind}_{gate}" if gate else kind) for gate in cell.gates], axis=1)
 
 
-@pytest.mark.parametrize("initialise", [keras2, keras3, flax, irnn])
+@pytest.mark.parametrize("initialise", [keras2, keras3, flax, irnn, pytorch])
 @pytest.mark.parametrize("name", known())
 def test_every_cell_gets_the_shapes_that_its_axes_name(name, initialise):
     def shapes(units, inputs):
@@ -250,7 +261,7 @@ def test_multipliers_without_a_formula_are_refused():
         with_multiplier(cells.FGR(), 1.0)
 
 
-@pytest.mark.parametrize("initialise", [keras2, keras3, flax, irnn])
+@pytest.mark.parametrize("initialise", [keras2, keras3, flax, irnn, pytorch])
 def test_mapping_over_keys_equals_one_by_one(initialise):
     every = mapped(lambda key: initialise(cells.SRNN(), key, 2, 3), KEYS[:3])
     alone = [initialise(cells.SRNN(), key, 2, 3) for key in KEYS[:3]]
@@ -268,3 +279,33 @@ def test_readout_is_glorot_uniform_over_units_and_outputs(outputs, limit):
     assert not np.any(dense.b)
     assert readout(KEY, 8, 2)(jnp.ones(8)).shape == (2,)
     assert readout(KEY, 8)(jnp.ones(8)).shape == ()
+
+
+@pytest.mark.parametrize("units", [None, 4])
+def test_pytorch_draws_every_weight_and_both_biases_alike(units):
+    """U(-1/sqrt(units), 1/sqrt(units)): a weight has variance 1/(3 units), the sum of two biases twice that."""
+    many = jax.vmap(lambda key: pytorch(cells.LSTM(), key, units))(jax.random.split(jax.random.key(0), 2000))
+    reach = (units or 1) ** -0.5
+    for name in ("w_f", "u_o", "b_f", "b_g"):
+        values, draws = np.asarray(getattr(many, name)), 2 if name[0] == "b" else 1
+        assert draws * reach * 0.9 < np.abs(values).max() <= draws * reach
+        assert values.var() == pytest.approx(draws * reach**2 / 3, rel=0.1)  # 2,000 draws or more: .03
+        assert abs(values.mean()) < 0.1 * reach
+    assert np.corrcoef(np.ravel(many.w_f), np.ravel(many.w_g))[0, 1] == pytest.approx(0, abs=0.1)
+
+
+def test_pytorch_keeps_one_bias_in_the_reset_product_where_the_cell_has_it():
+    many = jax.vmap(lambda key: pytorch(cells.GRUResetAfter(), key))(jax.random.split(jax.random.key(0), 2000))
+    for name, reach in (("b_h", 1), ("c_h", 1), ("b_z", 2)):
+        assert 0.9 * reach < np.abs(getattr(many, name)).max() <= reach
+    with_peepholes = pytorch(cells.LSTMPeephole(), jax.random.key(0), 3)
+    assert with_peepholes.p_i.shape == (3,)
+
+
+@pytest.mark.parametrize("outputs", [None, 2])
+def test_the_readout_of_pytorch_has_a_random_bias(outputs):
+    made = jax.vmap(lambda key: linear(key, 4, outputs))(jax.random.split(jax.random.key(1), 2000))
+    shape = () if outputs is None else (outputs,)
+    assert (made.w.shape[1:], made.b.shape[1:]) == ((4, *shape), shape)
+    for values in (made.w, made.b):
+        assert 0.45 < np.abs(values).max() <= 0.5

@@ -297,7 +297,8 @@ def test_curves_hold_rates_intervals_means_baselines_and_published_points():
         bars = below.containers[i]
         np.testing.assert_array_equal(bars.lines[0].get_ydata(), found["mean"][i])
         ends = np.array([segment[:, 1] for segment in bars.lines[2][0].get_segments()])
-        np.testing.assert_allclose(ends.T, [found["mean"][i] - found.sd[i], found["mean"][i] + found.sd[i]])
+        mean, sd = found["mean"][i].values, found.sd[i].values
+        np.testing.assert_allclose(ends.T, np.clip([mean - sd, mean + sd], 0, 1))
 
 
 def test_a_figure_of_training_says_what_its_marks_are_and_what_is_absent_is_not_named():

@@ -613,3 +613,21 @@ def test_curves_of_layers_and_unknown_lengths():
     assert layer.final.sizes["parameter"] == 3 * (4 + 2 + 2) + 6
     with pytest.raises(ValueError, match="lengths from 1 up"):
         training.curves(setup, tasks.latch(), [0], seeds=2)
+
+
+def test_a_run_with_its_own_data_is_the_fit_of_episodes_that_no_other_run_has():
+    """Runs that share a data set are not independent; with ``own_data`` each is, and any other run leaves it alone."""
+
+    def setup(key):
+        return training.begin(SRNN(), key), training.keras_adam(1e-2)
+
+    options = {"count": 80, "epochs": 2, "own_data": True}
+    own = training.curves(setup, tasks.latch(), [3, 6], seeds=3, **options)
+    keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(jax.random.key(0), 1), 2), 3)
+    data = tasks.episodes(tasks.latch(), jax.random.fold_in(keys[2], 6), 80, 6)
+    model, optimiser = setup(keys[0])
+    alone = jax.jit(lambda: training.fit(keys[1], model, data, optimiser, epochs=2))()
+    np.testing.assert_allclose(own.train_loss.sel(length=6, seed=2), alone.record.loss, rtol=1e-5)
+    shared = training.curves(setup, tasks.latch(), [3, 6], seeds=3, **options | {"own_data": False})
+    np.testing.assert_array_equal(own.initial, shared.initial)
+    assert (own.train_loss != shared.train_loss).all()

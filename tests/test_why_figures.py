@@ -8,22 +8,23 @@ import numpy as np
 import pytest
 import xarray
 from matplotlib.quiver import Quiver
+from matplotlib.text import Text
 
 from landscape import names
 from landscape.dynamics import origin_multiplier
 from landscape.models import RNN
 from landscape.models import run as answers
 from landscape.plots import starts
-from landscape.success import wilson
+from landscape.success import Share, share, wilson
 from landscape.tasks import episodes, latch
 from landscape.training import begin, fit, keras_adam
 
 ROOT = Path(__file__).parents[1]
 tug = names.module(str(ROOT / "experiments/tug_of_war.py"))
 why = names.module(str(ROOT / "experiments/why_lstm_latches_worse.py"))
-survival, law, interventions, war = (
+survival, law, interventions, war, answer = (
     names.module(str(ROOT / f"figures/{name}.py"))
-    for name in ("signal_survival", "law_of_success", "interventions", "tug_of_war")
+    for name in ("signal_survival", "law_of_success", "interventions", "tug_of_war", "why_lstm_latches_worse")
 )
 CELLS = ("SRNN", "LSTM", "GRU")
 SEEDS, LENGTHS = 40, (5, 10, 20, 50, 100)
@@ -124,7 +125,9 @@ def test_a_step_that_was_planted_is_found_and_tells_all_runs_right(runs):
     assert cut.value == pytest.approx(6, abs=0.2)
     assert told == 1
     assert law.right(length, solved)[1] < 0.9
-    assert "tells 100%" in law.sentence(runs)
+    verdicts = xarray.Dataset({"horizon": (("cell", "end"), np.tile([6.0, 5.5, 6.5], (3, 1)))}, {"cell": list(CELLS)})
+    assert "tell 100% of these 300 runs" in law.sentence(runs, verdicts)
+    assert "SRNN 6.00 (5.50 to 6.50), LSTM" in law.sentence(runs, verdicts)
 
 
 @pytest.mark.parametrize(("aligned", "step"), [(True, 6), (False, 2)])
@@ -170,7 +173,8 @@ def test_interventions_draw_a_dot_for_each_start_and_length_and_the_multiplier_i
         assert any(
             np.allclose(m.get_xdata(), middle) and np.allclose(m.get_ydata(), rows - 1 - row) for m in start.lines
         )
-    assert "100% with chrono gates" in interventions.sentence(runs)
+    learn = f"{starts.rate(runs, 'LSTM, mu = 1 by f', 50).value:.0%}"
+    assert f"{learn} of LSTM units learn" in interventions.sentence(runs)
 
 
 @pytest.mark.parametrize("cell", ["LSTM", "GRU"])
@@ -297,8 +301,9 @@ def test_the_tug_of_war_is_drawn_from_its_store_alone_and_its_paths_are_runs_of_
 
 @pytest.mark.slow
 def test_success_of_trained_units_falls_with_x_and_with_nothing_else():
-    cells = [why.Program(n, c, {"default": why.Start()}, (5, 20, 50)) for n, c in why.CELLS.items()]
-    runs = xarray.concat([why.train(program, 64, 10_000) for program in cells], "case")
+    default = {"default": why.Start()}
+    made = [why.Program(n, c, default, length, 64) for n, c in why.CELLS.items() for length in (5, 20, 50)]
+    runs = why.combined([why.train(program) for program in made])
     for cell in CELLS:
         _, p, error = starts.binned(runs, cell, True, (0, 3, 6, 9, 12, 15, 18))
         low, high = p - error[0], p + error[1]
@@ -308,3 +313,43 @@ def test_success_of_trained_units_falls_with_x_and_with_nothing_else():
     x, _, solved = law.pooled(runs, aligned=True)
     assert solved[x < 4].mean() > 0.95
     assert solved[x > 15].mean() < 0.05
+
+
+@pytest.fixture(scope="module")
+def evidence():
+    """Runs of every case of the page, of which the first half of each sign learns; LSTM and GRU do not by default."""
+    cases = sorted({c for p in [*why.base(), *why.frameworks(), *why.other_routes()] for c in p.cases()})
+    solved = np.tile(np.arange(40) // 2 % 2, (len(cases), 3, 1))
+    solved[[cases.index(f"{n}, default") for n in ("LSTM", "GRU")]] = 0
+    dims, ones = ("case", "length", "seed"), np.ones(solved.shape)
+    found = {"accuracy": 0.5 + 0.5 * solved, "aligned": np.arange(40) % 2 * ones, "decay": ones, "multiplier": ones}
+    ds = xarray.Dataset({n: (dims, v) for n, v in found.items()}, attrs={"count": 10_000})
+    return ds.assign_coords(case=np.array(cases, object), length=[10, 20, 50], seed=np.arange(40))
+
+
+def test_rates_weigh_both_readouts_alike_and_are_plain_where_the_sign_is_not_known(evidence):
+    lucky = evidence.copy(deep=True)
+    lucky["aligned"] = (lucky.accuracy > 0.7).astype(float).where(lucky.seed < 30, 1.0)
+    rate = starts.rate(lucky, "SRNN, default", 50)
+    one = lucky.sel(case="SRNN, default", length=50)
+    halves = [float((one.accuracy > 0.95).values[one.aligned.values == sign].mean()) for sign in (0, 1)]
+    assert rate.value == pytest.approx(np.mean(halves))
+    unknown = evidence.assign(aligned=evidence.aligned * np.nan)
+    assert starts.rate(unknown, "SRNN, default", 50) == share(20, 40)
+    assert np.isnan(starts.rate(evidence.assign(accuracy=evidence.accuracy * np.nan), "SRNN, default", 50).value)
+
+
+def test_the_page_says_every_verdict_with_its_share_and_nothing_smaller_than_8_points(evidence, start):
+    one = start.assign(multiplier=(("cell", "draw"), np.tile([[1.0], [0.7], [0.5]], (1, 100))))
+    verdicts = why.table(evidence, one)
+    page = answer.page(one, evidence, verdicts)
+    letters = page.findobj(Text)
+    assert min(text.get_fontsize() for text in letters) >= 8
+    said = {text.get_text() for text in letters}
+    for name in verdicts.hypothesis.values:
+        row = verdicts.sel(hypothesis=name)
+        assert {f"{name}  {row.claim.item()}", row.change.item(), row.verdict.item()} <= said
+        assert str(Share(*row.closed.values)) in said
+    heads = [text for text in said if text[:3] in {f"{i}  " for i in range(1, 7)}]
+    assert len(heads) == 6
+    assert "What one step keeps:" in " ".join(" ".join(said).split())

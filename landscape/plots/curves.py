@@ -67,12 +67,14 @@ def _finished(ds: xarray.Dataset, along: str) -> xarray.Dataset:
 
 
 def means(ax: Any, ds: xarray.Dataset, along: str, lines: str = "cell", colors: Colors = None) -> None:
-    """Mean accuracy of the runs, with bars of one SD of the runs as the source has them."""
+    """Mean accuracy of the runs, with bars of one SD of the runs, as far as accuracies reach: none is beyond [0, 1]."""
     found = successes(ds.accuracy)
     for (colour, mark), name in zip(inks(colors), ds[lines].values, strict=False):
         curve = found.sel({lines: name, along: _finished(ds.sel({lines: name}), along)[along]})
         bars = {"elinewidth": 0.6, "capsize": 1.5, "capthick": 0.6}
-        ax.errorbar(curve[along], curve["mean"], curve.sd, color=colour, marker=mark, markersize=3, **bars)
+        mean = curve["mean"].values
+        reach = np.minimum(curve.sd.values, [mean, 1 - mean])
+        ax.errorbar(curve[along], curve["mean"], reach, color=colour, marker=mark, markersize=3, **bars)
 
 
 @drawn

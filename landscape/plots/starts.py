@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import xarray
 
-from landscape.success import wilson
+from landscape.success import Share, share, wilson
+from landscape.verdicts import EVEN, strata, stratified
 
 COLOURS = {"SRNN": "#0072B2", "LSTM": "#D55E00", "GRU": "#009E73"}
 PLAIN = {"SRNN": "vanilla RNN (SRNN)", "LSTM": "LSTM", "GRU": "GRU"}
@@ -19,22 +20,35 @@ def bars(solved: np.ndarray, tried: Any) -> tuple[np.ndarray, np.ndarray]:
     return p, np.maximum(0, np.stack([p - low, high - p]))
 
 
-def against(ax: Any, x: Any, accuracy: xarray.DataArray, **style: Any) -> None:
-    """Success over all but the first axis, with error bars."""
-    ran = np.isfinite(accuracy.values)
-    keep = ran.any(1)
-    p, error = bars((accuracy.values[keep] > SOLVED).sum(1), ran[keep].sum(1))
-    ax.errorbar(np.asarray(x)[keep], p, error, **BEND, **style)
+def rate(runs: xarray.Dataset, case: str, length: int, weights: tuple[float, float] = EVEN) -> Share:
+    """How often a case learns at a length: stratified by the sign of the readout, plain where that is not known.
+
+    NaN where the case was not run.
+    """
+    one = runs.sel(case=case, length=length)
+    ran = np.isfinite(one.accuracy.values)
+    solved, right = one.accuracy.values[ran] > SOLVED, one.aligned.values[ran]
+    if not np.isfinite(right).all() or not ran.any():
+        return share(int(solved.sum()), int(ran.sum()))
+    return stratified(strata(solved, right == 1), weights)
 
 
-def question(ax: Any, runs: xarray.Dataset, aligned: bool | None = None) -> None:
-    """Success of default starts against length; of the aligned or the misaligned ones, if asked."""
+def rates(ax: Any, x: Any, shares: list[Share], **style: Any) -> None:
+    """Shares that are known against x, with their intervals."""
+    found = np.array(shares, float).reshape(-1, 3)
+    keep = np.isfinite(found[:, 0])
+    p, low, high = found[keep].T
+    ax.errorbar(np.asarray(x)[keep], p, np.maximum(0, [p - low, high - p]), **BEND, **style)
+
+
+def question(ax: Any, runs: xarray.Dataset, weights: tuple[float, float] = EVEN) -> None:
+    """Success of default starts against length; with other weights, of those with a right or with a wrong readout."""
+    lengths = [int(length) for length in runs.length.values]
     for name, colour in COLOURS.items():
-        one = runs.sel(case=f"{name}, default")
-        accuracy = one.accuracy if aligned is None else one.accuracy.where(one.aligned == aligned)
-        against(ax, one.length.values, accuracy, color=colour, marker="o", label=PLAIN[name])
+        shares = [rate(runs, f"{name}, default", length, weights) for length in lengths]
+        rates(ax, lengths, shares, color=colour, marker="o", label=PLAIN[name])
     ax.set(xscale="log", xlabel="sequence length T (steps)", ylabel="share of runs that learn")
-    ax.set_xticks(runs.length.values, [str(t) for t in runs.length.values], minor=False)
+    ax.set_xticks(lengths, [str(t) for t in lengths], minor=False)
     ax.minorticks_off()
     ax.legend(loc="lower left")
 
@@ -71,20 +85,18 @@ def binned(runs: xarray.Dataset, name: str, aligned: bool, edges: tuple[float, .
 
 
 def listed(ax: Any, runs: xarray.Dataset, names: dict[str, str], lengths: dict[int, str]) -> None:
+    """A row for each case that was run, a mark for each length."""
     there = [case for case in names if case in set(map(str, runs.case.values))]
     rows = np.arange(len(there))[::-1]
     for (length, mark), shift in zip(lengths.items(), (0.13, -0.13), strict=False):
-        accuracy = runs.accuracy.sel(case=there, length=length)
-        ran = np.isfinite(accuracy.values)
-        tried = ran.sum(1)
-        p, error = bars((accuracy.values > SOLVED).sum(1), np.maximum(tried, 1))
-        for row, case in enumerate(there):
-            if tried[row]:
-                filled = {} if length == min(lengths) else {"markerfacecolor": "white"}
-                ax.errorbar(
-                    p[row], rows[row] + (shift if len(lengths) > 1 else 0), xerr=error[:, row : row + 1],
-                    color=COLOURS[case.partition(",")[0]], marker=mark, linestyle="", **BEND, **filled,
-                )  # fmt: skip
+        filled = {} if length == min(lengths) else {"markerfacecolor": "white"}
+        for row, case in zip(rows, there, strict=True):
+            p, low, high = rate(runs, case, length)
+            if np.isfinite(p):
+                at = row + (shift if len(lengths) > 1 else 0)
+                error = np.maximum(0, [[p - low], [high - p]])
+                style = {"color": COLOURS[case.partition(",")[0]], "marker": mark, "linestyle": "", **BEND, **filled}
+                ax.errorbar(p, at, xerr=error, **style)
         ax.plot([], [], mark, color="black", markersize=3.5, label=f"T = {length}", **filled)
     ax.set_yticks(rows, [names[case] for case in there])
     ax.set(xlim=(-0.03, 1.03), xlabel="share of runs that learn")

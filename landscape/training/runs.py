@@ -66,6 +66,7 @@ def curves(
     count: int = 10_000,
     objective: losses.Objective = losses.softmax,
     seed: int = 0,
+    own_data: bool = False,
     trainer: Callable[..., Fit] = fit,
     **options: Any,
 ) -> "xarray.Dataset":
@@ -73,7 +74,8 @@ def curves(
 
     ``setup(key, **settings) -> (model, optimiser)`` makes the start of one run; it is traced. ``settings`` names
     values to run over, such as ``{"rate": [0.003, 0.03]}``. Each length has one data set of ``count`` episodes, shared
-    by its runs; the same seed has the same key at every length and setting, so that these can be compared in pairs.
+    by its runs, which are then not independent; with ``own_data`` each seed draws its own, and they are. The same seed
+    has the same key at every length and setting, so that these can be compared in pairs.
     ``options`` go to ``trainer``, which is `fit` or a function that takes the same and returns a `Fit`: split, epochs,
     batch, route, stop. With several devices each trains its share of the runs.
 
@@ -98,7 +100,7 @@ def curves(
 
     began = time.perf_counter()
     fitted = functools.partial(trainer, objective=objective, start=task.start, **options)
-    draw, begun, train = _compiled(_programs(setup, task, count, lengths[-1], seed, fitted), *part(0))
+    draw, begun, train = _compiled(_programs(setup, task, count, lengths[-1], seed, own_data, fitted), *part(0))
     ready = time.perf_counter()
     drawn = functools.lru_cache(devices.threads())(lambda length: draw(jnp.int32(length)))
 
@@ -147,22 +149,28 @@ def _bytes(setup: Setup, values: Mapping[str, np.ndarray], task: Task, time: int
     return 4 * (3 * count + batch * kept * (numbers(state) + columns))
 
 
-def _programs(setup: Setup, task: Task, count: int, longest: int, seed: int, fitted: Callable[..., Fit]) -> tuple:
+def _programs(
+    setup: Setup, task: Task, count: int, longest: int, seed: int, own_data: bool, fitted: Callable[..., Fit]
+) -> tuple:
     """What a slab is made of: the data of a length, the models of runs, and training; runs by number and settings."""
     root = jax.random.key(seed)
 
-    def draw(length: Any) -> Episode:
-        return episodes(task, jax.random.fold_in(jax.random.fold_in(root, 0), length), count, length, longest)
+    def data_of(key: jax.Array, length: Any) -> Episode:
+        return episodes(task, jax.random.fold_in(key, length), count, length, longest)
+
+    def draw(length: Any) -> Episode | None:
+        return None if own_data else data_of(jax.random.fold_in(root, 0), length)
 
     def begun(numbers: jax.Array, points: dict[str, jax.Array]) -> tuple[jax.Array, Any]:
         def one(number: Any, point: dict[str, Any]) -> tuple[jax.Array, Any]:
-            keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(root, 1), number))
+            keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(root, 1), number), 3)
             return keys, setup(keys[0], **point)[0]
 
         return jax.vmap(one)(numbers, points)
 
-    def train(length: Any, points: dict[str, jax.Array], begun: tuple[jax.Array, Any], data: Episode) -> Fit:
+    def train(length: Any, points: dict[str, jax.Array], begun: tuple[jax.Array, Any], shared: Any) -> Fit:
         def one(point: dict[str, Any], keys: jax.Array, model: Any) -> Fit:
+            data = data_of(keys[2], length) if own_data else shared
             done = fitted(keys[1], model, data, setup(keys[0], **point)[1], length=length)
             return Fit(done.model, done.record, done.epochs, done.nonfinite)
 

@@ -130,11 +130,15 @@ def _lanes(
         taken = jax.vmap(lambda x, i: x[i], (0, 1), 1)(x, jnp.broadcast_to(index, shape)) if own else x[index]
         return jnp.broadcast_to(taken, (*shape, *taken.shape[2:]))
 
+    def read(x: jax.Array, t: Any, index: jax.Array) -> jax.Array:
+        # One gather: data of all runs with time in front would be copied anew for every update.
+        return x[jnp.arange(runs), t, jnp.broadcast_to(index, shape)] if own else take(x[t], index)
+
     def loop(length: Any, point: tuple, jet: Jet, x: jax.Array, index: jax.Array) -> Jet:
         across = jax.vmap(jax.vmap(advance), (None, 0, 0))
 
         def step(t: Any, jet: Jet) -> Jet:
-            new = across(point, jet, take(x[t], index))
+            new = across(point, jet, read(x, t, index))
             if jnp.ndim(length) == 0:
                 return new
             return jax.tree.map(lambda new, old: jnp.where((t < length)[None], new, old), new, jet)
@@ -144,11 +148,10 @@ def _lanes(
     state = jax.vmap(lambda *numbers: cell(numbers).initial(start))(*point)
     state = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, shape).astype(point[0].dtype), state)
     zero = jax.tree.map(jnp.zeros_like, state)
-    x = jnp.moveaxis(data.x, 0, 1) if own else data.x
     jet = Jet(state, (zero,) * len(point) if differentiate else (), {})
     lane = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((), leaf.dtype), (point, jet))
-    advance, single = once(_advance(cell), *lane, jax.ShapeDtypeStruct(x.shape[3 if own else 2 :], x.dtype))
-    jet = (one_kernel(loop) if single else loop)(length, point, jet, x, index)
+    advance, single = once(_advance(cell), *lane, jax.ShapeDtypeStruct(data.x.shape[3 if own else 2 :], data.x.dtype))
+    jet = (one_kernel(loop) if single else loop)(length, point, jet, data.x, index)
 
     score, targets = scorer(objective), jax.tree.map(lambda target: take(target, index), data.target)
     if not differentiate:
