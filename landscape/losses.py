@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, Shaped
@@ -73,7 +74,7 @@ def within(tolerance: float) -> Objective:
 def blind_scaled(blind: float) -> Objective:
     """The cross entropy of a bit with the part that does not see the labels (`signal_and_blind`) times ``blind``."""
 
-    def loss(logits: jax.Array, target: Any) -> jax.Array:
+    def loss(logits: Float[Array, "2"], target: Target) -> Float[Array, ""]:
         z = logits[1] - logits[0]
         return -jnp.sign(target) * z / 2 + blind * (jax.nn.softplus(z) - z / 2)
 
