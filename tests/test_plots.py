@@ -563,10 +563,10 @@ def test_a_page_appears_whole_or_not_at_all(tmp_path, monkeypatch):
 
 def test_plots_and_figures_import_no_jax():
     root = Path(plots.__file__).parents[2]
-    plain = ("landscape.plots", "landscape.success")
+    plain = ("landscape.plots", "landscape.success", "landscape.verdicts")
     files = [*(root / "landscape" / "plots").glob("*.py"), *(root / "figures").glob("*.py")]
     assert len(files) > 5
-    files.append(root / "landscape" / "success.py")
+    files += [root / "landscape" / f"{name}.py" for name in ("success", "verdicts")]  # plain NumPy too
     for file in files:
         for node in ast.walk(ast.parse(file.read_text())):
             named = [a.name for a in node.names] if isinstance(node, ast.Import) else []
