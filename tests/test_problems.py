@@ -48,7 +48,7 @@ def test_any_function_of_a_pytree_has_the_gradient_and_hessian_of_jax_itself(dra
     points = np.stack(np.meshgrid(*AXES.values(), indexing="ij"), -1).reshape(-1, 2).astype("f4")
     at = lambda p: network(MADE.at(list(p)), DATA)  # noqa: E731
     loss, slope, bend = (jax.jit(jax.vmap(f(at)))(points) for f in (lambda f: f, jax.grad, jax.hessian))
-    size = float(np.abs(bend).max())  # some hundred roundings of terms up to the largest second derivative
+    size = float(np.abs(bend).max())  # a thousand roundings, at random, of terms up to the largest second derivative
     for name, expected in {
         "loss": loss,
         "d_a": slope[:, 0],
@@ -57,7 +57,7 @@ def test_any_function_of_a_pytree_has_the_gradient_and_hessian_of_jax_itself(dra
         "d_a_b": bend[:, 0, 1],
         "d_b_b": bend[:, 1, 1],
     }.items():
-        np.testing.assert_allclose(drawn[name].values.ravel(), expected, rtol=0, atol=8 * EPS * size)
+        np.testing.assert_allclose(drawn[name].values.ravel(), expected, rtol=0, atol=32 * EPS * size)
     norm = np.log10(np.linalg.norm(slope, axis=1))
     np.testing.assert_allclose(drawn["log10_gradient"].values.ravel(), norm, rtol=0, atol=1e-5)
 
