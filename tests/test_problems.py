@@ -233,9 +233,9 @@ def test_a_map_of_trainability_is_kept_block_by_block_and_resumed(tmp_path: Any,
 
     def stop(state: Any) -> None:
         states.append(state)
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("enough")
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="enough"):
         descent.trainability(made, problem, rate, 3, out=tmp_path / "map.zarr", progress=stop)
     assert 0 < states[0].done < states[0].blocks
     again: list = []

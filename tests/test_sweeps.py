@@ -375,9 +375,9 @@ def test_resuming_computes_only_what_is_not_done(experiment, tmp_path):
 
     def stop(state):
         if state.done == 2:
-            raise Stop
+            raise Stop("enough")
 
-    with pytest.raises(Stop):
+    with pytest.raises(Stop, match="enough"):
         sweeps.sweep(str(experiment), axes, fixed, out=out, progress=stop)
     assert sweeps.status(out).left == 4
     partial = sweeps.open_sweep(out)
