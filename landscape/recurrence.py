@@ -6,7 +6,7 @@ Derivatives ride along the recurrence as jets (`landscape.engine.jets`), so memo
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,9 +23,29 @@ from landscape.tasks import Episode, Task
 from landscape.tasks import episodes as draw
 
 MOST_SEEDS = 2**32  # `jax.random.key` tells no more apart
-#: A jet (batch, point), exponents, and their powers 2**-e.
-Carry = tuple[Jet, Int[Array, "coordinate point"], Float[Array, "coordinate point"]]
+Carry = tuple[Jet, tuple, tuple]  # a jet (batch, point), exponents and their powers 2**-e, each a tuple of (point,)
 Data = tuple[Episode, Int[np.ndarray, "length"]]  # episodes as `_drawn` stacks them, and lengths
+
+
+class Layout(NamedTuple):
+    """How functions of one episode at one point are computed for many.
+
+    ``points(f)(model)`` over points, ``both(f)(model, scale, jet, x)`` over episodes and points; ``fold(op, a)``
+    reduces the leading axis, of episodes; ``tie(model, t)`` is the model in step ``t`` of a loop.
+    """
+
+    points: Callable
+    both: Callable
+    fold: Callable = fold
+    tie: Callable = lambda model, t: model
+
+
+class Course(NamedTuple):
+    """The loss along sequences: ``start() -> carry``, ``step(t, carry, x) -> carry``, ``observe(carry, target)``."""
+
+    start: Callable[[], Carry]
+    step: Callable[[Any, Carry, Any], Carry]
+    observe: Callable[[Carry, PyTree], tuple[Jet, tuple]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,20 +59,13 @@ class Scan:
     order: int
     every: bool
 
-    def __call__(
-        self, affine: Affine, points: Float[Array, "coordinate point"], data: Data
-    ) -> list[Float[Array, "length point"]]:
-        """Loss and derivatives, each (length, point), at ``points`` (coordinate, point), in the order of variables.
+    def course(self, model: Any, points: tuple[Float[Array, "point"], ...], batch: int, layout: Layout) -> Course:
+        """Loss and derivatives at ``points``, an array for each coordinate, of ``batch`` episodes side by side.
 
-        Episodes are stacked as x (time, batch, ...) and target (batch,), with a leading length axis unless the task is
-        nested. Points lie last and contiguous.
+        ``model.at`` is that of `Placed`: models at those points.
         """
-        task, order, (episodes, lengths) = self.task, self.order, data
-        count = len(points)
-        placed, lanes = place(affine, points)
-        unmoved = (jnp.zeros((), points.dtype),) * count  # where on the plane is in the model already
-        batch = jax.tree.leaves(episodes.target)[0].shape[0 if task.nested else 1]
-        across = lambda f: jax.vmap(jax.vmap(f, (lanes, 0, 0, None)), (None, None, 0, 0))  # noqa: E731
+        task, order, count, here = self.task, self.order, len(points), points[0]
+        unmoved = (jnp.zeros((), here.dtype),) * count  # where on the plane is in the model already
 
         def advance(model: Placed, scale: tuple, jet: Jet, x: Float[Array, "*input"]) -> Jet:
             return push(lambda p, s: model.at(p).step(s, x), unmoved, scale, jet)
@@ -61,42 +74,64 @@ class Scan:
             return push(lambda p, s: task.loss(model.at(p).output(s), target), unmoved, scale, jet)
 
         def start() -> Carry:
-            begin = jax.vmap(lambda m: m.at(unmoved).initial(task.start), (lanes,), axis_size=points.shape[1])
-            state = begin(placed)
-            state = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape)).astype(points.dtype), state)
+            state = layout.points(lambda m: m.at(unmoved).initial(task.start))(model)
+            state = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape)).astype(here.dtype), state)
             zero = jax.tree.map(jnp.zeros_like, state)
             first = (zero,) * count if order > 0 else ()
             second = dict.fromkeys(pairs(count), zero) if order > 1 else {}
-            return Jet(state, first, second), jnp.zeros(points.shape, jnp.int32), jnp.ones_like(points)
+            none, one = jnp.zeros(here.shape, jnp.int32), jnp.ones_like(here)
+            return Jet(state, first, second), (none,) * count, (one,) * count
 
-        def step(t: Int[Array, ""], carry: Carry, x: Float[Array, "time batch *input"]) -> Carry:
+        def step(t: Int[Array, ""], carry: Carry, x: Float[Array, "batch *input"]) -> Carry:
             jet, exponents, scale = carry
             if order > 0:
                 # Only the small arrays pass through the conditional; the factor costs nothing in the loop that uses it.
-                same = lambda jet, exponents: (exponents, scale, jnp.ones_like(scale))  # noqa: E731
-                exponents, scale, shift = jax.lax.cond(t % RESCALE == 0, rescale, same, jet, exponents)
+                same = lambda jet, exponents: (exponents, scale, (jnp.ones_like(here),) * count)  # noqa: E731
+                again = lambda jet, exponents: rescale(jet, exponents, layout.fold)  # noqa: E731
+                due = t & (RESCALE - 1) == 0
+                exponents, scale, shift = jax.lax.cond(due, again, same, jet, exponents)
                 jet = shifted(jet, shift)
-            return across(advance)(within(placed, t), tuple(scale), jet, x[t]), exponents, scale
+            return layout.both(advance)(layout.tie(model, t), scale, jet, x), exponents, scale
 
-        def observe(carry: Carry, target: PyTree) -> tuple[Jet, Int[Array, "coordinate point"]]:
+        def observe(carry: Carry, target: PyTree) -> tuple[Jet, tuple]:
             jet, exponents, scale = carry
-            scored = across(score)(placed, tuple(scale), jet, target)
-            return jax.tree.map(lambda a: fold(jnp.add, a) / batch, scored), exponents
+            scored = layout.both(score)(model, scale, jet, target)
+            return jax.tree.map(lambda a: layout.fold(jnp.add, a) / batch, scored), exponents
+
+        return Course(start, step, observe)
+
+    def __call__(
+        self, affine: Affine, points: Float[Array, "coordinate point"], data: Data
+    ) -> list[Float[Array, "length point"]]:
+        """Loss and derivatives, each (length, point), at ``points`` (coordinate, point), in the order of variables.
+
+        Episodes are stacked as x (time, batch, ...) and target (batch,), with a leading length axis unless the task is
+        nested. Points lie last and contiguous.
+        """
+        nested, (episodes, lengths) = self.task.nested, data
+        placed, lanes = place(affine, points)
+        batch = jax.tree.leaves(episodes.target)[0].shape[0 if nested else 1]
+        layout = Layout(
+            points=lambda f: jax.vmap(f, (lanes,), axis_size=points.shape[1]),
+            both=lambda f: jax.vmap(jax.vmap(f, (lanes, 0, 0, None)), (None, None, 0, 0)),
+            tie=within,
+        )
+        start, step, observe = self.course(placed, tuple(points), batch, layout)
 
         def between(
             carry: Carry, since: Int[Array, ""] | int, until: Int[Array, ""], x: Float[Array, "time batch *input"]
         ) -> Carry:
-            return jax.lax.fori_loop(since, until, lambda t, carry: step(t, carry, x), carry)
+            return jax.lax.fori_loop(since, until, lambda t, carry: step(t, carry, x[t]), carry)
 
-        def nested(carry: Carry, stops: tuple) -> tuple[Carry, tuple[Jet, Int[Array, "coordinate point"]]]:
+        def following(carry: Carry, stops: tuple) -> tuple[Carry, tuple[Jet, tuple]]:
             since, until = stops
             x = episodes.x
-            carry = step(since, carry, x) if self.every else between(carry, since, until, x)
+            carry = step(since, carry, x[since]) if self.every else between(carry, since, until, x)
             return carry, observe(carry, episodes.target)
 
-        if task.nested:
+        if nested:
             since = jnp.concatenate([jnp.zeros(1, lengths.dtype), lengths[:-1]])
-            return unscaled(*jax.lax.scan(nested, start(), (since, lengths))[1])
+            return unscaled(*jax.lax.scan(following, start(), (since, lengths))[1])
         alone = lambda at: observe(between(start(), 0, at[0], at[1].x), at[1].target)  # noqa: E731
         return unscaled(*jax.lax.map(alone, (lengths, episodes)))
 
