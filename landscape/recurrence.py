@@ -30,11 +30,11 @@ Data = tuple[Episode, Int[np.ndarray, "length"]]  # episodes as `_drawn` stacks 
 class Layout(NamedTuple):
     """How functions of one episode at one point are computed for many.
 
-    ``points(f)(model)`` over points, ``both(f)(model, scale, jet, x)`` over episodes and points; ``fold(op, a)``
-    reduces the leading axis, of episodes; ``tie(model, t)`` is the model in step ``t`` of a loop.
+    ``begin(f)(model)`` and ``both(f)(model, scale, jet, x)`` return arrays (batch, point, ...); ``fold(op, a)`` reduces
+    the first axis; ``tie(model, t)`` is the model in step ``t`` of a loop.
     """
 
-    points: Callable
+    begin: Callable
     both: Callable
     fold: Callable = fold
     tie: Callable = lambda model, t: model
@@ -60,7 +60,7 @@ class Scan:
     every: bool
 
     def course(self, model: Any, points: tuple[Float[Array, "point"], ...], batch: int, layout: Layout) -> Course:
-        """Loss and derivatives at ``points``, an array for each coordinate, of ``batch`` episodes side by side.
+        """Loss and derivatives at ``points``, an array for each coordinate: means over ``batch`` episodes.
 
         ``model.at`` is that of `Placed`: models at those points.
         """
@@ -74,8 +74,8 @@ class Scan:
             return push(lambda p, s: task.loss(model.at(p).output(s), target), unmoved, scale, jet)
 
         def start() -> Carry:
-            state = layout.points(lambda m: m.at(unmoved).initial(task.start))(model)
-            state = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape)).astype(here.dtype), state)
+            state = layout.begin(lambda m: m.at(unmoved).initial(task.start))(model)
+            state = jax.tree.map(lambda leaf: leaf.astype(here.dtype), state)
             zero = jax.tree.map(jnp.zeros_like, state)
             first = (zero,) * count if order > 0 else ()
             second = dict.fromkeys(pairs(count), zero) if order > 1 else {}
@@ -111,8 +111,9 @@ class Scan:
         nested, (episodes, lengths) = self.task.nested, data
         placed, lanes = place(affine, points)
         batch = jax.tree.leaves(episodes.target)[0].shape[0 if nested else 1]
+        repeat = lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape))  # noqa: E731
         layout = Layout(
-            points=lambda f: jax.vmap(f, (lanes,), axis_size=points.shape[1]),
+            begin=lambda f: lambda m: jax.tree.map(repeat, jax.vmap(f, (lanes,), axis_size=points.shape[1])(m)),
             both=lambda f: jax.vmap(jax.vmap(f, (lanes, 0, 0, None)), (None, None, 0, 0)),
             tie=within,
         )
