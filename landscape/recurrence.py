@@ -197,6 +197,11 @@ class Recurrence(Problem):
         every = self.task.nested and self.lengths == tuple(range(1, len(self.lengths) + 1))
         return Scan(self.task, self.order, every)
 
+    def fused(self, affine: Affine, interpret: bool = False) -> Callable:
+        from landscape.kernels.surfaces import fused
+
+        return fused(self.kernel, affine, self.data, interpret)
+
     @functools.cached_property
     def data(self) -> Data:
         lengths = np.asarray(self.lengths, np.int32)

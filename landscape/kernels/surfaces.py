@@ -5,6 +5,7 @@ how many episodes run side by side; more than that are computed in passes, side 
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +25,7 @@ from landscape.tree import pytree, static
 POINTS = 128  # a block: four warps of 32
 REGISTERS = 96  # numbers that the jets of a thread may take; what a step needs beside them leaves no more
 STATES = 8  # numbers of a state; a layer does not live in registers
+NUMBERS = 256  # of a model and its directions, each read by itself
 
 
 @pytree
@@ -65,6 +67,28 @@ class Model:
         return self.model.output(self._join(state))
 
 
+def fused(scan: Scan, affine: Affine, data: Data, interpret: bool = False) -> "Fused":
+    """``scan`` as one launch; raises `Unfusable`, in one sentence, where models, task or data cannot be written so."""
+    leaves, tree = jax.tree.flatten((affine, data))
+    kernel, shapes = Fused(scan, interpret), tuple((np.shape(leaf), np.result_type(leaf)) for leaf in leaves)
+    if why := _hindrance(kernel, tree, shapes, len(affine.directions)):
+        raise Unfusable(why)
+    return kernel
+
+
+@functools.lru_cache(maxsize=256)
+def _hindrance(kernel: "Fused", tree: Any, shapes: tuple, coordinates: int) -> str:
+    """Why a kernel cannot be traced for arguments of these shapes, nothing if it can; once for each kind."""
+    affine, data = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*shape) for shape in shapes])
+    dtype = data[0].x.dtype
+    with jax.enable_x64(dtype == np.float64):
+        try:
+            jax.eval_shape(kernel, affine, jax.ShapeDtypeStruct((coordinates, POINTS), dtype), data)
+        except Unfusable as reason:
+            return str(reason)
+    return ""
+
+
 @dataclasses.dataclass(frozen=True)
 class Fused:
     """``scan`` as one launch, with the same arguments and results; ``interpret`` computes it without an accelerator."""
@@ -102,10 +126,12 @@ class Program:
         self.passes = -(-self.batch // self.each)
 
     def _refuse(self, dtype: Any) -> None:
-        """Unfusable for parameters that are no numbers of the dtype computed in, or for inputs of several axes."""
+        """Unfusable for parameters that are not of the dtype computed in, or too many, or inputs of several axes."""
         kinds = {str(jnp.result_type(leaf)) for leaf in self.leaves}
         if kinds - {str(dtype)}:
             raise Unfusable(f"parameters of {', '.join(sorted(kinds))} do not go into a kernel of {dtype}")
+        if (count := sum(math.prod(np.shape(leaf)) for leaf in self.leaves)) > NUMBERS:
+            raise Unfusable(f"{count} parameters are more than the {NUMBERS} that a kernel reads one by one")
         if len(self.channels) > 1:
             raise Unfusable(f"inputs of shape {self.channels} have more than one axis")
 
@@ -119,9 +145,9 @@ class Program:
         return tree, tuple(leaf.shape for leaf in leaves)
 
     def _room(self) -> int:
-        """Episodes that the registers of a thread hold: their states and tangents."""
+        """Episodes that the registers of a thread hold: states, tangents, and inputs of more than one channel."""
         parts = 1 + (self.scan.order > 0) * self.coordinates + (self.scan.order > 1) * len(pairs(self.coordinates))
-        held = parts * sum(map(math.prod, self.shape[1]))
+        held = parts * sum(map(math.prod, self.shape[1])) + math.prod(self.channels) - 1
         return 1 << max(0, (REGISTERS // held).bit_length() - 1)
 
     def launch(self, points: jax.Array, data: Data, interpret: bool) -> list[jax.Array]:
