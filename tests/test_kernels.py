@@ -12,7 +12,7 @@ import landscape as ls
 from landscape import cells, tasks
 from landscape.cells import Cell, State
 from landscape.engine import Evaluator, routes
-from landscape.engine.jets import Jet, pairs, push
+from landscape.engine.jets import Jet, push
 from landscape.kernels import surfaces
 from landscape.kernels.lanes import Unfusable, boxed, is_box, lanes
 from landscape.planes import named_leaves
