@@ -18,13 +18,13 @@ from jaxtyping import Array, Float
 
 from landscape.engine.jets import Jet, pairs, power, unscaled
 from landscape.kernels.lanes import Unfusable, boxed, lanes
+from landscape.kernels.models import Model, power_of_two, state_of
 from landscape.planes import Affine, Placed
 from landscape.recurrence import Course, Data, Layout, Scan
 from landscape.tree import pytree, static
 
 POINTS = 128  # a block: four warps of 32
 REGISTERS = 96  # numbers that the jets of a thread may take; what a step needs beside them leaves no more
-STATES = 8  # numbers of a state; a layer does not live in registers
 NUMBERS = 256  # of a model and its directions, each read by itself
 
 
@@ -35,36 +35,8 @@ class Flat:
     placed: Any
     shape: Any = static()  # of the state, a pytree of shapes; hashable, as leaves and structure
 
-    def at(self, point: Any) -> "Model":
+    def at(self, point: Any) -> Model:
         return Model(self.placed.at(point), *self.shape)
-
-
-@dataclasses.dataclass(frozen=True)
-class Model:
-    """A model whose state is a tuple of numbers."""
-
-    model: Any
-    tree: Any
-    shapes: tuple
-
-    def _split(self, state: Any) -> tuple:
-        leaves = map(jnp.asarray, jax.tree.leaves(state))
-        return tuple(leaf[where] if where else leaf for leaf in leaves for where in np.ndindex(leaf.shape))
-
-    def _join(self, flat: tuple) -> Any:
-        rest = iter(flat)
-        own = [[next(rest) for _ in range(math.prod(shape))] for shape in self.shapes]
-        leaves = [jnp.stack(n).reshape(s) if s else n[0] for n, s in zip(own, self.shapes, strict=True)]
-        return jax.tree.unflatten(self.tree, leaves)
-
-    def initial(self, h: float) -> tuple:
-        return self._split(self.model.initial(h))
-
-    def step(self, state: tuple, x: Any) -> tuple:
-        return self._split(self.model.step(self._join(state), x))
-
-    def output(self, state: tuple) -> Any:
-        return self.model.output(self._join(state))
 
 
 def fused(scan: Scan, affine: Affine, data: Data, interpret: bool = False) -> "Fused":
@@ -121,8 +93,8 @@ class Program:
         self.channels = episodes.x.shape[2:]
         self.batch = episodes.x.shape[1]
         self._refuse(episodes.x.dtype)
-        self.shape = self._state(affine)
-        self.each = min(_power_of_two(self.batch), self._room())
+        self.shape = state_of(jax.eval_shape(lambda a: a.at((0.0,) * coordinates), affine), scan.task.start)
+        self.each = min(power_of_two(self.batch), self._room())
         self.passes = -(-self.batch // self.each)
 
     def _refuse(self, dtype: Any) -> None:
@@ -134,15 +106,6 @@ class Program:
             raise Unfusable(f"{count} parameters are more than the {NUMBERS} that a kernel reads one by one")
         if len(self.channels) > 1:
             raise Unfusable(f"inputs of shape {self.channels} have more than one axis")
-
-    def _state(self, affine: Affine) -> tuple:
-        """Structure and shapes of the state of one model."""
-        begin = lambda a: a.at((0.0,) * self.coordinates).initial(self.scan.task.start)  # noqa: E731
-        leaves, tree = jax.tree.flatten(jax.eval_shape(begin, affine))
-        size = sum(math.prod(leaf.shape) for leaf in leaves)
-        if size > STATES:
-            raise Unfusable(f"a state of {size} numbers is more than the {STATES} that stay in registers")
-        return tree, tuple(leaf.shape for leaf in leaves)
 
     def _room(self) -> int:
         """Episodes that the registers of a thread hold: states, tangents, and inputs of more than one channel."""
@@ -262,8 +225,3 @@ def _triton() -> Any:
     from jax.experimental.pallas import triton
 
     return triton.CompilerParams(num_warps=POINTS // 32, num_stages=1)
-
-
-def _power_of_two(number: int) -> int:
-    """The least power of two that is not below a number."""
-    return 1 << (number - 1).bit_length()
