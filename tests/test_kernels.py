@@ -6,10 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import landscape as ls
-from landscape import cells, tasks
+from landscape import cells, tasks, training
 from landscape.cells import Cell, State
 from landscape.engine import Evaluator, routes
 from landscape.engine.jets import Jet, push
@@ -235,3 +236,64 @@ def test_a_block_that_does_not_fit_into_the_device_is_halved_and_said(monkeypatc
         got = evaluator(points)
     assert evaluator.size == 256
     np.testing.assert_allclose(got["loss"], want["loss"], rtol=4 * EPS)
+
+
+OPTIMISERS = {
+    "Adam of Keras, flattened": training.keras_adam,
+    "clipping and momentum": lambda rate: optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(rate, momentum=0.9)),
+    "RMSProp": optax.rmsprop,
+}
+
+
+def fitted(make: Any, cell: Cell, **options: Any) -> training.Fit:
+    """Three runs of their own rate, 5 updates each."""
+    data = tasks.episodes(tasks.latch(), jax.random.key(0), 15, 4)
+    rates, keys = jnp.float32([0.01, 0.03, 0.1]), jax.random.split(jax.random.key(1), 3)
+
+    def one(key: Any, rate: Any) -> training.Fit:
+        settings = {"epochs": 1, "batch": 3, "validation": data, **options}
+        return training.fit(key, training.begin(cell, key), data, make(rate), **settings)
+
+    return jax.vmap(one)(keys, rates)
+
+
+@pytest.mark.parametrize(
+    "name", [name if name.startswith("clip") else pytest.param(name, marks=pytest.mark.slow) for name in OPTIMISERS]
+)
+def test_an_epoch_in_one_kernel_is_the_scan_of_its_updates_for_any_optimiser(name: str) -> None:
+    want = jax.jit(lambda: fitted(OPTIMISERS[name], ls.SRNN()))()
+    with routes.interpreted():
+        got = jax.jit(lambda: fitted(OPTIMISERS[name], ls.SRNN()))()
+    np.testing.assert_array_equal(got.record.accuracy, want.record.accuracy)
+    for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        # roundings of five updates, each of which may divide by a running root mean square
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
+def launches(cell: Cell, make: Any, **options: Any) -> int:
+    """Kernels in the training of three runs, as it is made for cuda without a device."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(routes, "hindrance", lambda: "")
+        made = jax.jit(lambda: fitted(make, cell, **options)).trace().lower(lowering_platforms=("cuda",))
+    return made.as_text().count("__gpu$xla.gpu.triton")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [Sine(), *(pytest.param(make(), marks=pytest.mark.slow) for make in (ls.SRNN, ls.GRU, ls.LSTM))],
+    ids=lambda cell: type(cell).__name__,
+)
+def test_an_epoch_of_all_runs_is_one_launch_on_a_gpu(cell: Cell) -> None:
+    assert launches(cell, training.keras_adam) == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (lambda rate: optax.apply_if_finite(optax.sgd(rate), 3), {}),  # a choice between two programs
+        (optax.sgd, {"watch": lambda state: state.step}),
+        (optax.sgd, {"route": training.gradients.reverse}),
+    ],
+)
+def test_training_that_cannot_be_one_launch_is_scanned(make: Any, options: dict) -> None:
+    assert launches(ls.SRNN(), make, **options) == 0

@@ -15,7 +15,7 @@ from landscape.kernels.lanes import Unfusable
 ROUTES = ("fused", "scan")
 SETTING = "LANDSCAPE_ROUTE"  # an environment variable, so that workers follow the command that started them
 
-_interpreted: contextvars.ContextVar[bool] = contextvars.ContextVar("interpreted", default=False)
+_here: contextvars.ContextVar[str] = contextvars.ContextVar("route", default="")
 
 
 class Route(NamedTuple):
@@ -29,14 +29,28 @@ class Route(NamedTuple):
         return not self.why
 
 
+def interpreted() -> contextlib.AbstractContextManager[None]:
+    """Within it kernels are taken on any machine, computed by Pallas' interpreter: slow, and the same arithmetic."""
+    return _taken("interpreted")
+
+
+def scanned() -> contextlib.AbstractContextManager[None]:
+    """Within it nothing is fused."""
+    return _taken("scan")
+
+
 @contextlib.contextmanager
-def interpreted() -> Iterator[None]:
-    """Take fused kernels on any machine, computed by Pallas' interpreter: slow, and the same arithmetic."""
-    token = _interpreted.set(True)
+def _taken(route: str) -> Iterator[None]:
+    token = _here.set(route)
     try:
         yield
     finally:
-        _interpreted.reset(token)
+        _here.reset(token)
+
+
+def interpreting() -> bool:
+    """Whether kernels are computed by Pallas' interpreter."""
+    return _here.get() == "interpreted"
 
 
 def turn(route: str) -> None:
@@ -51,9 +65,9 @@ def hindrance() -> str:
     asked, backend = os.environ.get(SETTING, ROUTES[0]), jax.default_backend()
     if asked not in ROUTES:
         raise ValueError(f"{SETTING} must be one of {', '.join(ROUTES)}; given {asked!r}")
-    if asked == "scan":
+    if "scan" in (asked, _here.get()):
         return "kernels are turned off by --route scan"
-    if _interpreted.get() or backend == "gpu":
+    if interpreting() or backend == "gpu":
         return ""
     if backend == "tpu":
         return "kernels have never run on a TPU, where the scan is used"
@@ -65,7 +79,7 @@ def choose(problem: Problem, affine: Any) -> Route:
     if why := hindrance():
         return Route(problem.kernel, why)
     try:
-        return Route(problem.fused(affine, _interpreted.get()))
+        return Route(problem.fused(affine, interpreting()))
     except Unfusable as reason:
         return Route(problem.kernel, str(reason))
 

@@ -213,7 +213,41 @@ def _unstacked(eqn: Any, box: Box) -> list[Box]:
     return [boxed(list(part), var.aval.shape) for part, var in zip(parts, eqn.outvars, strict=True)]
 
 
+def _picked(eqn: Any, box: Box, index: Box) -> list[Box] | None:
+    """One number of a row, by an index that differs from lane to lane; outside of it as JAX has it."""
+    params, wide = eqn.params, eqn.primitive.name == "gather"
+    if box.ndim != 1 or params["slice_sizes"] != (1,) or index.size != 1:
+        return None
+    at, value = index.flat[0], box[0]
+    for i, other in enumerate(list(box)[1:], 1):
+        value = _select(at >= i, other, value)
+    if wide and "FILL" in str(params["mode"]) and jnp.issubdtype(jnp.result_type(value), jnp.inexact):
+        value = _select((at < 0) | (at >= box.size), jnp.asarray(jnp.nan, jnp.result_type(value)), value)
+    return [boxed([value], eqn.outvars[0].aval.shape)]
+
+
+def _placed(eqn: Any, box: Box, *rest: Box) -> list[Box] | None:
+    """A row with one number added, or put in place, by an index that differs from lane to lane."""
+    adds = eqn.primitive.name == "scatter-add"
+    index, update = rest if adds else rest[::-1]
+    if box.ndim != 1 or update.size != 1 or index.size != 1:
+        return None
+    at, new = index.flat[0], update.flat[0]
+    at = at if adds else jnp.clip(at, 0, box.size - 1)
+    put = lambda old: jnp.add(*alike(old, new)) if adds else new  # noqa: E731
+    return [boxed([_select(at == i, put(old), old) for i, old in enumerate(box)], box.shape)]
+
+
+def _select(which: Any, one: Any, other: Any) -> jax.Array:
+    which, one, other = alike(which, one, other)
+    return jnp.where(which, one, other)
+
+
 RULES: dict[str, Callable] = {
+    "gather": _picked,
+    "dynamic_slice": _picked,
+    "scatter-add": _placed,
+    "dynamic_update_slice": _placed,
     "iota": _iota,
     "pad": _padded,
     "concatenate": lambda eqn, *boxes: [np.concatenate(boxes, eqn.params["dimension"])],

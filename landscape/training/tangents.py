@@ -46,7 +46,7 @@ def once(f: Callable, *shapes: Any) -> tuple[Callable, bool]:
     return lambda *args: jax.tree.unflatten(tree, flat(*jax.tree.leaves(args))), scalar(program.jaxpr)
 
 
-def _advance(cell: Callable) -> Callable:
+def advancing(cell: Callable) -> Callable:
     """``(point, jet, x) -> jet`` after one step."""
 
     def advance(point: tuple, jet: Jet, x: Any) -> Jet:
@@ -150,7 +150,7 @@ def _lanes(
     zero = jax.tree.map(jnp.zeros_like, state)
     jet = Jet(state, (zero,) * len(point) if differentiate else (), {})
     lane = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((), leaf.dtype), (point, jet))
-    advance, single = once(_advance(cell), *lane, jax.ShapeDtypeStruct(data.x.shape[3 if own else 2 :], data.x.dtype))
+    advance, single = once(advancing(cell), *lane, jax.ShapeDtypeStruct(data.x.shape[3 if own else 2 :], data.x.dtype))
     jet = (one_kernel(loop) if single else loop)(length, point, jet, data.x, index)
 
     score, targets = scorer(objective), jax.tree.map(lambda target: take(target, index), data.target)
