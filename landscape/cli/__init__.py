@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from landscape import names
 from landscape.cli.experiments import list_, run, status, sweep, verify
-from landscape.cli.machine import devices
+from landscape.cli.machine import bench, devices
 from landscape.cli.surfaces import cliffs, explore, plot, show, surface
 from landscape.cli.words import parse, say
 
@@ -29,6 +29,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "list": list_,
     "verify": verify,
     "devices": devices,
+    "bench": bench,
 }
 
 

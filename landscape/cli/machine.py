@@ -1,9 +1,35 @@
-"""Verbs about this machine: what was found, and which route each job takes."""
+"""Verbs about this machine: what was found, which route each job takes, and how fast it is."""
 
+import json
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
-from landscape.cli.words import say
+from tyro.conf import arg
+
+from landscape.cli.words import say, unless
+
+
+def bench(
+    small: Annotated[
+        bool, arg(help="tiny jobs, kernels interpreted: a trial of the program, not of the machine")
+    ] = False,
+    out: Annotated[str, unless("none", "FILE", "write the table there as JSON")] = "",
+) -> None:
+    """Measure this machine at each kind of job, by the fused route and by the scan, and print a table.
+
+    Made for GPUs, where it takes minutes. On a CPU only the small jobs are of use; `benchmarks/surfaces.py` is for CPUs.
+
+    examples:
+      landscape bench --small
+    """
+    from landscape import bench as jobs
+
+    found = jobs.table(small)
+    if out:
+        Path(out).write_text(json.dumps(found, indent=1) + "\n")
+    for line in jobs.lines(found):
+        say(line)
 
 
 def devices() -> None:
