@@ -54,6 +54,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def memory() -> int | None:
+    """Bytes that one device may hold, None where it does not say, as a CPU."""
+    told = jax.local_devices()[0].memory_stats() or {}
+    return told.get("bytes_limit")
+
+
 def tile_points(episodes: int, points: int) -> int:
     """Points in one of equal tiles that cover ``points``, so that vector lanes are full and programs are shared.
 

@@ -18,7 +18,7 @@ def bench(
 ) -> None:
     """Measure this machine at each kind of job, by the fused route and by the scan, and print a table.
 
-    Made for GPUs, where it takes minutes. On a CPU only the small jobs are of use; `benchmarks/surfaces.py` is for CPUs.
+    Made for GPUs, where it takes minutes. On a CPU only the small jobs are of use; see `benchmarks/surfaces.py` there.
 
     examples:
       landscape bench --small
