@@ -35,6 +35,8 @@ def text(spec: Mapping[str, Any] | str) -> str:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return " + ".join(text(spec) for spec in value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -66,6 +68,8 @@ def of_cell(cell: Any) -> dict[str, Any]:
             options[field.name] = str(getattr(value, "__name__", value))
         elif field.metadata.get("axes") is not None and (value is None) != (field.default is None):
             options[field.name] = "absent" if value is None else "present"
+        elif isinstance(value, tuple):  # the layers of a stack
+            options[field.name] = [of_cell(layer) for layer in value]
     return {"name": type(cell).__name__, "options": options}
 
 

@@ -11,7 +11,7 @@ from landscape.tasks import Episode
 from landscape.training import products
 from landscape.training.penalties import Penalty
 from landscape.training.products import INPUT, Plan
-from landscape.training.scores import Route, Score, blockwise, scorer
+from landscape.training.scores import Route, Score, blockwise, chosen, scorer, weighed
 from landscape.tree import dot
 
 
@@ -37,6 +37,18 @@ def _at(t: Any, series: Any) -> Any:
     return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, t, keepdims=False), series)
 
 
+def _dtype(model: RNN) -> Any:
+    """The dtype in which a model computes: its inputs may be symbols."""
+    return jnp.result_type(*jax.tree.leaves(model))
+
+
+def _rows(h: jax.Array, matrix: jax.Array) -> jax.Array:
+    """All factors (..., factor) of a matrix one below the other; symbols (...) as the rows that they stand for."""
+    if jnp.issubdtype(h.dtype, jnp.integer):
+        return jax.nn.one_hot(h.ravel(), len(matrix), dtype=matrix.dtype)
+    return h.reshape(-1, h.shape[-1])
+
+
 def _put(t: Any, series: Any, one: Any) -> Any:
     """``series`` with ``one`` for its step ``t``."""
     put = lambda all, one: jax.lax.dynamic_update_index_in_dim(all, one, t, 0)  # noqa: E731
@@ -55,7 +67,7 @@ class _Layer:
 
     def outer(self, x: jax.Array, length: Any) -> list[Any]:
         """The products of all inputs (time, batch, input) at once, 0 after ``length``; None where the state decides."""
-        use = (jnp.arange(len(x)) < length)[:, None, None]
+        use = (jnp.arange(len(x)) < length)[:, None, None]  # also of symbols (time, batch): their rows have units
         both = zip(self.plan.factors, self.joined, strict=True)
         return [jnp.where(use, dot(x, w), 0) if factor == INPUT else None for factor, w in both]
 
@@ -104,8 +116,7 @@ class _Layer:
         whole = []
         for factor, mine, slope in zip(self.plan.factors, own, slopes, strict=True):
             h = mine if factor is None else kept[factor]
-            flat = [a.reshape(-1, a.shape[-1]) for a in (h, slope)]
-            whole.append(dot(flat[0].T, flat[1]))
+            whole.append(dot(_rows(h, self.joined[len(whole)]).T, slope.reshape(-1, slope.shape[-1])))
         return products.apart(self.plan, self.cell, whole, jax.tree.unflatten(self.tree, leaves))
 
 
@@ -125,8 +136,9 @@ def reverse(objective: Objective, start: float = 0.0, penalty: Penalty | None = 
         return jax.tree.map(spread, model.initial(start))
 
     def gradient(model: RNN, data: Episode, index: jax.Array, length: Any) -> tuple[Score, RNN]:
-        x, target = data.x[:, index], jax.tree.map(lambda leaf: leaf[index], data.target)
-        state = initial(model, len(index), x.dtype)
+        episodes = chosen(data, index, length)
+        x, dtype = episodes.x, _dtype(model)
+        state = initial(model, len(index), dtype)
         cell = layer(model, state, x[0])
         outer = cell.outer(x, length)
         shapes = (state, *jax.eval_shape(cell.ahead, state, x[0], _at(0, outer))[1:])
@@ -138,38 +150,61 @@ def reverse(objective: Objective, start: float = 0.0, penalty: Penalty | None = 
             return after, _put(t, kept, (state, values, own))
 
         state, (states, values, own) = jax.lax.fori_loop(0, length, ahead, (state, empty))
-        across = jax.vmap(jax.value_and_grad(score, (0, 1), has_aux=True), (None, 0, 0))
-        (loss, right), (readout, error) = across(model.readout, state, target)
+        loss, right, readout, error, errors = answered(model.readout, state, states, episodes, length)
 
         def behind(k: Any, carry: tuple) -> tuple:
             error, total, slopes, extra = carry
             t = length - 1 - k
             before = _at(t, states)
+            error = error if errors is None else jax.tree.map(jnp.add, error, _at(t, errors))
             others, earlier, slope = cell.behind(before, _at(t, x), _at(t, values), error)
             if penalty is not None:
                 extra = jax.tree.map(jnp.add, extra, penalty.gradient(model.cell, before, _at(t, x), error))
             # Not over the values of products: a buffer that is read and written in one step is copied whole.
             return earlier, jax.tree.map(jnp.add, total, others), _put(t, slopes, slope), extra
 
-        nothing = [jnp.zeros((len(index), *jnp.shape(cell.leaves[i])), x.dtype) for i in cell.others]
+        nothing = [jnp.zeros((len(index), *jnp.shape(cell.leaves[i])), dtype) for i in cell.others]
         extra = None if penalty is None else penalty.nothing(model.cell)
         _, others, slopes, extra = jax.lax.fori_loop(0, length, behind, (error, nothing, empty[1], extra))
         total = cell.assembled(others, slopes, states, own, x)
         total = jax.tree.map(lambda leaf: leaf / len(index), total)
         if penalty is not None:
             total = jax.tree.map(jnp.add, total, penalty.scaled(extra))
-        mean = lambda leaf: jnp.mean(leaf, 0)  # noqa: E731
-        return Score(mean(loss), mean(right)), RNN(cell=total, readout=jax.tree.map(mean, readout))
+        return Score(loss, right), RNN(cell=total, readout=readout)
+
+    def answered(readout: Any, last: Any, states: Any, episodes: Episode, length: Any) -> tuple:
+        """Mean loss and share right, the readout's gradient, and the error that enters at the end or at every step.
+
+        Errors are those of each episode's own loss, for the mean is taken over gradients.
+        """
+        if episodes.mask is None:
+            across = jax.vmap(jax.value_and_grad(score, (0, 1), has_aux=True), (None, 0, 0))
+            (loss, right), (slope, error) = across(readout, last, episodes.target)
+            mean = lambda leaf: jnp.mean(leaf, 0)  # noqa: E731
+            return mean(loss), mean(right), jax.tree.map(mean, slope), error, None
+        after = jax.tree.map(lambda kept, end: _put(length - 1, jnp.roll(kept, -1, 0), end), states, last)
+        both = jax.value_and_grad(lambda *given: weighed(score, *given, episodes), (0, 1), has_aux=True)
+        (loss, right), (slope, errors) = both(readout, after)
+        count = episodes.mask.shape[1]
+        return loss, right, slope, jax.tree.map(jnp.zeros_like, last), jax.tree.map(lambda e: e * count, errors)
 
     def evaluate(model: RNN, data: Episode, index: jax.Array, length: Any) -> Score:
         def block(index: jax.Array) -> Score:
-            x, target = data.x[:, index], jax.tree.map(lambda leaf: leaf[index], data.target)
-            state = initial(model, len(index), x.dtype)
+            episodes = chosen(data, index, length)
+            x = episodes.x
+            state = initial(model, len(index), _dtype(model))
             cell = layer(model, state, x[0])
             outer = cell.outer(x, length)
             step = lambda t, state: cell.ahead(state, _at(t, x), _at(t, outer))[0]  # noqa: E731
-            state = jax.lax.fori_loop(0, length, step, state)
-            return Score(*(jnp.mean(s) for s in jax.vmap(score, (None, 0, 0))(model.readout, state, target)))
+            if episodes.mask is None:
+                state = jax.lax.fori_loop(0, length, step, state)
+                return Score(*(jnp.mean(s) for s in across(model.readout, state, episodes.target)))
+            blank = jax.tree.map(lambda leaf: jnp.zeros((len(x), *leaf.shape), leaf.dtype), state)
+            keep = lambda t, carry: (state := step(t, carry[0]), _put(t, carry[1], state))  # noqa: E731
+            states = jax.lax.fori_loop(0, length, keep, (state, blank))[1]
+            return Score(*weighed(score, model.readout, states, episodes))
+
+        across = jax.vmap(score, (None, 0, 0))
 
         return blockwise(block, index)
 
