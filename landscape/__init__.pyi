@@ -3,6 +3,7 @@
 from . import cells as cells
 from . import cliffs as cliffs
 from . import convert as convert
+from . import data as data
 from . import descent as descent
 from . import dynamics as dynamics
 from . import engine as engine

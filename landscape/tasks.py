@@ -73,7 +73,8 @@ class Task:
 
     def __repr__(self) -> str:
         """The task in words: ``latch(noise=0.1)``."""
-        given = ", ".join(f"{name}={value:g}" for name, value in self.options)
+        short = lambda value: value if isinstance(value, str) else f"{value:g}"  # noqa: E731
+        given = ", ".join(f"{name}={short(value)}" for name, value in self.options)
         return f"{self.name}({given})" if given else self.name
 
 
