@@ -61,7 +61,7 @@ def digest(array: Any) -> str:
 
 def of_cell(cell: Any) -> dict[str, Any]:
     """A cell by its class and the choices that differ from the class's own: ``act`` "relu", ``p_i`` "present"."""
-    options = {}
+    options: dict[str, Any] = {}
     for field in dataclasses.fields(cell) if dataclasses.is_dataclass(cell) else ():
         value = getattr(cell, field.name)
         if field.metadata.get("static") and value != field.default:

@@ -13,7 +13,7 @@ from landscape import initialisers, losses, specs, tasks
 from landscape.models import Stack
 from landscape.planes import named_leaves
 from landscape.tasks import Episode, Task, time_first
-from landscape.training import begin, curves, fit, forward, guess, keras_adam, reverse, signal_and_blind
+from landscape.training import begin, curves, fit, forward, guess, keras_adam, reverse, signal_and_blind, stream
 
 KEY = jax.random.key(7)
 COUNT, TIME, SYMBOLS = 8, 6, 5
@@ -268,3 +268,69 @@ def test_a_task_whose_mask_has_no_axis_of_time_is_refused():
     sample = lambda key, length, index: Episode(x=jnp.zeros(length), target=jnp.zeros(()), mask=jnp.ones(()))  # noqa: E731
     with pytest.raises(TypeError, match=r"mask must be \(time,\) and target \(time, ...\); for 3 steps"):
         ls.surface(ls.plane(ls.SRNN(), w=np.array([0.0, 1.0])), Task(sample), [2])
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_back_propagation_cut_after_k_steps_is_that_with_the_state_there_given(masked, layer):
+    """Against reverse mode through the plain scan with `stop_gradient` k and 2k steps before the end; k = T is none."""
+    episodes = spoken() if masked else Episode(x=spoken().x, target=spoken().target[:, -1])
+    data, whole = time_first(episodes), jnp.int32(TIME)
+
+    def cut(model, k):
+        def one(e):
+            state, losses_ = model.initial(), []
+            for t in range(TIME):
+                state = jax.lax.stop_gradient(state) if t > 0 and (TIME - t) % k == 0 else state
+                state = model.step(state, e.x[t])
+                losses_.append(losses.cross_entropy(model.output(state), e.target[t] if masked else e.target))
+            return sum(losses_) / TIME if masked else losses_[-1]
+
+        return jnp.mean(jax.vmap(one)(episodes))
+
+    full = flat(reverse(losses.classes).gradient(layer, data, ALL, whole)[1])
+    for k in (2, 4):
+        found = flat(reverse(losses.classes, truncate=k).gradient(layer, data, ALL, whole)[1])
+        np.testing.assert_allclose(found, flat(jax.grad(cut)(layer, k)), atol=20 * EPS)
+        assert np.abs(found - full).max() > 1e-3
+    np.testing.assert_array_equal(
+        flat(reverse(losses.classes, truncate=TIME).gradient(layer, data, ALL, whole)[1]), full
+    )
+
+
+def test_truncation_after_no_step_is_refused():
+    with pytest.raises(ValueError, match="truncate must be a whole number of steps from 1 up, or None"):
+        reverse(losses.classes, truncate=0)
+
+
+def test_a_carried_state_is_one_long_episode(layer):
+    """With a rate of 0 the losses of slices average to that of the whole; one slice of all is one update of fit."""
+    data = spoken()
+    whole = reverse(losses.classes).evaluate(layer, time_first(data), ALL, jnp.int32(TIME))
+    for steps in (2, 3):
+        still = stream(layer, data, optax.sgd(0.0), steps=steps, validation=data).record
+        np.testing.assert_allclose([still.loss[0], still.accuracy[0]], whole, rtol=20 * EPS)
+        np.testing.assert_allclose([still.val_loss[0], still.val_accuracy[0]], whole, rtol=20 * EPS)
+    one = stream(layer, data, optax.sgd(0.1), steps=TIME, validation=data)
+    other = fit(KEY, layer, data, optax.sgd(0.1), losses.classes, validation=data, epochs=1, batch=COUNT)
+    np.testing.assert_allclose(flat(one.model), flat(other.model), atol=20 * EPS)  # in another order of episodes
+
+
+def test_a_stream_learns_begins_each_epoch_anew_and_shows_its_states(layer):
+    read = jnp.asarray((np.arange(3)[:, None] + np.arange(41)) % SYMBOLS)
+    data = Episode(x=read[:, :-1], target=read[:, 1:], mask=jnp.ones((3, 40)))
+    done = stream(layer, data, keras_adam(0.05), steps=5, validation=data, epochs=6, watch=lambda state: state.step)
+    assert done.record.val_loss[-1] < 0.5 * np.log(SYMBOLS)
+    np.testing.assert_array_equal(done.watched.ravel(), np.arange(1, 49))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 7}, "the sequences have 6 steps, too few for one slice of 7"),
+        ({"data": Episode(x=jnp.zeros((2, 4)), target=jnp.zeros(2))}, "so its episodes need a mask"),
+    ],
+)
+def test_a_stream_that_cannot_be_is_refused(change, message, layer):
+    given = {"data": spoken(), "steps": 2, "validation": spoken(), **change}
+    with pytest.raises(ValueError, match=message):
+        stream(layer, given.pop("data"), optax.sgd(0.1), **given)

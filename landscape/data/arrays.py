@@ -85,9 +85,8 @@ def task(
     Nested: entry L is the loss of the first L steps, of the same target if there is one for the whole episode. Stores
     know the episodes by a digest. Give those that are to be scored: compiled programs hold all of them.
     """
-    x, target, mask = (
-        None if leaf is None else jnp.asarray(leaf) for leaf in (episodes.x, episodes.target, episodes.mask)
-    )
+    x, target = jnp.asarray(episodes.x), jnp.asarray(episodes.target)
+    mask = None if episodes.mask is None else jnp.asarray(episodes.mask)
     count, time = x.shape[:2]
 
     def sample(key: Array, length: int, index: Int[Array, ""]) -> Episode:

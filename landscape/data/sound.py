@@ -82,7 +82,9 @@ def _midi(path: Path, step: float) -> Int[np.ndarray, "time key"]:
         file = mido.MidiFile(path)
     except (EOFError, OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read as MIDI: {error}") from error
-    held, notes, now = {}, [], 0
+    held: dict[tuple[int, int], int] = {}
+    notes: list[tuple[int, int, int]] = []
+    now = 0
     for message in mido.merge_tracks(file.tracks):
         now += message.time
         if message.type == "note_on" and message.velocity > 0:

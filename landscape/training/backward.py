@@ -1,6 +1,7 @@
 """Gradients backward through time, for layers: one matrix product a step each way, those of gradients in one."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -113,32 +114,66 @@ class _Layer:
         for i, slope in zip(self.others, others, strict=True):
             leaves[i] = jnp.sum(slope, 0)
         kept = [*jax.tree.leaves(states), x]  # so that INPUT, -1, is the last
-        whole = []
+        whole: list[jax.Array] = []
         for factor, mine, slope in zip(self.plan.factors, own, slopes, strict=True):
             h = mine if factor is None else kept[factor]
             whole.append(dot(_rows(h, self.joined[len(whole)]).T, slope.reshape(-1, slope.shape[-1])))
         return products.apart(self.plan, self.cell, whole, jax.tree.unflatten(self.tree, leaves))
 
 
-def reverse(objective: Objective, start: float = 0.0, penalty: Penalty | None = None) -> Route:
+class Passage(NamedTuple):
+    """Through time-first episodes (`chosen`) from a state that is given to the one after ``length`` steps.
+
+    ``initial(model, batch) -> state``; ``gradient(model, episodes, state, length) -> (Score, gradient, state)``;
+    ``evaluate`` the same without gradient.
+    """
+
+    initial: Callable
+    gradient: Callable
+    evaluate: Callable
+
+
+def reverse(
+    objective: Objective, start: float = 0.0, penalty: Penalty | None = None, truncate: int | None = None
+) -> Route:
     """The route of layers: back-propagation through ``length`` steps, from the states kept on the way.
 
     ``penalty`` adds its own gradient, term by term as the error passes each step (`landscape.training.penalties`).
+    ``truncate``: errors stop after so many steps, counted from the last one, as if the state there were given; where
+    there is an answer at every step, errors so go back at most that far, and one step at least.
     """
+    if truncate is not None and (not isinstance(truncate, int) or truncate < 1):
+        raise ValueError(f"truncate must be a whole number of steps from 1 up, or None for all, given {truncate!r}")
+    through = passage(objective, start, penalty, truncate)
+
+    def gradient(model: RNN, data: Episode, index: jax.Array, length: Any) -> tuple[Score, RNN]:
+        return through.gradient(model, chosen(data, index, length), through.initial(model, len(index)), length)[:2]
+
+    def evaluate(model: RNN, data: Episode, index: jax.Array, length: Any) -> Score:
+        def block(index: jax.Array) -> Score:
+            return through.evaluate(model, chosen(data, index, length), through.initial(model, len(index)), length)[0]
+
+        return blockwise(block, index)
+
+    return Route(gradient, evaluate)
+
+
+def passage(
+    objective: Objective, start: float = 0.0, penalty: Penalty | None = None, truncate: int | None = None
+) -> Passage:
+    """What `reverse` does with one minibatch, open at both ends."""
     score = scorer(objective)
 
     def layer(model: RNN, state: Any, x: Any) -> _Layer:
         one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), (state, x))
         return _Layer(model.cell, products.plan(model.cell, *one))
 
-    def initial(model: RNN, batch: int, dtype: Any) -> Any:
-        spread = lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape)).astype(dtype)  # noqa: E731
+    def initial(model: RNN, batch: int) -> Any:
+        spread = lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape)).astype(_dtype(model))  # noqa: E731
         return jax.tree.map(spread, model.initial(start))
 
-    def gradient(model: RNN, data: Episode, index: jax.Array, length: Any) -> tuple[Score, RNN]:
-        episodes = chosen(data, index, length)
-        x, dtype = episodes.x, _dtype(model)
-        state = initial(model, len(index), dtype)
+    def gradient(model: RNN, episodes: Episode, state: Any, length: Any) -> tuple[Score, RNN, Any]:
+        x, dtype, count = episodes.x, _dtype(model), episodes.x.shape[1]
         cell = layer(model, state, x[0])
         outer = cell.outer(x, length)
         shapes = (state, *jax.eval_shape(cell.ahead, state, x[0], _at(0, outer))[1:])
@@ -160,17 +195,20 @@ def reverse(objective: Objective, start: float = 0.0, penalty: Penalty | None = 
             others, earlier, slope = cell.behind(before, _at(t, x), _at(t, values), error)
             if penalty is not None:
                 extra = jax.tree.map(jnp.add, extra, penalty.gradient(model.cell, before, _at(t, x), error))
+            if truncate is not None:
+                cut = (k + 1) % truncate == 0
+                earlier = jax.tree.map(lambda e: jnp.where(cut, 0, e), earlier)
             # Not over the values of products: a buffer that is read and written in one step is copied whole.
             return earlier, jax.tree.map(jnp.add, total, others), _put(t, slopes, slope), extra
 
-        nothing = [jnp.zeros((len(index), *jnp.shape(cell.leaves[i])), dtype) for i in cell.others]
+        nothing = [jnp.zeros((count, *jnp.shape(cell.leaves[i])), dtype) for i in cell.others]
         extra = None if penalty is None else penalty.nothing(model.cell)
         _, others, slopes, extra = jax.lax.fori_loop(0, length, behind, (error, nothing, empty[1], extra))
         total = cell.assembled(others, slopes, states, own, x)
-        total = jax.tree.map(lambda leaf: leaf / len(index), total)
+        total = jax.tree.map(lambda leaf: leaf / count, total)
         if penalty is not None:
             total = jax.tree.map(jnp.add, total, penalty.scaled(extra))
-        return Score(loss, right), RNN(cell=total, readout=readout)
+        return Score(loss, right), RNN(cell=total, readout=readout), state
 
     def answered(readout: Any, last: Any, states: Any, episodes: Episode, length: Any) -> tuple:
         """Mean loss and share right, the readout's gradient, and the error that enters at the end or at every step.
@@ -183,29 +221,25 @@ def reverse(objective: Objective, start: float = 0.0, penalty: Penalty | None = 
             mean = lambda leaf: jnp.mean(leaf, 0)  # noqa: E731
             return mean(loss), mean(right), jax.tree.map(mean, slope), error, None
         after = jax.tree.map(lambda kept, end: _put(length - 1, jnp.roll(kept, -1, 0), end), states, last)
-        both = jax.value_and_grad(lambda *given: weighed(score, *given, episodes), (0, 1), has_aux=True)
+        both = jax.value_and_grad(
+            lambda readout, states: weighed(score, readout, states, episodes), (0, 1), has_aux=True
+        )
         (loss, right), (slope, errors) = both(readout, after)
         count = episodes.mask.shape[1]
         return loss, right, slope, jax.tree.map(jnp.zeros_like, last), jax.tree.map(lambda e: e * count, errors)
 
-    def evaluate(model: RNN, data: Episode, index: jax.Array, length: Any) -> Score:
-        def block(index: jax.Array) -> Score:
-            episodes = chosen(data, index, length)
-            x = episodes.x
-            state = initial(model, len(index), _dtype(model))
-            cell = layer(model, state, x[0])
-            outer = cell.outer(x, length)
-            step = lambda t, state: cell.ahead(state, _at(t, x), _at(t, outer))[0]  # noqa: E731
-            if episodes.mask is None:
-                state = jax.lax.fori_loop(0, length, step, state)
-                return Score(*(jnp.mean(s) for s in across(model.readout, state, episodes.target)))
-            blank = jax.tree.map(lambda leaf: jnp.zeros((len(x), *leaf.shape), leaf.dtype), state)
-            keep = lambda t, carry: (state := step(t, carry[0]), _put(t, carry[1], state))  # noqa: E731
-            states = jax.lax.fori_loop(0, length, keep, (state, blank))[1]
-            return Score(*weighed(score, model.readout, states, episodes))
+    def evaluate(model: RNN, episodes: Episode, state: Any, length: Any) -> tuple[Score, Any]:
+        x = episodes.x
+        cell = layer(model, state, x[0])
+        outer = cell.outer(x, length)
+        step = lambda t, state: cell.ahead(state, _at(t, x), _at(t, outer))[0]  # noqa: E731
+        if episodes.mask is None:
+            state = jax.lax.fori_loop(0, length, step, state)
+            each = jax.vmap(score, (None, 0, 0))(model.readout, state, episodes.target)
+            return Score(*(jnp.mean(s) for s in each)), state
+        blank = jax.tree.map(lambda leaf: jnp.zeros((len(x), *leaf.shape), leaf.dtype), state)
+        keep = lambda t, carry: (state := step(t, carry[0]), _put(t, carry[1], state))  # noqa: E731
+        state, states = jax.lax.fori_loop(0, length, keep, (state, blank))
+        return Score(*weighed(score, model.readout, states, episodes)), state
 
-        across = jax.vmap(score, (None, 0, 0))
-
-        return blockwise(block, index)
-
-    return Route(gradient, evaluate)
+    return Passage(initial, gradient, evaluate)

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import Array, Int, Key, PyTree
 
@@ -194,7 +193,7 @@ def _drawing(data: Any, model: Any, split: Split | None, validation: Episode | N
 
 def _one(episodes: Episode) -> str:
     """One of time-first episodes in words: its shapes and dtypes."""
-    drop = lambda leaf, axis: jax.ShapeDtypeStruct(np.delete(leaf.shape, axis), leaf.dtype)  # noqa: E731
+    drop = lambda leaf, axis: jax.ShapeDtypeStruct((*leaf.shape[:axis], *leaf.shape[axis + 1 :]), leaf.dtype)  # noqa: E731
     timed = 0 if episodes.mask is None else 1
     rest = jax.tree.map(lambda leaf: drop(leaf, timed), (episodes.target, episodes.mask))
     return ", ".join(f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves((drop(episodes.x, 1), rest)))
