@@ -24,6 +24,7 @@ from . import tasks as tasks
 from . import training as training
 from . import tree as tree
 from . import verify as verify
+from . import views as views
 from .cells import GRU as GRU
 from .cells import IRNN as IRNN
 from .cells import LSTM as LSTM
