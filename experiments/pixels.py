@@ -118,10 +118,10 @@ def run(
     quick: bool = False,
     out: str = "",
 ) -> xarray.Dataset:
-    """All cells by both rules, dims (cell, rule, rate, seed, epoch), kept in ``out``, results/pixels.zarr unless given: run again to go on.
+    """All cells by both rules, dims (cell, rule, rate, seed, epoch), kept in ``out``: run again to go on.
 
     ``permuted``: one fixed order of pixels for all images; ``rows``: a row of 8 pixels a step. ``quick``: three cells,
-    two rates, two seeds, eight epochs, to see it work.
+    two rates, two seeds, eight epochs, to see it work. ``out`` is results/pixels.zarr unless given.
     """
     cells = list(CELLS)
     if quick:
