@@ -3,6 +3,7 @@
 from . import cells as cells
 from . import cliffs as cliffs
 from . import convert as convert
+from . import data as data
 from . import descent as descent
 from . import dynamics as dynamics
 from . import engine as engine
@@ -23,6 +24,7 @@ from . import tasks as tasks
 from . import training as training
 from . import tree as tree
 from . import verify as verify
+from . import views as views
 from .cells import GRU as GRU
 from .cells import IRNN as IRNN
 from .cells import LSTM as LSTM

@@ -20,8 +20,8 @@ def squared_error(y: Answer, target: Target | float) -> Float[Array, ""]:
 
 
 def cross_entropy(logits: Float[Array, "output"], label: Int[Array, ""]) -> Float[Array, ""]:
-    """``-log softmax(logits)[label]``; logits (output,), label an integer."""
-    return optax.softmax_cross_entropy_with_integer_labels(logits, label)
+    """``-log softmax(logits)[label]``; logits (output,), label a whole number of any dtype."""
+    return optax.softmax_cross_entropy_with_integer_labels(logits, jnp.asarray(label, jnp.int32))
 
 
 def binary_cross_entropy(logit: Float[Array, ""], label: Shaped[Array, ""]) -> Float[Array, ""]:

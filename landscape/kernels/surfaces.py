@@ -87,6 +87,8 @@ class Program:
         self.scan, self.coordinates, self.rows = scan, coordinates, len(lengths)
         if not scan.task.nested:
             raise Unfusable(f"{scan.task.name} draws each length anew, and one kernel goes through all lengths")
+        if episodes.mask is not None:
+            raise Unfusable(f"{scan.task.name} asks for an answer after every step")
         self.leaves, self.tree = jax.tree.flatten(affine)
         target, self.target = jax.tree.flatten(episodes.target)
         self.answers = [leaf.shape[1:] for leaf in target]
