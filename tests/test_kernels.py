@@ -1,5 +1,6 @@
 """Laws of kernels: a fused program is the same function traced differently, or says in a sentence why there is none."""
 
+import json
 import warnings
 from typing import Any
 
@@ -10,7 +11,7 @@ import optax
 import pytest
 
 import landscape as ls
-from landscape import cells, tasks, training
+from landscape import bench, cells, cli, devices, tasks, training
 from landscape.cells import Cell, State
 from landscape.engine import Evaluator, routes
 from landscape.engine.jets import Jet, push
@@ -122,9 +123,10 @@ def both(cell: Cell, problem: ls.Recurrence, **axes: Any) -> tuple[dict, dict]:
 @pytest.mark.parametrize(
     ("cell", "problem", "registers"),
     [
-        (Sine(), ls.Recurrence(tasks.latch(), range(1, 11), order=2, episodes=3), 96),  # one lane is no episode
+        (Sine(), ls.Recurrence(tasks.latch(), range(1, 11), episodes=3), 96),  # one lane is no episode
         (ls.LSTM(), ls.Recurrence(tasks.latch(), [2, 9], episodes=4), 12),  # two passes of two
         (cells.BengioLatch(), ls.Recurrence(tasks.bengio(), range(1, 6), order=0, episodes=2), 96),  # a vector input
+        (cells.Pascanu(), ls.Recurrence(tasks.pascanu(), [4], order=2), 96),
         *(
             pytest.param(make(), ls.Recurrence(tasks.latch(), lengths, order=order), 96, marks=pytest.mark.slow)
             for make in (ls.SRNN, ls.GRU, ls.LSTM)
@@ -297,3 +299,55 @@ def test_an_epoch_of_all_runs_is_one_launch_on_a_gpu(cell: Cell) -> None:
 )
 def test_training_that_cannot_be_one_launch_is_scanned(make: Any, options: dict) -> None:
     assert launches(ls.SRNN(), make, **options) == 0
+
+
+def test_the_command_says_what_was_found_and_which_route_each_job_takes(capsys: Any) -> None:
+    assert cli.main(["devices"]) == 0
+    said = capsys.readouterr().out
+    assert "cpu" in said
+    assert "every job takes the scan: no accelerator was found, and on a CPU the scan is the fast route" in said
+    with routes.interpreted():
+        assert cli.main(["devices"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "training of LSTM, each epoch                fused" in lines
+    assert lines[-1].endswith("scan: relay draws each length anew, and one kernel goes through all lengths")
+
+
+def test_a_command_turns_kernels_off(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(routes.SETTING, "fused")
+    words = ["surface", "SRNN", "latch", "w=0:1:3", "--lengths", "2", "--out", str(tmp_path / "s.zarr")]
+    with routes.interpreted():
+        assert cli.main([*words, "--route", "scan"]) == 0
+        assert routes.hindrance() == "kernels are turned off by --route scan"
+
+
+def test_the_table_of_a_machine_has_both_routes_of_a_job_and_is_plain_data() -> None:
+    found = bench.table(small=True, chosen=lambda job: job.name == "Pascanu, order 0")
+    assert json.loads(json.dumps(found)) == found
+    job = found["jobs"]["Pascanu, order 0"]
+    assert {"seconds", "compiling", "copying", "steps_per_second"} <= set(job["fused"]) & set(job["scan"])
+    assert job["fused"]["ulp"] <= 4
+    assert any("times as fast" in line for line in bench.lines(found))
+
+
+@pytest.mark.slow
+def test_every_job_of_the_table_runs_by_both_routes() -> None:
+    found = bench.table(small=True)
+    assert all("seconds" in each["fused"] for each in found["jobs"].values())
+
+
+def test_a_tpu_is_not_asked_for_float64_and_takes_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    with pytest.raises(ValueError, match="a TPU does not compute in float64; ask for float32"):
+        Evaluator(plane(ls.SRNN()), ls.Recurrence(tasks.latch(), [2], dtype="float64"))
+    assert routes.hindrance() == "kernels have never run on a TPU, where the scan is used"
+
+
+@pytest.mark.parametrize("points", [1, 64, 65, 20_971, 40_000, 1_000_000])
+@pytest.mark.parametrize("episodes", [1, 2, 32])
+def test_tiles_are_whole_equal_and_compute_little_for_nothing(points: int, episodes: int) -> None:
+    evaluator = Evaluator(plane(ls.SRNN()), ls.Recurrence(tasks.latch(), [2], episodes=episodes)).resize(points)
+    assert evaluator.size % evaluator.tile == 0
+    assert devices.tile_points(episodes, evaluator.size) == evaluator.tile
+    assert points <= evaluator.size
+    assert points < 5000 or evaluator.size <= 1.125 * points
