@@ -289,6 +289,21 @@ def test_an_epoch_of_all_runs_is_one_launch_on_a_gpu(cell: Cell) -> None:
     assert launches(cell, training.keras_adam) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("own_data", [False, True])
+def test_all_lengths_of_curves_in_one_launch_are_those_of_length_after_length(own_data: bool) -> None:
+    def curves() -> Any:
+        setup = lambda key, rate: (training.begin(ls.SRNN(), key), training.keras_adam(rate))  # noqa: E731
+        options: dict[str, Any] = {"count": 40, "epochs": 2, "batch": 8, "own_data": own_data}
+        return training.curves(setup, tasks.latch(), [2, 5], seeds=3, settings={"rate": [0.01, 0.1]}, **options)
+
+    want = curves()
+    with routes.interpreted():
+        got = curves()
+    for name in want.data_vars:
+        np.testing.assert_allclose(got[name], want[name], rtol=1e-3, atol=1e-4, err_msg=str(name))
+
+
 @pytest.mark.parametrize(
     ("make", "options"),
     [
