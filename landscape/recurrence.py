@@ -30,11 +30,11 @@ Data = tuple[Episode, Int[np.ndarray, "length"]]  # episodes as `_drawn` stacks 
 class Layout(NamedTuple):
     """How functions of one episode at one point are computed for many.
 
-    ``points(f)(model)`` over points, ``both(f)(model, scale, jet, x)`` over episodes and points; ``fold(op, a)``
-    reduces the leading axis, of episodes; ``tie(model, t)`` is the model in step ``t`` of a loop.
+    ``begin(f)(model)`` and ``both(f)(model, scale, jet, x)`` return arrays (batch, point, ...); ``fold(op, a)`` reduces
+    the first axis; ``tie(model, t)`` is the model in step ``t`` of a loop.
     """
 
-    points: Callable
+    begin: Callable
     both: Callable
     fold: Callable = fold
     tie: Callable = lambda model, t: model
@@ -62,7 +62,7 @@ class Scan:
     def course(
         self, model: Any, points: tuple[Float[Array, "point"], ...], batch: int, layout: Layout, masked: bool = False
     ) -> Course:
-        """Loss and derivatives at ``points``, an array for each coordinate, of ``batch`` episodes side by side.
+        """Loss and derivatives at ``points``, an array for each coordinate: means over ``batch`` episodes.
 
         ``model.at`` is that of `Placed`: models at those points. What `step` reads is an input and `observe` a target.
         ``masked``: there is an answer after every step, and its weighted loss is summed beside the state; then a step
@@ -82,9 +82,10 @@ class Scan:
             return push(lambda p, s: task.loss(model.at(p).output(s), target), unmoved, scale, jet)
 
         def start() -> Carry:
-            state = layout.points(lambda m: m.at(unmoved).initial(task.start))(model)
-            state = (state, jnp.zeros_like(here)) if masked else state
-            state = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape)).astype(here.dtype), state)
+            begin = lambda m: m.at(unmoved).initial(task.start)  # noqa: E731
+            summed = lambda m: (begin(m), jnp.zeros((), here.dtype))  # noqa: E731
+            state = layout.begin(summed if masked else begin)(model)
+            state = jax.tree.map(lambda leaf: leaf.astype(here.dtype), state)
             zero = jax.tree.map(jnp.zeros_like, state)
             first = (zero,) * count if order > 0 else ()
             second = dict.fromkeys(pairs(count), zero) if order > 1 else {}
@@ -121,8 +122,9 @@ class Scan:
         masked = episodes.mask is not None
         placed, lanes = place(affine, points)
         batch = episodes.x.shape[1 if nested else 2]
+        repeat = lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape))  # noqa: E731
         layout = Layout(
-            points=lambda f: jax.vmap(f, (lanes,), axis_size=points.shape[1]),
+            begin=lambda f: lambda m: jax.tree.map(repeat, jax.vmap(f, (lanes,), axis_size=points.shape[1])(m)),
             both=lambda f: jax.vmap(jax.vmap(f, (lanes, 0, 0, None)), (None, None, 0, 0)),
             tie=within,
         )
@@ -214,6 +216,11 @@ class Recurrence(Problem):
     def kernel(self) -> Scan:
         every = self.task.nested and self.lengths == tuple(range(1, len(self.lengths) + 1))
         return Scan(self.task, self.order, every)
+
+    def fused(self, affine: Affine, interpret: bool = False) -> Callable:
+        from landscape.kernels.surfaces import fused
+
+        return fused(self.kernel, affine, self.data, interpret)
 
     @functools.cached_property
     def data(self) -> Data:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from landscape import names
 from landscape.cli.experiments import list_, run, status, sweep, verify
+from landscape.cli.machine import bench, devices
 from landscape.cli.surfaces import cliffs, explore, plot, show, surface
 from landscape.cli.words import parse, say
 
@@ -27,6 +28,8 @@ VERBS: dict[str, Callable[..., None]] = {
     "status": status,
     "list": list_,
     "verify": verify,
+    "devices": devices,
+    "bench": bench,
 }
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, PyTree, Real, Shaped
 
 from landscape import devices
+from landscape.engine import routes
 from landscape.engine.problem import Problem
 from landscape.planes import Affine, Plane
 
@@ -20,7 +22,8 @@ from landscape.planes import Affine, Plane
 def _program(kernel: Callable) -> Callable:
     """``(affine, points (tile, coordinate, point), used, data) -> [(row, tile * point)]`` on one device.
 
-    Only the first ``used`` tiles are computed: 0 compiles and computes nothing.
+    Only the first ``used`` tiles are computed: 0 compiles and computes nothing. One tile alone is no loop, whose end a
+    GPU would ask its host for.
     """
 
     def block(
@@ -35,6 +38,8 @@ def _program(kernel: Callable) -> Callable:
 
         shapes = jax.eval_shape(kernel, affine, points[0], data)
         blank = [jnp.zeros((s.shape[0], len(points) * size), s.dtype) for s in shapes]
+        if len(points) == 1:
+            return jax.lax.cond(used > 0, lambda: kernel(affine, points[0], data), lambda: blank)
         return jax.lax.fori_loop(0, used, put, blank)
 
     return jax.jit(block)
@@ -63,6 +68,7 @@ class Evaluator:
         if not isinstance(problem, Problem):
             raise TypeError(f"problem must be a Problem such as landscape.Recurrence(task, lengths), given {problem!r}")
         self.plane, self.problem, self.dtype = plane, problem, problem.precision
+        devices.refuse(self.dtype)
         self.leading = problem.leading
         self.names = problem.variables(tuple(plane.axes))
         self._refuse_clashes()
@@ -71,7 +77,7 @@ class Evaluator:
         self._affine = dataclasses.replace(plane.affine, origin=origin, directions=along)
         self._affine = problem.admit(self._affine)
         self._data = problem.data
-        self._run = _program(problem.kernel)
+        self.route = routes.choose(problem, self._affine)
         self.resize(1)
 
     def _refuse_clashes(self) -> None:
@@ -98,16 +104,43 @@ class Evaluator:
     def rows(
         self, points: Float[np.ndarray, "point coordinate"], device: int = 0
     ) -> list[Float[np.ndarray, "row point"]]:
-        """One call of the program, (row, point) each; a short block is filled up, and no point at all only compiles.
+        """Calls of the program, (row, point) each; a short block is filled up, and no point at all only compiles.
 
         Every device runs the same program on its own, so that the number of devices changes no bit.
         """
+        size, route = self.size, self.route
+        parts = [points[i : i + size] for i in range(0, max(len(points), 1), size)]
+        try:
+            made = [self._part(part, size, route.kernel, device) for part in parts]
+        except Exception as error:
+            self._give_way(error, size, route)
+            return self.rows(points, device)
+        return [np.concatenate(row, axis=-1) for row in zip(*made, strict=True)] if len(made) > 1 else made[0]
+
+    def _part(
+        self, points: Float[np.ndarray, "point coordinate"], size: int, kernel: Callable, device: int
+    ) -> list[Float[np.ndarray, "row point"]]:
+        """One call of the program for ``size`` points, of which the first are wanted."""
         count, coordinates = points.shape
-        full = np.resize(points, (self.size, coordinates))
-        tiles = np.moveaxis(full.reshape(-1, self.tile, coordinates), 2, 1)
+        tile = devices.tile_points(self.problem.width, size)
+        tiles = np.moveaxis(np.resize(points, (size, coordinates)).reshape(-1, tile, coordinates), 2, 1)
         with jax.enable_x64(self.dtype == "float64"), jax.default_device(devices.local(device)):
-            out = jax.device_get(self._run(self._affine, tiles, np.int32(-(-count // self.tile)), self._data))
+            out = jax.device_get(_program(kernel)(self._affine, tiles, np.int32(-(-count // tile)), self._data))
         return [o[:, :count] for o in out]
+
+    def _give_way(self, error: Exception, size: int, route: routes.Route) -> None:
+        """Compute by smaller calls if memory was short, by the scan if its kernel failed; raise if neither is left."""
+        short = "RESOURCE_EXHAUSTED" in str(error)
+        if (self.size, self.route) != (size, route):
+            return  # another thread has given way already
+        if short and size > devices.SMALLEST_TILE:
+            self.resize(size // 2)
+            words = f"{size} points did not fit into the memory of the device; {self.size} are computed at a time"
+            warnings.warn(words, RuntimeWarning, stacklevel=3)
+        elif route.fused and not short:
+            self.route = routes.failed(self.problem, error)
+        else:
+            raise error
 
     def origin(self) -> dict[str, Any]:
         """The loss of the model that the plane was made from, by this route and by the problem's other one."""

@@ -9,6 +9,8 @@ import optax
 from jaxtyping import Array, Int, Key, PyTree
 
 from landscape import losses
+from landscape.engine import routes
+from landscape.kernels.lanes import Unfusable
 from landscape.tasks import Episode, time_first
 from landscape.training import checks, gradients, steps
 from landscape.training.gradients import Route
@@ -121,6 +123,7 @@ def fit(
     length = checks.steps(length, len(shape.episodes.x))
     model = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), model)
     gradient, evaluate = (route or gradients.default(model))(objective, start)
+    launch = _launch(objective, start, optimiser, by=route, watch=watch, one=gradients.one_unit(model))
     step, watch = steps.step(gradient, optimiser), watch or _nothing
 
     def epoch(number: Any, state: State) -> tuple[State, Record, Any]:
@@ -132,7 +135,11 @@ def fit(
             return state, (seen, watch(state))
 
         batches = order[: updates * batch].reshape(updates, batch)
-        state, (seen, watched) = jax.lax.scan(update, state, batches)
+        try:
+            state, seen = launch(state, drawn.episodes, batches, length)
+            watched: Any = ()
+        except Unfusable:
+            state, (seen, watched) = jax.lax.scan(update, state, batches)
         after = evaluate(state.model, drawn.judged, drawn.validation, length)
         loss, accuracy = (jnp.mean(each) for each in seen.score)
         return state, Record(loss, accuracy, jnp.max(seen.gradient_norm), *after), watched
@@ -162,6 +169,26 @@ def fit(
         pause=_unjudged(stop, begun, dtype),
     )
     return jax.lax.while_loop(go_on, body, blank if resume is None else _resumed(resume, blank))
+
+
+def _launch(
+    objective: losses.Objective, start: float, optimiser: optax.GradientTransformation, by: Any, watch: Any, one: bool
+) -> Callable[..., tuple[State, Seen]]:
+    """The updates of an epoch as one launch (`landscape.kernels.epochs`); a call raises Unfusable if there is none."""
+    why = routes.hindrance()
+    if by is not None or not one:
+        why = why or "gradients of layers, or by a route of one's own, are no kernel"
+    if watch is not None:
+        why = why or "what is watched after every update is no kernel"
+    if not why:
+        from landscape.kernels.epochs import epoch
+
+        return epoch(objective, start, optimiser, routes.interpreting())
+
+    def refused(*_: Any) -> Any:
+        raise Unfusable(why)
+
+    return refused
 
 
 def _nothing(_: State) -> tuple:

@@ -46,7 +46,7 @@ def once(f: Callable, *shapes: Any) -> tuple[Callable, bool]:
     return lambda *args: jax.tree.unflatten(tree, flat(*jax.tree.leaves(args))), scalar(program.jaxpr)
 
 
-def _advance(cell: Callable) -> Callable:
+def advancing(cell: Callable) -> Callable:
     """``(point, jet, x) -> jet`` after one step."""
 
     def advance(point: tuple, jet: Jet, x: Any) -> Jet:
@@ -182,7 +182,7 @@ def _lanes(
     series = (data.x, data.target, data.mask) if masked else data.x
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[3 if own else 2 :], x.dtype), series)
     score = scorer(objective)
-    advance, single = once(_scored(back, score) if masked else _advance(back), *lane, one)
+    advance, single = once(_scored(back, score) if masked else advancing(back), *lane, one)
     jet = (one_kernel(loop) if single else loop)(length, point, jet, series, index)
     if masked:
         return _of_sums(jet, model)
