@@ -176,7 +176,15 @@ class Risk(Problem):
     def _check_losses(self, params: PyTree, batch: Batch) -> None:
         """Raise unless the loss of an answer is one number, and is the same whatever the other examples."""
         ask = functools.partial(each, self.score, params)
-        losses = jax.eval_shape(ask, *batch[:2])
+        try:
+            losses = jax.eval_shape(ask, *batch[:2])
+        except (TypeError, ValueError) as error:
+            shapes = [leaf.shape[1:] for leaf in jax.tree.leaves(jax.eval_shape(self.predict, params, batch.inputs))]
+            reason = str(error).splitlines()[0]
+            raise TypeError(
+                f"the objective cannot judge answers of shape {', '.join(map(str, shapes))} to an example"
+                f"{' (the first axis is time, since lengths are asked)' if self.lengths else ''}: {reason}"
+            ) from error
         expected = (*(() if self.lengths is None else (len(self.lengths),)), len(batch.weights))
         if getattr(losses, "shape", None) != expected:
             raise TypeError(f"the objective must make one number of an answer and its target, it makes {losses}")
