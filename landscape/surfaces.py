@@ -91,7 +91,8 @@ def share(
 
 def _blocks(evaluator: Evaluator) -> tuple[dict[str, str], tuple[int, ...]]:
     """The variables of a surface with their dtypes, and the shape of its blocks."""
-    block = devices.block_shape(evaluator.plane.shape, evaluator.width, evaluator.problem.steps)
+    problem = evaluator.problem
+    block = devices.block_shape(evaluator.plane.shape, evaluator.width, problem.steps, problem.least)
     return dict.fromkeys(evaluator.names, evaluator.dtype), block
 
 
