@@ -4,6 +4,7 @@ from . import cells as cells
 from . import cliffs as cliffs
 from . import convert as convert
 from . import descent as descent
+from . import directions as directions
 from . import dynamics as dynamics
 from . import engine as engine
 from . import explorer as explorer
