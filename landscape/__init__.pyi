@@ -21,6 +21,7 @@ from . import success as success
 from . import surfaces as surfaces
 from . import sweeps as sweeps
 from . import tasks as tasks
+from . import topology as topology
 from . import training as training
 from . import tree as tree
 from . import verify as verify
