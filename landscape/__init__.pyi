@@ -16,6 +16,7 @@ from . import planes as planes
 from . import plots as plots
 from . import progress as progress
 from . import recurrence as recurrence
+from . import risk as risk
 from . import store as store
 from . import success as success
 from . import surfaces as surfaces
@@ -44,6 +45,7 @@ from .planes import plane as plane
 from .planes import span as span
 from .progress import bar as bar
 from .recurrence import Recurrence as Recurrence
+from .risk import Risk as Risk
 from .store import StoreError as StoreError
 from .store import open_surface as open_surface
 from .surfaces import surface as surface

@@ -57,7 +57,7 @@ def surface(
     """
     asked = asked_for(problem, lengths, settings)
     evaluator = Evaluator(plane, asked)
-    block = devices.block_shape(plane.shape, evaluator.width, asked.steps)
+    block = devices.block_shape(plane.shape, evaluator.width, asked.steps, asked.least)
     variables = dict.fromkeys(evaluator.names, evaluator.dtype)
     return filled(evaluator, variables, block, describe(evaluator), out, progress)
 
