@@ -24,6 +24,7 @@ from . import sweeps as sweeps
 from . import tasks as tasks
 from . import topology as topology
 from . import training as training
+from . import trajectories as trajectories
 from . import tree as tree
 from . import verify as verify
 from .cells import GRU as GRU

@@ -172,9 +172,10 @@ def test_principal_directions_are_those_of_the_singular_value_decomposition() ->
 def test_off_plane_distance_and_coordinates_make_up_the_distance_from_the_anchor() -> None:
     walk, anchor = steps(), network(11, "f8")
     around = directions.principal(walk, anchor, ("p", "q"))
-    coordinates, off = directions.place(around, anchor, walk)
+    coordinates, off, far = directions.place(around, anchor, walk)
     distance = [np.linalg.norm(flat(network(seed, "f8")) - flat(anchor)) for seed in range(12)]
     np.testing.assert_allclose(off**2 + np.sum(coordinates**2, axis=1), np.square(distance), rtol=1e-12, atol=1e-20)
+    np.testing.assert_allclose(far, distance, rtol=1e-13)
     assert off[:-1].min() > 1
     assert (off[-1], np.abs(coordinates[-1]).max()) == (0, 0)  # the anchor itself
     share = np.sum(coordinates**2, axis=0) / np.sum(np.square(distance))
@@ -184,7 +185,7 @@ def test_off_plane_distance_and_coordinates_make_up_the_distance_from_the_anchor
 def test_places_are_least_squares_whatever_length_and_angle_the_directions_have() -> None:
     anchor, walk = network(0, "f8"), steps(4)
     around = {"a": network(20, "f8"), "b": jax.tree.map(lambda x, y: x + 0.1 * y, network(20, "f8"), network(21, "f8"))}
-    coordinates, off = directions.place(around, anchor, walk)
+    coordinates, off, _ = directions.place(around, anchor, walk)
     basis = np.stack([flat(d) for d in around.values()], axis=1)
     for i in range(4):
         expected, square, *_ = np.linalg.lstsq(basis, flat(network(i, "f8")) - flat(anchor))

@@ -66,29 +66,30 @@ def principal(trajectory: PyTree, anchor: PyTree, names: Sequence[str]) -> Direc
 
 
 class Place(NamedTuple):
-    """Where models lie: coordinates (step, direction) of the nearest point of a plane, and the distance off it."""
+    """Where models lie: coordinates of the nearest point of a plane, the distances from it and from its origin."""
 
     coordinates: Float[np.ndarray, "step direction"]
     off_plane: Float[np.ndarray, "step"]
+    distance: Float[np.ndarray, "step"]
 
 
 def place(around: Mapping[str, PyTree], anchor: PyTree, trajectory: PyTree) -> Place:
     """Where the models of ``trajectory``, leaves (step, ...), lie by the plane ``anchor + sum_k p_k d_k``.
 
-    Least squares: ``|model - anchor|² = |sum_k p_k d_k|² + off_plane²``. Raises ValueError for directions that lie on
-    one line.
+    Least squares: ``distance² = |model - anchor|² = |sum_k p_k d_k|² + off_plane²``. Raises ValueError for
+    directions on one line.
     """
     steps, parts = _stacked(trajectory, anchor), _alike(anchor, list(around.values()))
     gram: Any = sum(rows(ds[1:]) @ rows(ds[1:]).T for ds in parts)
     if np.linalg.cond(gram) > RANK**-2:
         raise ValueError(f"the directions {', '.join(around)} lie on one line, and span no plane; give others")
-    cut: Any = sum((rows(step) - rows(ds[:1])) @ rows(ds[1:]).T for step, ds in zip(steps, parts, strict=True))
+    moved = lambda pair: rows(pair[0]) - rows(pair[1][:1])  # noqa: E731
+    pairs = list(zip(steps, parts, strict=True))
+    cut: Any = sum(moved(pair) @ rows(pair[1][1:]).T for pair in pairs)
     coordinates = np.linalg.solve(gram, cut.T).T
-    off: Any = sum(
-        np.sum((rows(step) - rows(ds[:1]) - coordinates @ rows(ds[1:])) ** 2, axis=1)
-        for step, ds in zip(steps, parts, strict=True)
-    )
-    return Place(coordinates, np.sqrt(off))
+    off: Any = sum(np.sum((moved(pair) - coordinates @ rows(pair[1][1:])) ** 2, axis=1) for pair in pairs)
+    distance: Any = sum(np.sum(moved(pair) ** 2, axis=1) for pair in pairs)
+    return Place(coordinates, np.sqrt(off), np.sqrt(distance))
 
 
 def _stacked(trajectory: PyTree, anchor: PyTree) -> list:
