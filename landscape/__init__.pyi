@@ -5,6 +5,7 @@ from . import cliffs as cliffs
 from . import convert as convert
 from . import data as data
 from . import descent as descent
+from . import directions as directions
 from . import dynamics as dynamics
 from . import engine as engine
 from . import explorer as explorer
@@ -22,7 +23,9 @@ from . import success as success
 from . import surfaces as surfaces
 from . import sweeps as sweeps
 from . import tasks as tasks
+from . import topology as topology
 from . import training as training
+from . import trajectories as trajectories
 from . import tree as tree
 from . import verify as verify
 from . import views as views
