@@ -104,9 +104,13 @@ class Evaluator:
 
     def resize(self, points: int) -> "Evaluator":
         """Compute at least ``points`` points by one call of the program: whole tiles."""
-        self.tile = devices.tile_points(self.problem.width, max(points, 1)) if self.problem.width else 1
+        self.tile = self._tile(max(points, 1))
         self.size = -(-max(points, 1) // self.tile) * self.tile
         return self
+
+    def _tile(self, points: int) -> int:
+        """Points computed side by side; one where the problem goes from point to point."""
+        return devices.tile_points(self.problem.width, points) if self.problem.width else 1
 
     def __call__(
         self, points: Real[ArrayLike, "point coordinate"] | Sequence[Sequence[float]]
@@ -138,7 +142,7 @@ class Evaluator:
     ) -> list[Float[np.ndarray, "row point"]]:
         """One call of the program for ``size`` points, of which the first are wanted."""
         count, coordinates = points.shape
-        tile = devices.tile_points(self.problem.width, size)
+        tile = self._tile(size)
         tiles = np.moveaxis(np.resize(points, (size, coordinates)).reshape(-1, tile, coordinates), 2, 1)
         with jax.enable_x64(self.dtype == "float64"), jax.default_device(devices.local(device)):
             program, used, affine = _program(kernel), np.int32(-(-count // tile)), jax.device_put(self._affine)
