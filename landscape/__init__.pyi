@@ -5,6 +5,7 @@ from . import cliffs as cliffs
 from . import convert as convert
 from . import data as data
 from . import descent as descent
+from . import directions as directions
 from . import dynamics as dynamics
 from . import engine as engine
 from . import explorer as explorer
@@ -16,12 +17,15 @@ from . import planes as planes
 from . import plots as plots
 from . import progress as progress
 from . import recurrence as recurrence
+from . import risk as risk
 from . import store as store
 from . import success as success
 from . import surfaces as surfaces
 from . import sweeps as sweeps
 from . import tasks as tasks
+from . import topology as topology
 from . import training as training
+from . import trajectories as trajectories
 from . import tree as tree
 from . import verify as verify
 from . import views as views
@@ -44,6 +48,7 @@ from .planes import plane as plane
 from .planes import span as span
 from .progress import bar as bar
 from .recurrence import Recurrence as Recurrence
+from .risk import Risk as Risk
 from .store import StoreError as StoreError
 from .store import open_surface as open_surface
 from .surfaces import surface as surface

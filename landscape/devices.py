@@ -79,13 +79,17 @@ def _power_of_two(number: int) -> int:
     return 1 << (number - 1).bit_length()
 
 
-def block_shape(shape: tuple[int, ...], bytes_per_point: int, steps_per_point: int = 1) -> tuple[int, ...]:
+def block_shape(
+    shape: tuple[int, ...], bytes_per_point: int, steps_per_point: int = 1, least: int = 1024
+) -> tuple[int, ...]:
     """Shape of a block of the grid: whole trailing axes where they fit, about 16 blocks in all, bounded bytes and work.
+
+    A grid of fewer than 16 times ``least`` points has fewer blocks.
 
     It depends on what is computed alone, not on the machine: a store can be resumed anywhere.
     """
     budget = int(np.clip(BLOCK_BYTES // bytes_per_point, 1, BLOCK_POINTS))
-    budget = min(budget, max(1024, -(-math.prod(shape) // 16)), max(1024, BLOCK_STEPS // steps_per_point))
+    budget = min(budget, max(least, -(-math.prod(shape) // 16)), max(least, BLOCK_STEPS // steps_per_point))
     block: list[int] = []
     for length in reversed(shape):
         block.append(max(1, min(length, budget)))

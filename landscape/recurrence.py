@@ -5,7 +5,7 @@ Derivatives ride along the recurrence as jets (`landscape.engine.jets`), so memo
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree, Shaped
 from landscape import specs, tasks
 from landscape.cells import Cell, check
 from landscape.engine.jets import RESCALE, Jet, fold, pairs, push, rescale, shifted, unscaled
-from landscape.engine.problem import Problem, checked_dtype, checked_order, derivatives, whole
+from landscape.engine.problem import Problem, checked_dtype, checked_lengths, checked_order, derivatives, whole
 from landscape.models import run
 from landscape.planes import Affine, Placed
 from landscape.tasks import Episode, Task, time_first
@@ -81,12 +81,10 @@ class Scan:
                 return push(lambda _, s: s[1] / target, unmoved, scale, jet)
             return push(lambda p, s: task.loss(model.at(p).output(s), target), unmoved, scale, jet)
 
-        def begin(model: Placed) -> Any:
-            state = model.at(unmoved).initial(task.start)
-            return (state, jnp.zeros((), here.dtype)) if masked else state
-
         def start() -> Carry:
-            state = layout.begin(begin)(model)
+            begin = lambda m: m.at(unmoved).initial(task.start)  # noqa: E731
+            summed = lambda m: (begin(m), jnp.zeros((), here.dtype))  # noqa: E731
+            state = layout.begin(summed if masked else begin)(model)
             state = jax.tree.map(lambda leaf: leaf.astype(here.dtype), state)
             zero = jax.tree.map(jnp.zeros_like, state)
             first = (zero,) * count if order > 0 else ()
@@ -208,7 +206,7 @@ class Recurrence(Problem):
             raise TypeError(f"task must be a landscape.tasks.Task such as latch(), given {given}")
         count = (32 if self.task.classes > 1 else 1) if self.episodes is None else self.episodes
         put = functools.partial(object.__setattr__, self)
-        put("lengths", tuple(_lengths(self.lengths).tolist()))
+        put("lengths", tuple(checked_lengths(self.lengths).tolist()))
         put("order", checked_order(self.order))
         put("episodes", whole(count, "episodes", 1))
         put("seed", whole(self.seed, "seed", 0, MOST_SEEDS - 1))
@@ -286,23 +284,6 @@ class Recurrence(Problem):
         drawn = self.data[0]
         longest = drawn if self.task.nested else jax.tree.map(lambda leaf: leaf[-1], drawn)
         return float(jnp.mean(_alone(self.task)(affine, point, longest)))
-
-
-def _lengths(lengths: Iterable[int]) -> np.ndarray:
-    given = list(lengths)
-    array = np.asarray(given)
-    if (
-        array.ndim != 1
-        or array.size == 0
-        or array.dtype.kind not in "iu"
-        or any(isinstance(length, bool) for length in given)
-        or array[0] < 1
-        or np.any(np.diff(array) <= 0)
-    ):
-        raise ValueError(
-            f"lengths must be increasing whole numbers from 1 up, such as 1:200 or 10,50,100; given {given[:8]}"
-        )
-    return array.astype(np.int32)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2, 3))

@@ -85,7 +85,8 @@ def of_plane(plane: Plane) -> dict[str, Any]:
     model = plane.affine.origin
     leaves = jax.tree.leaves(model)
     moved = {i for direction in plane.affine.directions for i, leaf in enumerate(direction) if leaf is not None}
-    held = {name: numbers(leaves[i]) for name, i in named_leaves(model).items() if i not in moved}
+    shown = numbers if any(plane.moves.values()) else _digested  # any model on a plane of displacements
+    held = {name: shown(leaves[i]) for name, i in named_leaves(model).items() if i not in moved}
     axes = {
         name: {
             "moves": list(plane.moves[name]),
@@ -104,7 +105,8 @@ def of_plane(plane: Plane) -> dict[str, Any]:
     origin = {"origin_sha256": [digest(leaf) for leaf in leaves]} if directions else {}
     cell = getattr(model, "cell", model)
     described = {"cell": of_cell(cell), **source("cell", type(cell)), "held": held, "axes": axes}
-    return {**described, **({"directions": directions} if directions else {}), **origin}
+    made = {"made": plane.about} if plane.about else {}
+    return {**described, **({"directions": directions} if directions else {}), **made, **origin}
 
 
 def numbers(leaf: Any) -> Any:
@@ -113,6 +115,11 @@ def numbers(leaf: Any) -> Any:
     if key or np.size(leaf) > MOST_NUMBERS:
         return {"shape": list(np.shape(leaf)), "sha256": digest(leaf)}
     return np.asarray(leaf).tolist()
+
+
+def _digested(leaf: Any) -> Any:
+    """A parameter of a model of any kind: a number, or the shape and digest of an array."""
+    return numbers(leaf) if np.size(leaf) == 1 else {"shape": list(np.shape(leaf)), "sha256": digest(leaf)}
 
 
 def source(what: str, *code: Any) -> dict[str, str]:

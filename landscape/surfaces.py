@@ -48,8 +48,9 @@ def surface(
     ``d_w``, ``d_b`` and ``log10_gradient``, the log of the gradient's norm, finite and right where the gradient itself
     is inf; ``d_w_w``, ``d_w_b``, ``d_b_b``. inf and NaN are results. Gradients below the least normal number of the
     dtype are 0, and their logarithm -inf; so they are where the loss itself reads 0, since every answer has rounded to
-    its target (tanh is 1 from 9 on in float32, from 19 on in float64). Values keep the digits of the dtype: where 1 - z
-    of a gate z close to 1 has none left, neither has what is multiplied by it.
+    its target (tanh is 1 from 9 on in float32, from 19 on in float64). Values keep the digits of the dtype: where the
+    old and the new h of a GRU are both close to 1, their difference has none left, and neither has what is multiplied
+    by it: gradients below 1e-7 in float32.
 
     With ``out`` blocks go to a zarr store there as they are finished, and the Dataset is read lazily from it; a store
     of the same settings is completed, one of other settings raises ValueError. ``progress`` is called after each
@@ -91,7 +92,8 @@ def share(
 
 def _blocks(evaluator: Evaluator) -> tuple[dict[str, str], tuple[int, ...]]:
     """The variables of a surface with their dtypes, and the shape of its blocks."""
-    block = devices.block_shape(evaluator.plane.shape, evaluator.width, evaluator.problem.steps)
+    problem = evaluator.problem
+    block = devices.block_shape(evaluator.plane.shape, evaluator.width, problem.steps, problem.least)
     return dict.fromkeys(evaluator.names, evaluator.dtype), block
 
 

@@ -38,10 +38,9 @@ def _biases(cell: Any) -> list[int]:
 def gradient_by_lag(model: PyTree, episodes: Episode, loss: Callable, start: float = 0.0) -> "xarray.Dataset":
     """How the gradient of the last answer reaches back: dims ("lag",) and ("quantile", "lag").
 
-    ``gradient``: |dL/da_(T-k)| at lag k, where a is all that enters the cell's nonlinearities at that step, averaged
-    over episodes as a logarithm; ``quantiles`` of it over episodes. It is the gradient by biases that are each step's
-    own, so it asks for a cell whose gates have biases called b. 0 is a result, and its mean logarithm -inf.
-    Raises ValueError for a cell without biases. Lag 0 is the last step.
+    ``gradient``: |dL/da_(T-k)| at lag k, where a is all that enters the cell's nonlinearities at that step, the median
+    over episodes; ``quantiles`` of it. It is the gradient by biases that are each step's own, so it asks for a cell
+    whose gates have biases called b. Lag 0 is the last step. Raises ValueError for a cell without biases.
     """
     import xarray
 
@@ -69,9 +68,10 @@ def gradient_by_lag(model: PyTree, episodes: Episode, loss: Callable, start: flo
 
     last = episodes.target if episodes.mask is None else jax.tree.map(lambda t: t[:, -1], episodes.target)
     size = np.asarray(_each(one, jnp.asarray(episodes.x), last))[:, ::-1]
-    with np.errstate(divide="ignore"):
-        mean = np.exp(np.mean(np.log(size), 0))
-    found = {"gradient": ("lag", mean), "quantiles": (("quantile", "lag"), np.quantile(size, QUANTILES, axis=0))}
+    found = {
+        "gradient": ("lag", np.median(size, 0)),
+        "quantiles": (("quantile", "lag"), np.quantile(size, QUANTILES, axis=0)),
+    }
     return xarray.Dataset(
         found, {"lag": np.arange(size.shape[1]), "quantile": list(QUANTILES)}, {"episodes": len(size)}
     )

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from landscape.activations import sigmoid
+from landscape.activations import LOGISTIC, mixed, sigmoid
 from landscape.tree import dot, params
 
 logistic = sigmoid
@@ -25,6 +25,14 @@ def identity(x: Any) -> Any:
 def hard_sigmoid(x: Any) -> jax.Array:
     """``clip(0.2 x + 0.5, 0, 1)``: the gate of Keras 2 (not `jax.nn.hard_sigmoid`, whose slope is 1/6)."""
     return jnp.clip(0.2 * x + 0.5, 0.0, 1.0)
+
+
+def between(gate: Callable, a: Any, one: Any, other: Any) -> Any:
+    """``z one + (1 - z) other``, z = gate(a), by `mixed` where the gate is logistic."""
+    if gate in LOGISTIC:
+        return mixed(a, one, other)
+    z = gate(a)
+    return z * one + (1 - z) * other
 
 
 class State(NamedTuple):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, PyTree, Real, Shaped
 from landscape import devices
 from landscape.engine import routes
 from landscape.engine.problem import Problem
-from landscape.planes import Affine, Plane
+from landscape.planes import Affine, Plane, named_leaves
 
 
 @functools.lru_cache(maxsize=256)  # not for ever: kernels may hold an optimiser, and every optax.sgd(0.1) is a new one
@@ -50,8 +51,8 @@ def cast(leaf: Shaped[ArrayLike, "*shape"], dtype: str) -> Shaped[Array | np.nda
     if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return leaf
     array = np.asarray(leaf)
-    number = array.dtype.kind in "iuf" and array.ndim == 0
-    return array.astype(dtype) if number or array.dtype in (np.float32, np.float64) else array
+    number = array.dtype.kind in "iuf" and not isinstance(leaf, jax.Array | np.ndarray)
+    return np.asarray(array, dtype) if number or array.dtype in (np.float32, np.float64) else array
 
 
 class Evaluator:
@@ -73,6 +74,7 @@ class Evaluator:
         self.names = problem.variables(tuple(plane.axes))
         self._refuse_clashes()
         origin = jax.tree.map(lambda leaf: cast(leaf, self.dtype), plane.affine.origin)
+        self._refuse_fixed(origin)
         along = jax.tree.map(lambda leaf: np.asarray(leaf, self.dtype), plane.affine.directions)
         self._affine = dataclasses.replace(plane.affine, origin=origin, directions=along)
         self._affine = problem.admit(self._affine)
@@ -86,11 +88,29 @@ class Evaluator:
             if name in taken:
                 raise ValueError(f"a coordinate cannot be called {name!r}, {taken[name]} of the result; rename it")
 
+    def _refuse_fixed(self, origin: PyTree) -> None:
+        """TypeError for a leaf that is no number, or that a coordinate moves though it has no derivative."""
+        names = {index: name for name, index in named_leaves(origin).items()}
+        for i, leaf in enumerate(jax.tree.leaves(origin)):
+            name = names.get(i, f"leaf {i}")
+            if leaf.dtype == object:
+                raise TypeError(f"{name} of the model is no number; keep it out of the model, and in what is computed")
+            for axis, direction in zip(self.plane.axes, self.plane.affine.directions, strict=True):
+                if direction[i] is not None and not jnp.issubdtype(leaf.dtype, jnp.floating):
+                    raise TypeError(
+                        f"{axis} moves {name}, an array of {leaf.dtype}, which has no derivative; "
+                        f"a direction must be 0 there"
+                    )
+
     def resize(self, points: int) -> "Evaluator":
         """Compute at least ``points`` points by one call of the program: whole tiles."""
-        self.tile = devices.tile_points(self.problem.width, max(points, 1))
+        self.tile = self._tile(max(points, 1))
         self.size = -(-max(points, 1) // self.tile) * self.tile
         return self
+
+    def _tile(self, points: int) -> int:
+        """Points computed side by side; one where the problem goes from point to point."""
+        return devices.tile_points(self.problem.width, points) if self.problem.width else 1
 
     def __call__(
         self, points: Real[ArrayLike, "point coordinate"] | Sequence[Sequence[float]]
@@ -122,10 +142,13 @@ class Evaluator:
     ) -> list[Float[np.ndarray, "row point"]]:
         """One call of the program for ``size`` points, of which the first are wanted."""
         count, coordinates = points.shape
-        tile = devices.tile_points(self.problem.width, size)
+        tile = self._tile(size)
         tiles = np.moveaxis(np.resize(points, (size, coordinates)).reshape(-1, tile, coordinates), 2, 1)
         with jax.enable_x64(self.dtype == "float64"), jax.default_device(devices.local(device)):
-            out = jax.device_get(_program(kernel)(self._affine, tiles, np.int32(-(-count // tile)), self._data))
+            program, used, affine = _program(kernel), np.int32(-(-count // tile)), jax.device_put(self._affine)
+            parts = itertools.islice(self.problem.parts(self._data), None if count else 1)
+            made = (jax.device_get(program(affine, tiles, used, part)) for part in parts)
+            out = self.problem.joined(made, self.names)
         return [o[:, :count] for o in out]
 
     def _give_way(self, error: Exception, size: int, route: routes.Route) -> None:
@@ -150,9 +173,16 @@ class Evaluator:
         other = self.again(center)
         if other is None:
             return {}
-        loss = float(self(np.asarray([center]))["loss"].ravel()[-1])
+        here = self(np.asarray([center]))
+        loss = float(here["loss"].ravel()[-1])
         place = dict(zip(self.plane.axes, center, strict=True))
-        return {"origin": place, "origin_loss": loss, "origin_loss_by_another_route": other}
+        checked = {"origin": place, "origin_loss": loss, "origin_loss_by_another_route": other}
+        with jax.enable_x64(self.dtype == "float64"):
+            derived = self.problem.derived(self._affine, np.asarray(center, self.dtype), self.names)
+        if derived:
+            ours = {name: float(here[name].ravel()[-1]) for name in derived}
+            checked |= {"origin_derivatives": ours, "origin_derivatives_by_another_route": derived}
+        return checked
 
     def again(self, point: Sequence[float] | Float[np.ndarray, "coordinate"]) -> float | None:
         """The loss of the last row at ``point`` by the problem's other route; None if it has none."""

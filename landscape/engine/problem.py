@@ -1,11 +1,11 @@
 """A problem: what is computed at every point of a plane. It knows the computation and its data, and no plane."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, PyTree, Shaped
+from jaxtyping import Float, Int, PyTree, Shaped
 
 from landscape.engine.jets import pairs
 from landscape.kernels.lanes import Unfusable
@@ -25,8 +25,12 @@ class Problem:
     ``leading``: the values of the dimensions before those of the plane, by name; rows run over them, the last one
     fastest. None at all means one row. ``variables``: names of the arrays, given the names of the coordinates.
 
-    ``width``: examples computed side by side at a point, which decides how many points fit in cache; ``steps``: the
-    work at a point, in steps of its innermost loop. ``settings``: all that the numbers depend on, in plain JSON values.
+    ``width``: examples computed side by side at a point, which decides how many points fit in cache, 0 where points go
+    one by one; ``steps``: the work at a point, in steps of its innermost loop; ``least``: points that are worth a block
+    of their own. ``settings``: all that the numbers depend on, in plain JSON values.
+
+    Where data are too large for one program, ``parts`` cuts them, and ``joined`` makes the variables of what the kernel
+    returns for each part. Data then lie outermost: they go by once for a whole block of points.
     """
 
     dtype: str | None = None
@@ -54,6 +58,21 @@ class Problem:
     @property
     def steps(self) -> int:
         return 1
+
+    @property
+    def least(self) -> int:
+        return 1024
+
+    def parts(self, data: PyTree) -> Iterator[PyTree]:
+        """What the program is given of its ``data``, one after the other, for one block of points."""
+        yield data
+
+    def joined(
+        self, parts: Iterable[list[Float[np.ndarray, "row point"]]], names: Sequence[str]
+    ) -> list[Float[np.ndarray, "row point"]]:
+        """The variables ``names``, of what the kernel returned for every one of `parts`."""
+        (rows,) = parts
+        return rows
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -85,6 +104,10 @@ class Problem:
         """The loss of the last row at ``point`` by another route; None if there is none."""
         return None
 
+    def derived(self, affine: Affine, point: Float[np.ndarray, "coordinate"], names: Sequence[str]) -> dict[str, float]:
+        """Some of the variables ``names``, derivatives, of the last row at ``point`` by another route."""
+        return {}
+
 
 def precise(problem: Any) -> Any:
     """The problem in float64 unless it asks for another dtype: for cuts, ridges and paths."""
@@ -110,6 +133,24 @@ def checked_dtype(dtype: Any) -> str | None:
     if dtype is not None and str(dtype) not in ("float32", "float64"):
         raise ValueError(f"dtype must be 'float32' or 'float64', given {dtype!r}")
     return None if dtype is None else str(dtype)
+
+
+def checked_lengths(lengths: Iterable[int]) -> Int[np.ndarray, "length"]:
+    """Increasing whole numbers from 1 up, or ValueError."""
+    given = list(lengths)
+    array = np.asarray(given)
+    if (
+        array.ndim != 1
+        or array.size == 0
+        or array.dtype.kind not in "iu"
+        or any(isinstance(length, bool) for length in given)
+        or array[0] < 1
+        or np.any(np.diff(array) <= 0)
+    ):
+        raise ValueError(
+            f"lengths must be increasing whole numbers from 1 up, such as 1:200 or 10,50,100; given {given[:8]}"
+        )
+    return array.astype(np.int32)
 
 
 def whole(value: Any, name: str, least: int, most: int | None = None) -> int:

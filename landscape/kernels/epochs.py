@@ -122,6 +122,8 @@ class Kernel:
         self.lanes = power_of_two(self.batch)
         self.width = max(1, WARP // self.lanes)
         self.blocks = -(-runs // self.width)
+        if episodes.mask is not None:
+            raise Unfusable("training on an answer at every step is no kernel")
         leaves, self.tree = jax.tree.flatten(carried)
         self.shapes, self.dtype = [leaf.shape[1:] for leaf in leaves], episodes.x.dtype
         self.whole = [leaf.dtype == np.int32 for leaf in leaves]

@@ -88,7 +88,7 @@ class Program:
         if not scan.task.nested:
             raise Unfusable(f"{scan.task.name} draws each length anew, and one kernel goes through all lengths")
         if episodes.mask is not None:
-            raise Unfusable(f"{scan.task.name} asks for an answer after every step")
+            raise Unfusable(f"{scan.task.name} asks for an answer at every step, and a kernel for one at the end")
         self.leaves, self.tree = jax.tree.flatten(affine)
         target, self.target = jax.tree.flatten(episodes.target)
         self.answers = [leaf.shape[1:] for leaf in target]
