@@ -1,5 +1,6 @@
 """Laws of kernels: a fused program is the same function traced differently, or says in a sentence why there is none."""
 
+import itertools
 import json
 import warnings
 from typing import Any
@@ -11,8 +12,9 @@ import optax
 import pytest
 
 import landscape as ls
-from landscape import bench, cells, cli, devices, tasks, training
+from landscape import bench, cells, cli, devices, losses, tasks, training
 from landscape.cells import Cell, State
+from landscape.cli import machine
 from landscape.engine import Evaluator, routes
 from landscape.engine.jets import Jet, push
 from landscape.kernels import surfaces
@@ -254,18 +256,23 @@ def fitted(make: Any, cell: Cell, **options: Any) -> training.Fit:
 
     def one(key: Any, rate: Any) -> training.Fit:
         settings = {"epochs": 1, "batch": 3, "validation": data, **options}
-        return training.fit(key, training.begin(cell, key), data, make(rate), **settings)
+        outputs = None if options.get("objective") is losses.sigmoid else 2
+        return training.fit(key, training.begin(cell, key, outputs=outputs), data, make(rate), **settings)
 
     return jax.vmap(one)(keys, rates)
 
 
 @pytest.mark.parametrize(
-    "name", [name if name.startswith("clip") else pytest.param(name, marks=pytest.mark.slow) for name in OPTIMISERS]
+    ("name", "objective"),
+    [
+        ("clipping and momentum", losses.sigmoid),
+        *(pytest.param(name, losses.softmax, marks=pytest.mark.slow) for name in OPTIMISERS),
+    ],
 )
-def test_an_epoch_in_one_kernel_is_the_scan_of_its_updates_for_any_optimiser(name: str) -> None:
-    want = jax.jit(lambda: fitted(OPTIMISERS[name], ls.SRNN()))()
+def test_an_epoch_in_one_kernel_is_the_scan_of_its_updates_for_any_optimiser(name: str, objective: Any) -> None:
+    want = jax.jit(lambda: fitted(OPTIMISERS[name], ls.SRNN(), objective=objective))()
     with routes.interpreted():
-        got = jax.jit(lambda: fitted(OPTIMISERS[name], ls.SRNN()))()
+        got = jax.jit(lambda: fitted(OPTIMISERS[name], ls.SRNN(), objective=objective))()
     np.testing.assert_array_equal(got.record.accuracy, want.record.accuracy)
     for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         # roundings of five updates, each of which may divide by a running root mean square
@@ -321,11 +328,15 @@ def test_the_command_says_what_was_found_and_which_route_each_job_takes(capsys: 
     said = capsys.readouterr().out
     assert "cpu" in said
     assert "every job takes the scan: no accelerator was found, and on a CPU the scan is the fast route" in said
+    first = itertools.islice(machine.jobs(), 5)  # of the first cell
     with routes.interpreted():
-        assert cli.main(["devices"]) == 0
+        found = [*first, ("a job", "this is why")]
+        assert [why for _, why in found] == [*[""] * 5, "this is why"]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(machine, "jobs", lambda: found)
+            assert cli.main(["devices"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "training of LSTM, each epoch                fused" in lines
-    assert lines[-1].endswith("scan: relay draws each length anew, and one kernel goes through all lengths")
+    assert lines[-2:] == [f"{found[-2][0]:44}fused", f"{'a job':44}scan: this is why"]
 
 
 def test_a_command_turns_kernels_off(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,8 +128,6 @@ class Kernel:
         self.shapes, self.dtype = [leaf.shape[1:] for leaf in leaves], episodes.x.dtype
         self.whole = [leaf.dtype == np.int32 for leaf in leaves]
         self._refuse(leaves)
-        if episodes.mask is not None:
-            raise Unfusable("training with a target at every step is no kernel")
         model = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), carried[0].model)
         self.state = state_of(model, asked.start)
         targets, self.target = jax.tree.flatten(episodes.target)
