@@ -14,6 +14,7 @@ to 5 element by element, as char-rnn does. n-grams of order 1 to 7 in the same r
 {EXPECTED}
 """
 
+import bisect
 import itertools
 import sysconfig
 from pathlib import Path
@@ -67,8 +68,10 @@ def numbers(cell: Any, layers: int, units: int, symbols: int) -> int:
 
 
 def matched(cell: Any, layers: int, symbols: int, budget: int) -> int:
-    """The number of units that comes nearest to so many parameters."""
-    return min(range(8, 257), key=lambda units: abs(numbers(cell, layers, units, symbols) - budget))
+    """The number of units, 2 to 1,024, that comes nearest to so many parameters."""
+    count = lambda units: numbers(cell, layers, units, symbols)  # noqa: E731
+    above = bisect.bisect_left(range(1025), budget, lo=3, hi=1024, key=count)
+    return min(above - 1, above, key=lambda units: abs(count(units) - budget))
 
 
 def train(

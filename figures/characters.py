@@ -53,7 +53,8 @@ def gates(ax, ds: xarray.Dataset, inks: dict) -> None:
             ax.scatter(right, left, marker=MARKS[str(gate)], label=f"{cell} {gate}", **style)
     ax.plot([0, 1], [1, 0], color="0.7", linewidth=0.8)
     ax.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="open (> .9), share of characters", ylabel="shut (< .1)")
-    ax.legend(loc="upper right", ncols=2, handletextpad=0.1, columnspacing=0.8)
+    if ax.collections:
+        ax.legend(loc="upper right", ncols=2, handletextpad=0.1, columnspacing=0.8)
     ax.set_title("c  gates, one layer, a dot a unit", loc="left")
 
 
@@ -91,7 +92,8 @@ def page(ds: xarray.Dataset) -> Figure:
     note = (
         f"{ds.attrs['text']}, {ds.attrs['characters']:,} characters of {ds.attrs['symbols']} kinds, the last tenth to "
         f"test on (20,000 of it at most); one run each; every network about {ds.attrs['parameters']:,} parameters; 32 "
-        "stretches side by side, slices of 50, RMSprop .002, clipped at 5. n-grams by Witten and Bell. d: the deepest networks."
+        "stretches side by side, slices of 50, RMSprop .002, clipped at 5. n-grams by Witten and Bell. "
+        "d: the deepest networks."
     )
     headed(made, title(ds), [note], handles, columns=6)
     return made
