@@ -27,6 +27,7 @@ from landscape.recurrence import Recurrence
 REPEATS = 3
 SPECIAL = 16  # special-function instructions that a streaming multiprocessor of NVIDIA issues a clock
 EACH = 2  # of them, the least that a logistic function or a tanh takes
+EPOCH = 500  # updates, as in the published experiment
 EPS = float(np.finfo("float32").eps)
 
 
@@ -93,22 +94,23 @@ def over_points(name: str, made: Plane, problem: Problem, functions: int) -> Job
 
 
 def over_runs(name: str, cell: Any, functions: int, runs: int, length: int, updates: int, batch: int = 16) -> Job:
-    """Training of many runs on shared data; a share of it is the first updates of an epoch."""
+    """Training of many runs on shared data, in epochs of `EPOCH` updates; a share of it is the first updates."""
 
     def measure(share: float) -> Measured:
-        some = max(2, int(updates * share))
-        data = tasks.episodes(tasks.latch(), jax.random.key(0), batch * some, length)
+        epochs = max(1, int(updates * share) // EPOCH)
+        each = max(2, int(updates * share) // epochs)
+        data = tasks.episodes(tasks.latch(), jax.random.key(0), batch * each, length)
 
         def one(key: Any, rate: Any, data: Any) -> Any:
             options: dict[str, Any] = {
-                "epochs": 1,
+                "epochs": epochs,
                 "batch": batch,
                 "validation": jax.tree.map(lambda a: a[:batch], data),
             }
             return training.fit(key, training.begin(cell, key), data, training.keras_adam(rate), **options).record.loss
 
         keys, rates = jax.random.split(jax.random.key(1), runs), jnp.linspace(1e-3, 1e-2, runs)
-        return measured(jax.vmap(one, (0, 0, None)), (keys, rates, data), some / updates)
+        return measured(jax.vmap(one, (0, 0, None)), (keys, rates, data), epochs * each / updates)
 
     return Job(name, float(runs) * updates * batch * length, functions, measure)
 

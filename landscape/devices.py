@@ -12,7 +12,7 @@ TILE = 16384  # episodes x points computed together: on a CPU their state and ta
 SMALLEST_TILE = 64
 COARSE = 4096  # points up to which rounding up to a power of two costs less than another program
 BLOCK_BYTES = 2**25  # results of one block in memory at a time, per thread
-BLOCK_POINTS = 2**16
+BLOCK_POINTS = 2**20  # a launch of fewer leaves a GPU idle
 BLOCK_STEPS = 2**32  # a block takes seconds, so that an estimate comes early and little is lost when a job stops
 
 

@@ -1,5 +1,7 @@
 """Laws of kernels: a fused program is the same function traced differently, or says in a sentence why there is none."""
 
+import itertools
+import json
 import warnings
 from typing import Any
 
@@ -10,8 +12,9 @@ import optax
 import pytest
 
 import landscape as ls
-from landscape import cells, tasks, training
+from landscape import bench, cells, cli, devices, losses, tasks, training
 from landscape.cells import Cell, State
+from landscape.cli import machine
 from landscape.engine import Evaluator, routes
 from landscape.engine.jets import Jet, push
 from landscape.kernels import surfaces
@@ -122,9 +125,10 @@ def both(cell: Cell, problem: ls.Recurrence, **axes: Any) -> tuple[dict, dict]:
 @pytest.mark.parametrize(
     ("cell", "problem", "registers"),
     [
-        (Sine(), ls.Recurrence(tasks.latch(), range(1, 11), order=2, episodes=3), 96),  # one lane is no episode
+        (Sine(), ls.Recurrence(tasks.latch(), range(1, 11), episodes=3), 96),  # one lane is no episode
         (ls.LSTM(), ls.Recurrence(tasks.latch(), [2, 9], episodes=4), 12),  # two passes of two
         (cells.BengioLatch(), ls.Recurrence(tasks.bengio(), range(1, 6), order=0, episodes=2), 96),  # a vector input
+        (cells.Pascanu(), ls.Recurrence(tasks.pascanu(), [4], order=2), 96),
         *(
             pytest.param(make(), ls.Recurrence(tasks.latch(), lengths, order=order), 96, marks=pytest.mark.slow)
             for make in (ls.SRNN, ls.GRU, ls.LSTM)
@@ -252,18 +256,23 @@ def fitted(make: Any, cell: Cell, **options: Any) -> training.Fit:
 
     def one(key: Any, rate: Any) -> training.Fit:
         settings = {"epochs": 1, "batch": 3, "validation": data, **options}
-        return training.fit(key, training.begin(cell, key), data, make(rate), **settings)
+        outputs = None if options.get("objective") is losses.sigmoid else 2
+        return training.fit(key, training.begin(cell, key, outputs=outputs), data, make(rate), **settings)
 
     return jax.vmap(one)(keys, rates)
 
 
 @pytest.mark.parametrize(
-    "name", [name if name.startswith("clip") else pytest.param(name, marks=pytest.mark.slow) for name in OPTIMISERS]
+    ("name", "objective"),
+    [
+        ("clipping and momentum", losses.sigmoid),
+        *(pytest.param(name, losses.softmax, marks=pytest.mark.slow) for name in OPTIMISERS),
+    ],
 )
-def test_an_epoch_in_one_kernel_is_the_scan_of_its_updates_for_any_optimiser(name: str) -> None:
-    want = jax.jit(lambda: fitted(OPTIMISERS[name], ls.SRNN()))()
+def test_an_epoch_in_one_kernel_is_the_scan_of_its_updates_for_any_optimiser(name: str, objective: Any) -> None:
+    want = jax.jit(lambda: fitted(OPTIMISERS[name], ls.SRNN(), objective=objective))()
     with routes.interpreted():
-        got = jax.jit(lambda: fitted(OPTIMISERS[name], ls.SRNN()))()
+        got = jax.jit(lambda: fitted(OPTIMISERS[name], ls.SRNN(), objective=objective))()
     np.testing.assert_array_equal(got.record.accuracy, want.record.accuracy)
     for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         # roundings of five updates, each of which may divide by a running root mean square
@@ -287,6 +296,21 @@ def test_an_epoch_of_all_runs_is_one_launch_on_a_gpu(cell: Cell) -> None:
     assert launches(cell, training.keras_adam) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("own_data", [False, True])
+def test_all_lengths_of_curves_in_one_launch_are_those_of_length_after_length(own_data: bool) -> None:
+    def curves() -> Any:
+        setup = lambda key, rate: (training.begin(ls.SRNN(), key), training.keras_adam(rate))  # noqa: E731
+        options: dict[str, Any] = {"count": 40, "epochs": 2, "batch": 8, "own_data": own_data}
+        return training.curves(setup, tasks.latch(), [2, 5], seeds=3, settings={"rate": [0.01, 0.1]}, **options)
+
+    want = curves()
+    with routes.interpreted():
+        got = curves()
+    for name in want.data_vars:
+        np.testing.assert_allclose(got[name], want[name], rtol=1e-3, atol=1e-4, err_msg=str(name))
+
+
 @pytest.mark.parametrize(
     ("make", "options"),
     [
@@ -297,3 +321,59 @@ def test_an_epoch_of_all_runs_is_one_launch_on_a_gpu(cell: Cell) -> None:
 )
 def test_training_that_cannot_be_one_launch_is_scanned(make: Any, options: dict) -> None:
     assert launches(ls.SRNN(), make, **options) == 0
+
+
+def test_the_command_says_what_was_found_and_which_route_each_job_takes(capsys: Any) -> None:
+    assert cli.main(["devices"]) == 0
+    said = capsys.readouterr().out
+    assert "cpu" in said
+    assert "every job takes the scan: no accelerator was found, and on a CPU the scan is the fast route" in said
+    first = itertools.islice(machine.jobs(), 5)  # of the first cell
+    with routes.interpreted():
+        found = [*first, ("a job", "this is why")]
+        assert [why for _, why in found] == [*[""] * 5, "this is why"]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(machine, "jobs", lambda: found)
+            assert cli.main(["devices"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == [f"{found[-2][0]:44}fused", f"{'a job':44}scan: this is why"]
+
+
+def test_a_command_turns_kernels_off(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(routes.SETTING, "fused")
+    words = ["surface", "SRNN", "latch", "w=0:1:3", "--lengths", "2", "--out", str(tmp_path / "s.zarr")]
+    with routes.interpreted():
+        assert cli.main([*words, "--route", "scan"]) == 0
+        assert routes.hindrance() == "kernels are turned off by --route scan"
+
+
+def test_the_table_of_a_machine_has_both_routes_of_a_job_and_is_plain_data() -> None:
+    found = bench.table(small=True, chosen=lambda job: job.name == "Pascanu, order 0")
+    assert json.loads(json.dumps(found)) == found
+    job = found["jobs"]["Pascanu, order 0"]
+    assert {"seconds", "compiling", "copying", "steps_per_second"} <= set(job["fused"]) & set(job["scan"])
+    assert job["fused"]["ulp"] <= 4
+    assert any("times as fast" in line for line in bench.lines(found))
+
+
+@pytest.mark.slow
+def test_every_job_of_the_table_runs_by_both_routes() -> None:
+    found = bench.table(small=True)
+    assert all("seconds" in each["fused"] for each in found["jobs"].values())
+
+
+def test_a_tpu_is_not_asked_for_float64_and_takes_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    with pytest.raises(ValueError, match="a TPU does not compute in float64; ask for float32"):
+        Evaluator(plane(ls.SRNN()), ls.Recurrence(tasks.latch(), [2], dtype="float64"))
+    assert routes.hindrance() == "kernels have never run on a TPU, where the scan is used"
+
+
+@pytest.mark.parametrize("points", [1, 64, 65, 20_971, 40_000, 1_000_000])
+@pytest.mark.parametrize("episodes", [1, 2, 32])
+def test_tiles_are_whole_equal_and_compute_little_for_nothing(points: int, episodes: int) -> None:
+    evaluator = Evaluator(plane(ls.SRNN()), ls.Recurrence(tasks.latch(), [2], episodes=episodes)).resize(points)
+    assert evaluator.size % evaluator.tile == 0
+    assert devices.tile_points(episodes, evaluator.size) == evaluator.tile
+    assert points <= evaluator.size
+    assert points < 5000 or evaluator.size <= 1.125 * points

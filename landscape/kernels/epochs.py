@@ -167,20 +167,23 @@ class Kernel:
     def body(self, length_ref: Any, order_ref: Any, floats_ref: Any, wholes_ref: Any, x_ref: Any, *refs: Any) -> None:
         """All updates of one block of runs."""
         targets, outs, series = refs[: len(self.answers)], refs[-5:-3], refs[-3:]
-        read = lambda ref: [ref[i, :] for i in range(ref.shape[0])]  # noqa: E731
-        _, held = self.unpack([read(floats_ref), read(wholes_ref)])
+        carried = [[ref[i, :] for i in range(ref.shape[0])] for ref in (floats_ref, wholes_ref)]
+        _, held = self.unpack(carried)
         length = length_ref[...] if self.own[1] else length_ref[0]
+        read = functools.partial(self._read, self._runs())
 
         def update(n: Any, packed: Any) -> Any:
             state, _ = self.unpack(packed)
             index = order_ref[n]
-            score, slope = self._gradient(state.model, x_ref, targets, index, length)
+            inputs = lambda t: read(x_ref, self.channels, (t, index))  # noqa: E731
+            each = [read(ref, shape, (index,)) for ref, shape in zip(targets, self.answers, strict=True)]
+            score, slope = self._gradient(state.model, inputs, jax.tree.unflatten(self.target, each), length)
             state, norm = lanes(self.asked.update)(state, slope, *held)
             for ref, value in zip(series, (*score, norm), strict=True):
                 ref[n, :] = self._each(value, self.dtype)
             return self._packed(state, packed)
 
-        packed = jax.lax.fori_loop(0, self.updates, update, [read(floats_ref), read(wholes_ref)])
+        packed = jax.lax.fori_loop(0, self.updates, update, carried)
         for ref, rows in zip(outs, packed, strict=True):
             for i, row in enumerate(rows):
                 ref[i, :] = row
@@ -196,8 +199,15 @@ class Kernel:
             rows[kind].extend(self._each(n, np.int32 if kind else self.dtype) for n in numbers(leaf))
         return [[*row, *old[len(row) :]] for row, old in zip(rows, before, strict=True)]
 
-    def _gradient(self, model: RNN, x_ref: Any, targets: Any, index: jax.Array, length: Any) -> tuple[Score, RNN]:
-        """Score and slope of each run on its minibatch ``index`` (episode, run): tangents jet along."""
+    def _runs(self) -> tuple:
+        """Where in the data the runs of this block are, (episode, run); nowhere if all runs share them."""
+        if not self.own[0]:
+            return ()
+        run = pl.program_id(0) * self.width + jax.lax.broadcasted_iota(jnp.int32, (self.lanes, self.width), 1)
+        return (jnp.minimum(run, self.runs - 1),)
+
+    def _gradient(self, model: RNN, inputs: Callable, target: Any, length: Any) -> tuple[Score, RNN]:
+        """Score and slope of each run on a minibatch with ``inputs(t)`` and ``target``: tangents jet along."""
         column = jax.tree.map(lambda box: boxed([n[None, :] for n in box.flat], box.shape), model)
         leaves, tree = jax.tree.flatten(column.cell)
         point = tuple(number for box in leaves for number in box.flat)
@@ -205,20 +215,19 @@ class Kernel:
         def cell(given: tuple) -> Model:
             return Model(jax.tree.unflatten(tree, _shaped(given, leaves, jnp.stack)), *self.state)
 
-        full = lambda tree: jax.tree.map(lambda a: jnp.broadcast_to(a, index.shape).astype(self.dtype), tree)  # noqa: E731
+        shape = (self.lanes, self.width)
+        full = lambda tree: jax.tree.map(lambda a: jnp.broadcast_to(a, shape).astype(self.dtype), tree)  # noqa: E731
         begin = full(lanes(lambda point: cell(point).initial(self.asked.start))(point))
         zero = jax.tree.map(jnp.zeros_like, begin)
 
         def step(t: Any, jet: Jet) -> Jet:
-            new = full(lanes(advancing(cell))(point, jet, self._read(x_ref, self.channels, (t, index))))
+            new = full(lanes(advancing(cell))(point, jet, inputs(t)))
             going = lambda new, old: jnp.where((t < length)[None], new, old) if self.own[1] else new  # noqa: E731
             return jax.tree.map(going, new, jet)
 
         jet = jax.lax.fori_loop(0, jnp.max(length), step, Jet(begin, (zero,) * len(point), {}))
-        each = [self._read(ref, shape, (index,)) for ref, shape in zip(targets, self.answers, strict=True)]
-        target = jax.tree.unflatten(self.target, each)
         loss, right, readout, through = lanes(self._scored)(column.readout, jet.value, target, jet.first)
-        mean = lambda tree: jax.tree.map(lambda leaf: self._mean(leaf, index.shape), tree)  # noqa: E731
+        mean = lambda tree: jax.tree.map(lambda leaf: self._mean(leaf, shape), tree)  # noqa: E731
         slope = jax.tree.unflatten(tree, _shaped(mean(through), leaves, boxed))
         return Score(mean(loss), mean(right)), RNN(cell=slope, readout=mean(readout))
 
@@ -237,12 +246,9 @@ class Kernel:
         live = jax.lax.broadcasted_iota(jnp.int32, shape, 0) < self.batch
         return jnp.sum(every if self.lanes == self.batch else jnp.where(live, every, 0), 0) / self.batch
 
-    def _read(self, ref: Any, shape: tuple[int, ...], at: tuple) -> Any:
+    def _read(self, run: tuple, ref: Any, shape: tuple[int, ...], at: tuple) -> Any:
         """The numbers of the episodes in a minibatch: lanes, or a box of ``shape``."""
-        if self.own[0]:
-            run = pl.program_id(0) * self.width + jax.lax.broadcasted_iota(jnp.int32, (self.lanes, self.width), 1)
-            at = (jnp.minimum(run, self.runs - 1), *at)
-        each = [ref[(n, *at)] for n in range(math.prod(shape))]
+        each = [ref[(n, *run, *at)] for n in range(math.prod(shape))]
         return boxed(each, shape) if shape else each[0]
 
 

@@ -24,7 +24,7 @@ from landscape.recurrence import Course, Data, Layout, Scan
 from landscape.tree import pytree, static
 
 POINTS = 128  # a block: four warps of 32
-REGISTERS = 96  # numbers that the jets of a thread may take; what a step needs beside them leaves no more
+REGISTERS = 96  # of 32 bits that the jets of a thread may take; what a step needs beside them leaves no more
 NUMBERS = 256  # of a model and its directions, each read by itself
 
 
@@ -94,16 +94,17 @@ class Program:
         self.answers = [leaf.shape[1:] for leaf in target]
         self.channels = episodes.x.shape[2:]
         self.batch = episodes.x.shape[1]
-        self._refuse(episodes.x.dtype)
+        self.dtype = np.dtype(episodes.x.dtype)
+        self._refuse()
         self.shape = state_of(jax.eval_shape(lambda a: a.at((0.0,) * coordinates), affine), scan.task.start)
         self.each = min(power_of_two(self.batch), self._room())
         self.passes = -(-self.batch // self.each)
 
-    def _refuse(self, dtype: Any) -> None:
+    def _refuse(self) -> None:
         """Unfusable for parameters that are not of the dtype computed in, or too many, or inputs of several axes."""
         kinds = {str(jnp.result_type(leaf)) for leaf in self.leaves}
-        if kinds - {str(dtype)}:
-            raise Unfusable(f"parameters of {', '.join(sorted(kinds))} do not go into a kernel of {dtype}")
+        if kinds - {str(self.dtype)}:
+            raise Unfusable(f"parameters of {', '.join(sorted(kinds))} do not go into a kernel of {self.dtype}")
         if (count := sum(math.prod(np.shape(leaf)) for leaf in self.leaves)) > NUMBERS:
             raise Unfusable(f"{count} parameters are more than the {NUMBERS} that a kernel reads one by one")
         if len(self.channels) > 1:
@@ -113,15 +114,15 @@ class Program:
         """Episodes that the registers of a thread hold: states, tangents, and inputs of more than one channel."""
         parts = 1 + (self.scan.order > 0) * self.coordinates + (self.scan.order > 1) * len(pairs(self.coordinates))
         held = parts * sum(map(math.prod, self.shape[1])) + math.prod(self.channels) - 1
-        return 1 << max(0, (REGISTERS // held).bit_length() - 1)
+        return 1 << max(0, (REGISTERS * 4 // (held * self.dtype.itemsize)).bit_length() - 1)
 
     def launch(self, points: jax.Array, data: Data, interpret: bool) -> list[jax.Array]:
         """Variables (length, point) at a number of points that is a multiple of `POINTS`."""
         episodes, lengths = data
         held = jnp.concatenate([jnp.ravel(leaf) for leaf in self.leaves])
-        wrapped = np.arange(self.passes * self.each) % self.batch  # the last pass is filled up with the first episodes
-        x = jnp.moveaxis(jnp.asarray(episodes.x)[:, wrapped].reshape(len(episodes.x), len(wrapped), -1), 2, 1)
-        targets = [jnp.asarray(t)[wrapped].reshape(len(wrapped), -1).T for t in jax.tree.leaves(episodes.target)]
+        x = self._filled(episodes.x, 1)
+        x = jnp.moveaxis(x.reshape(*x.shape[:2], -1), 2, 1)
+        targets = [self._filled(t, 0).reshape(x.shape[2], -1).T for t in jax.tree.leaves(episodes.target)]
         whole = lambda a: pl.BlockSpec(a.shape, lambda i, g: (0,) * a.ndim)  # noqa: E731
         own = lambda a: pl.BlockSpec((*a.shape[:-1], self.each), lambda i, g: (*(0,) * (a.ndim - 1), g))  # noqa: E731
         out = self._out(points)
@@ -137,6 +138,11 @@ class Program:
             compiler_params=None if interpret else _triton(),
         )(points, held, lengths, x, *targets)
         return made if self.passes == 1 else unscaled(*self._joined(made))
+
+    def _filled(self, a: Any, axis: int) -> jax.Array:
+        """An array of episodes along ``axis``, with the first ones again where the last pass has room."""
+        count = self.passes * self.each
+        return jnp.asarray(a) if count == self.batch else jnp.take(a, np.arange(count) % self.batch, axis)
 
     def _out(self, points: jax.Array) -> list[jax.ShapeDtypeStruct]:
         """What the kernel writes: variables, or the parts of `Jet` and exponents of each pass."""
@@ -190,7 +196,7 @@ class Program:
     def _course(self, model: Flat, point: tuple) -> Course:
         """The course of the scan, on lanes of (episode, point)."""
         shape = (self.each, POINTS)
-        full = lambda tree: jax.tree.map(lambda a: jnp.broadcast_to(a, shape).astype(point[0].dtype), tree)  # noqa: E731
+        full = lambda tree: jax.tree.map(lambda a: jnp.broadcast_to(a, shape).astype(self.dtype), tree)  # noqa: E731
         whole = self.batch % self.each == 0
         episode = pl.program_id(1) * self.each + jax.lax.broadcasted_iota(jnp.int32, shape, 0)
 

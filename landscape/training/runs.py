@@ -93,7 +93,10 @@ def curves(
     grid = np.meshgrid(*values.values(), np.arange(seeds, dtype=np.int32), indexing="ij")
     columns = [column.ravel() for column in grid]
     total = columns[-1].size
-    size = slab(total, lambda: _bytes(setup, values, task, lengths[-1], count, options.get("batch", 16)))
+    together = trainer is fit and _fused(setup, values)
+    groups = [lengths[::-1]] if together else [[length] for length in reversed(lengths)]  # the longest first
+    about = functools.partial(_bytes, setup, values, task, lengths[-1], count, options.get("batch", 16))
+    size = slab(total, lambda: len(groups[0]) * about())
 
     def part(since: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         *settled, numbers = (np.resize(column[since : since + size], size) for column in columns)  # short: begin again
@@ -101,29 +104,32 @@ def curves(
 
     began = time.perf_counter()
     fitted = functools.partial(trainer, objective=objective, start=task.start, **options)
-    programs = functools.partial(_programs, setup, task, count, lengths[-1], seed, own_data, fitted)
+    programs = functools.partial(_programs, setup, task, count, lengths[-1], seed, own_data, fitted, together)
+    every = [jnp.asarray(group if together else group[0], jnp.int32) for group in groups]
     try:
-        draw, begun, train = _compiled(programs(), *part(0))
+        draw, begun, train = _compiled(programs(), every[0], *part(0))
     except Exception as error:
         if routes.hindrance():  # nothing was fused
             raise
         routes.told(error)
         with routes.scanned():
-            draw, begun, train = _compiled(programs(), *part(0))
+            draw, begun, train = _compiled(programs(), every[0], *part(0))
     ready = time.perf_counter()
-    drawn = functools.lru_cache(devices.threads())(lambda length: draw(jnp.int32(length)))
+    drawn = functools.lru_cache(devices.threads())(lambda group: draw(every[group]))
 
     slabs = range(0, total, size)
     # One by one, before the threads: batched LAPACK waits on the CPU pool that it runs in, and two of them for ever.
     starts = {since: jax.block_until_ready(begun(*part(since))) for since in slabs}
 
-    def job(at: tuple[int, int]) -> Any:
-        length, start = at[0], starts[at[1]]
-        return jax.device_get((start[1], train(jnp.int32(length), part(at[1])[1], start, drawn(length))))
+    def job(at: tuple[int, int]) -> dict[tuple[int, int], Any]:
+        (group, since), start = at, starts[at[1]]
+        begun, result = jax.device_get((start[1], train(every[group], part(since)[1], start, drawn(group))))
+        each = lambda i: jax.tree.map(lambda leaf: leaf[i], result) if together else result  # noqa: E731
+        return {(length, since): (begun, each(i)) for i, length in enumerate(groups[group])}
 
-    jobs = [(length, since) for length in reversed(lengths) for since in slabs]  # the longest first, to end together
+    jobs = [(group, since) for group in range(len(groups)) for since in slabs]  # the longest first, to end together
     with concurrent.futures.ThreadPoolExecutor(devices.threads()) as pool:
-        done = dict(zip(jobs, pool.map(job, jobs), strict=True))
+        done = {at: made for each in pool.map(job, jobs) for at, made in each.items()}
 
     def joined(*parts: Any) -> np.ndarray:
         return np.concatenate(parts)[:total].reshape(*shape, *parts[0].shape[1:])
@@ -150,10 +156,20 @@ def slab(total: int, bytes_per_run: Callable[[], int] = lambda: 0) -> int:
     return count * max(1, min(each, room // max(1, bytes_per_run())))
 
 
+def _model(setup: Setup, values: Mapping[str, np.ndarray]) -> Any:
+    """The shapes of the model that a setup begins with."""
+    point = {name: jax.ShapeDtypeStruct((), axis.dtype) for name, axis in values.items()}
+    return jax.eval_shape(lambda point: setup(jax.random.key(0), **point)[0], point)
+
+
+def _fused(setup: Setup, values: Mapping[str, np.ndarray]) -> bool:
+    """Whether an epoch is one launch, as of one unit on a GPU: then all lengths go into it, to fill the device."""
+    return not routes.hindrance() and gradients.one_unit(_model(setup, values))
+
+
 def _bytes(setup: Setup, values: Mapping[str, np.ndarray], task: Task, time: int, count: int, batch: int) -> int:
     """About what one run keeps: the order of its episodes, and of a layer states and products at every step, twice."""
-    point = {name: jax.ShapeDtypeStruct((), axis.dtype) for name, axis in values.items()}
-    model = jax.eval_shape(lambda point: setup(jax.random.key(0), **point)[0], point)
+    model = _model(setup, values)
     state = jax.eval_shape(lambda model: model.initial(), model)
     numbers = lambda tree: sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))  # noqa: E731
     columns = sum(leaf.shape[1] for leaf in jax.tree.leaves(model.cell) if leaf.ndim == 2)
@@ -162,9 +178,19 @@ def _bytes(setup: Setup, values: Mapping[str, np.ndarray], task: Task, time: int
 
 
 def _programs(
-    setup: Setup, task: Task, count: int, longest: int, seed: int, own_data: bool, fitted: Callable[..., Fit]
+    setup: Setup,
+    task: Task,
+    count: int,
+    longest: int,
+    seed: int,
+    own_data: bool,
+    fitted: Callable[..., Fit],
+    together: bool,
 ) -> tuple:
-    """What a slab is made of: the data of a length, the models of runs, and training; runs by number and settings."""
+    """What a slab is made of: the data of a length, the models of runs, and training; runs by number and settings.
+
+    ``together``: of all lengths, an axis in front, instead of one.
+    """
     root = jax.random.key(seed)
 
     def data_of(key: jax.Array, length: Any) -> Episode:
@@ -188,20 +214,23 @@ def _programs(
 
         return jax.vmap(one)(points, *begun)
 
-    return draw, begun, _over_devices(train)
+    if not together:
+        return draw, begun, _over_devices(train)
+    each = jax.vmap(train, (0, None, None, None if own_data else 0))
+    return jax.vmap(draw) if not own_data else draw, begun, _over_devices(each, leading=1)
 
 
-def _over_devices(train: Callable) -> Callable:
-    """``train`` with its runs split over all devices, each of which computes its share as if it were alone."""
+def _over_devices(train: Callable, leading: int = 0) -> Callable:
+    """``train`` with its runs, behind ``leading`` axes, split over all devices; each computes its share alone."""
     mesh = devices.mesh()
     if mesh is None:
         return train
     everywhere, split = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(mesh.axis_names[0])
-    specs = (everywhere, split, split, everywhere)
-    return jax.shard_map(train, mesh=mesh, in_specs=specs, out_specs=split, check_vma=False)
+    specs, out = (everywhere, split, split, everywhere), jax.sharding.PartitionSpec(*(None,) * leading, *split)
+    return jax.shard_map(train, mesh=mesh, in_specs=specs, out_specs=out, check_vma=False)
 
 
-def _compiled(programs: tuple, numbers: np.ndarray, points: dict[str, np.ndarray]) -> list:
+def _compiled(programs: tuple, length: jax.Array, numbers: np.ndarray, points: dict[str, np.ndarray]) -> list:
     """The programs compiled for slabs like this one, side by side; they are traced here, where JAX's settings hold.
 
     On a CPU with as little effort as their loops are still as fast with: two thirds of the time.
@@ -209,7 +238,6 @@ def _compiled(programs: tuple, numbers: np.ndarray, points: dict[str, np.ndarray
     draw, begun, train = (jax.jit(program) for program in programs)
     cpu = jax.default_backend() == "cpu"
     effort: list[Any] = [{"xla_backend_optimization_level": n} if cpu else {} for n in (1, 0, 1)]
-    length = jnp.int32(1)
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         drawn = draw.lower(length)
         compiling = [pool.submit(drawn.compile, compiler_options=effort[0])]

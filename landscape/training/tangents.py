@@ -57,7 +57,7 @@ def advancing(cell: Callable) -> Callable:
 
 
 def _scored(model: Callable, score: Callable) -> Callable:
-    """`_advance` of (state, weighted loss, weighted right answers, weight) so far; ``read`` is (x, target, weight)."""
+    """`advancing` of (state, weighted loss, weighted right answers, weight) so far; ``read`` is (x, target, weight)."""
 
     def advance(point: tuple, jet: Jet, read: tuple) -> Jet:
         x, target, weight = read
