@@ -107,7 +107,7 @@ class Normed(nn.Module):
     @nn.compact
     def __call__(self, x: Any) -> Any:
         x = nn.Conv(2, (3,))(x)
-        x = nn.BatchNorm(use_running_average=self.frozen, momentum=0.9)(x)
+        x = nn.BatchNorm(use_running_average=self.frozen, momentum=0.0)(x)
         return nn.Dense(3)(jnp.mean(nn.relu(x), 1))
 
 
@@ -131,14 +131,10 @@ def of_batch(params: Any, x: Any, stats: Any) -> jax.Array:
 
 
 def recomputed(params: Any, x: Any, stats: Any) -> jax.Array:
-    """Statistics of a calibration set at the very same parameters, then frozen."""
-    net = Normed(False)
-    blank = {"params": params, "batch_stats": stats}
-    fresh = net.bind(blank, mutable=["batch_stats"])
-    hidden = nn.Conv(2, (3,)).apply({"params": params["Conv_0"]}, IMAGES)
-    assert fresh.frozen is False
-    new = {"BatchNorm_0": {"mean": jnp.mean(hidden, (0, 1)), "var": jnp.var(hidden, (0, 1))}}
-    return frozen(params, x, new)
+    """Statistics of all images at the very same parameters, with momentum 0, then frozen."""
+    variables = {"params": params, "batch_stats": stats}
+    fresh = Normed(False).apply(variables, IMAGES, mutable=["batch_stats"])[1]
+    return frozen(params, x, fresh["batch_stats"])
 
 
 def at_norm(predict: Any, normed: tuple, **settings: Any) -> Any:
