@@ -9,10 +9,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import nnx
 
 import landscape as ls
+from landscape import descent
 from landscape.losses import Objective, classes, raw, squared_error
 from landscape.risk.convolutions import unrolled
 
@@ -288,6 +290,7 @@ def changing() -> Any:
         (lambda: ls.surface(PLANE, ls.Risk(plain, (X, Y), lengths=[4])), "need answers after as many steps"),
         (lambda: ls.surface(PLANE, ls.Risk(plain, (X, Y), Objective(lambda a, t: a, None))), "must make one number of"),
         (lambda: ls.surface(PLANE, ls.Risk(lambda p, x: backwards(plain(p, x)), (X, Y))), "reverse mode alone"),
+        (lambda: descent.paths(PLANE, ls.Risk(plain, (X, Y)), optax.sgd(0.1), [(0,)], 3), "give landscape.Function"),
         (lambda: ls.surface(MOVING, ls.Risk(lambda p, x: x @ p["w"], (X, Y))), "a moves n, an array of int"),
         (lambda: ls.surface(ls.span({"w": COUNTED["w"], "f": jnp.tanh}, {"a": {"w": COUNTED["w"], "f": 0.0}}, a=(0, 1)),
                             ls.Risk(lambda p, x: x @ p["w"], (X, Y))), "f of the model is no number"),
