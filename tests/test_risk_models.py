@@ -14,7 +14,7 @@ import pytest
 from flax import nnx
 
 import landscape as ls
-from landscape import descent
+from landscape import descent, losses
 from landscape.losses import Objective, classes, raw, squared_error
 from landscape.risk.convolutions import unrolled
 
@@ -160,8 +160,20 @@ def test_the_policy_is_stored_and_leaves_no_filler_in_the_statistics(normed: tup
     assert '"policy": "batch statistics"' in made.attrs["settings"]
     params, stats, _ = normed
     parts = [slice(0, 8), slice(8, 16), slice(16, 23)]
-    losses = [jax.vmap(classes.loss)(of_batch(params, IMAGES[part], stats), Y[part]) for part in parts]
-    assert float(made["loss"][0]) == pytest.approx(float(np.mean(np.concatenate(losses))), rel=16 * EPS)
+    each = [jax.vmap(classes.loss)(of_batch(params, IMAGES[part], stats), Y[part]) for part in parts]
+    assert float(made["loss"][0]) == pytest.approx(float(np.mean(np.concatenate(each))), rel=16 * EPS)
+
+
+def test_a_store_knows_what_predict_closes_over_its_fields_and_the_objective(normed: tuple) -> None:
+    _, stats, _ = normed
+    data = (IMAGES, Y)
+    other = jax.tree.map(lambda leaf: leaf + 1, stats)
+    risks = [ls.Risk(functools.partial(frozen, stats=s), data) for s in (stats, other)]
+    risks += [ls.Risk(Normed(flag).apply, data) for flag in (True, False)]
+    risks += [ls.Risk(plain, data, objective) for objective in (losses.softmax, losses.sigmoid, losses.within(0.1))]
+    told = [str(risk.settings) for risk in risks]
+    assert len(set(told)) == len(told)
+    assert str(ls.Risk(Normed(True).apply, data).settings) == told[2]
 
 
 def test_losses_that_depend_on_the_batch_need_a_policy(normed: tuple) -> None:
