@@ -3,7 +3,9 @@
 from . import cells as cells
 from . import cliffs as cliffs
 from . import convert as convert
+from . import data as data
 from . import descent as descent
+from . import directions as directions
 from . import dynamics as dynamics
 from . import engine as engine
 from . import explorer as explorer
@@ -21,9 +23,12 @@ from . import success as success
 from . import surfaces as surfaces
 from . import sweeps as sweeps
 from . import tasks as tasks
+from . import topology as topology
 from . import training as training
+from . import trajectories as trajectories
 from . import tree as tree
 from . import verify as verify
+from . import views as views
 from .cells import GRU as GRU
 from .cells import IRNN as IRNN
 from .cells import LSTM as LSTM

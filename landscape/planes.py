@@ -87,6 +87,7 @@ class Plane:
     axes: dict[str, np.ndarray]
     moves: dict[str, tuple[str, ...]]  # the parameters that each coordinate is the value of; none if a displacement
     center: tuple[float, ...]  # the coordinates of the model the plane was made from
+    about: dict[str, Any] = dataclasses.field(default_factory=dict)  # how its directions were made, in plain values
 
     def at(self, point: Mapping[str, Number] | Sequence[Number]) -> PyTree:
         """The model at a point given by name or in the order of ``axes``."""
@@ -201,13 +202,15 @@ def span(model: PyTree, directions: Mapping[str, PyTree], **axes: Real[ArrayLike
     """The plane through ``model`` along arbitrary directions, pytrees like the model: ``model + sum_k p_k d_k``.
 
     Coordinates are displacements: the model itself lies at the origin, and a step of 1 moves it by the length of the
-    direction. Any pytree of parameters will do as a model, such as those of a Flax module.
+    direction. Any pytree of parameters will do as a model, such as those of a Flax module. What
+    `landscape.directions` makes says how, and a store of the surface keeps it.
     """
     if set(directions) != set(axes):
         raise ValueError(f"directions {sorted(directions)} and axes {sorted(axes)} must have the same names")
     _refuse_maker(model)
     model = as_rnn(model)
     tree: Any = jax.tree.structure(model)
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(model)]
     sparse = []
     for name in axes:
         direction = as_rnn(directions[name])
@@ -216,5 +219,10 @@ def span(model: PyTree, directions: Mapping[str, PyTree], **axes: Real[ArrayLike
                 f"direction {name!r} must be a pytree like the model, {tree}; given {jax.tree.structure(direction)}"
             )
         sparse.append(tuple(leaf if np.any(leaf) else None for leaf in jax.tree.leaves(direction)))
+        for leaf, shape in zip(sparse[-1], shapes, strict=True):
+            if leaf is not None and np.shape(leaf) != shape:
+                raise ValueError(f"direction {name!r} has a leaf {np.shape(leaf)} where the model has {shape}")
     checked = {name: _axis(name, values) for name, values in axes.items()}
-    return Plane(Affine(origin=model, directions=tuple(sparse)), checked, dict.fromkeys(axes, ()), (0.0,) * len(axes))
+    about = dict(getattr(directions, "about", {}))
+    affine = Affine(origin=model, directions=tuple(sparse))
+    return Plane(affine, checked, dict.fromkeys(axes, ()), (0.0,) * len(axes), about)

@@ -35,6 +35,8 @@ def text(spec: Mapping[str, Any] | str) -> str:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return " + ".join(text(spec) for spec in value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -59,13 +61,15 @@ def digest(array: Any) -> str:
 
 def of_cell(cell: Any) -> dict[str, Any]:
     """A cell by its class and the choices that differ from the class's own: ``act`` "relu", ``p_i`` "present"."""
-    options = {}
+    options: dict[str, Any] = {}
     for field in dataclasses.fields(cell) if dataclasses.is_dataclass(cell) else ():
         value = getattr(cell, field.name)
         if field.metadata.get("static") and value != field.default:
             options[field.name] = str(getattr(value, "__name__", value))
         elif field.metadata.get("axes") is not None and (value is None) != (field.default is None):
             options[field.name] = "absent" if value is None else "present"
+        elif isinstance(value, tuple):  # the layers of a stack
+            options[field.name] = [of_cell(layer) for layer in value]
     return {"name": type(cell).__name__, "options": options}
 
 
@@ -81,7 +85,8 @@ def of_plane(plane: Plane) -> dict[str, Any]:
     model = plane.affine.origin
     leaves = jax.tree.leaves(model)
     moved = {i for direction in plane.affine.directions for i, leaf in enumerate(direction) if leaf is not None}
-    held = {name: numbers(leaves[i]) for name, i in named_leaves(model).items() if i not in moved}
+    shown = numbers if any(plane.moves.values()) else _digested  # any model on a plane of displacements
+    held = {name: shown(leaves[i]) for name, i in named_leaves(model).items() if i not in moved}
     axes = {
         name: {
             "moves": list(plane.moves[name]),
@@ -100,7 +105,8 @@ def of_plane(plane: Plane) -> dict[str, Any]:
     origin = {"origin_sha256": [digest(leaf) for leaf in leaves]} if directions else {}
     cell = getattr(model, "cell", model)
     described = {"cell": of_cell(cell), **source("cell", type(cell)), "held": held, "axes": axes}
-    return {**described, **({"directions": directions} if directions else {}), **origin}
+    made = {"made": plane.about} if plane.about else {}
+    return {**described, **({"directions": directions} if directions else {}), **made, **origin}
 
 
 def numbers(leaf: Any) -> Any:
@@ -109,6 +115,11 @@ def numbers(leaf: Any) -> Any:
     if key or np.size(leaf) > MOST_NUMBERS:
         return {"shape": list(np.shape(leaf)), "sha256": digest(leaf)}
     return np.asarray(leaf).tolist()
+
+
+def _digested(leaf: Any) -> Any:
+    """A parameter of a model of any kind: a number, or the shape and digest of an array."""
+    return numbers(leaf) if np.size(leaf) == 1 else {"shape": list(np.shape(leaf)), "sha256": digest(leaf)}
 
 
 def source(what: str, *code: Any) -> dict[str, str]:

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from landscape import names
+from landscape.cli.analyses import basins, export
 from landscape.cli.experiments import list_, run, status, sweep, verify
+from landscape.cli.machine import bench, devices
 from landscape.cli.surfaces import cliffs, explore, plot, show, surface
 from landscape.cli.words import parse, say
 
@@ -21,12 +23,16 @@ VERBS: dict[str, Callable[..., None]] = {
     "plot": plot,
     "show": show,
     "cliffs": cliffs,
+    "basins": basins,
+    "export": export,
     "explore": explore,
     "run": run,
     "sweep": sweep,
     "status": status,
     "list": list_,
     "verify": verify,
+    "devices": devices,
+    "bench": bench,
 }
 
 
@@ -101,7 +107,9 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def expected(error: Exception) -> bool:
     """Whether an error is an answer to the user: raised by this package, or by the system. Others are bugs."""
-    answer = isinstance(error, ValueError | TypeError) and _origin(error).name.partition(".")[0] == "landscape"
+    answer = (
+        isinstance(error, ValueError | TypeError | ImportError) and _origin(error).name.partition(".")[0] == "landscape"
+    )
     return answer or isinstance(error, OSError | MemoryError)
 
 

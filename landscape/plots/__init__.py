@@ -15,6 +15,7 @@ from landscape.plots.moving import animation, interactive
 from landscape.plots.parts import leading
 from landscape.plots.still import formation, gradient, profile, surface3d
 from landscape.plots.sweeps import sweep
+from landscape.plots.trajectories import trajectory
 
 __all__ = [
     "NONFINITE",
@@ -39,4 +40,5 @@ __all__ = [
     "surface3d",
     "sweep",
     "training",
+    "trajectory",
 ]

@@ -1,0 +1,6 @@
+"""Trajectories: the models that training went through, kept as they come, and where they lie by a plane."""
+
+from landscape.trajectories.projecting import project
+from landscape.trajectories.recording import Trajectory, read, record
+
+__all__ = ["Trajectory", "project", "read", "record"]
