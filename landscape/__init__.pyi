@@ -3,6 +3,7 @@
 from . import cells as cells
 from . import cliffs as cliffs
 from . import convert as convert
+from . import curvature as curvature
 from . import descent as descent
 from . import directions as directions
 from . import dynamics as dynamics
