@@ -2,6 +2,7 @@
 
 from . import cells as cells
 from . import cliffs as cliffs
+from . import connectivity as connectivity
 from . import convert as convert
 from . import curvature as curvature
 from . import descent as descent
