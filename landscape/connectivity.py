@@ -78,7 +78,7 @@ def bent(
     optimiser: optax.GradientTransformation,
     steps: int = 1000,
 ) -> tuple[PyTree, Float[np.ndarray, "step"]]:
-    """The bend of a Bezier curve of small loss from ``a`` to ``b``, and the losses met (Garipov et al. 2018, section 3).
+    """The bend of a Bezier curve of small loss from ``a`` to ``b``, and the losses met (Garipov et al. 2018, sec. 3).
 
     Stochastic descent of ``E_t loss(curve(t), key)``, t uniform in [0, 1], from the middle of the line: one ``t`` and
     one key a step. ``loss(params, key)`` may draw a minibatch by its key. Raises TypeError unless it gives one number.

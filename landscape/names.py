@@ -127,6 +127,30 @@ def task(text: str, options: Mapping[str, float] = MappingProxyType({})) -> Any:
     return value
 
 
+def model(text: str) -> tuple[Any, Any, Any]:
+    """What the function ``file.py:mymodel`` returns: parameters, directions by name, and a problem such as a risk."""
+    path, colon, _ = text.rpartition(":")
+    if not colon:
+        raise ValueError(
+            f"{text} needs a task before the ranges, such as latch; a model of your own that needs none is "
+            "file.py:mymodel, a function that returns (parameters, directions, risk)"
+        )
+    make = _found("model", text, lambda made: {name: f for name, f in vars(made).items() if inspect.isfunction(f)})
+    try:
+        found = make()
+    except Exception as error:
+        raise ValueError(f"{text} cannot be called{_at(error, Path(path))}: {type(error).__name__}: {error}") from error
+
+    from landscape.engine import Problem
+
+    if not (isinstance(found, tuple) and len(found) == 3 and isinstance(found[2], Problem)):
+        raise ValueError(
+            f"{text} must return (parameters, directions, risk), such as (params, {{'a': one, 'b': two}}, "
+            f"landscape.Risk(predict, data)); it returns {type(found).__name__} {found!r:.60}"
+        )
+    return found
+
+
 def number(text: str, what: str) -> float:
     """A finite number."""
     try:

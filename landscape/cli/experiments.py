@@ -152,18 +152,27 @@ def sweep(
 
 
 def status(
-    path: Annotated[Positional[str], arg(metavar="PATH", help="a store that `landscape sweep` writes or wrote")],
+    path: Annotated[Positional[str], arg(metavar="PATH", help="a store that `sweep` or `surface` writes or wrote")],
     /,
     csv: Annotated[str, arg(metavar="FILE", help="write the finished points as a table")] = "",
 ) -> None:
     """Say how far a sweep is: chunks done, failed and why, left, and the time left at the recent pace.
 
+    Of a surface it says how many blocks are done.
+
     examples:
       landscape status results/example_sweep.zarr
       landscape status results/example_sweep.zarr --csv example.csv
     """
-    from landscape import sweeps
+    from landscape import store, sweeps
 
+    if store.kind(path) == "surface":
+        if csv:
+            raise ValueError(f"--csv is for a sweep; {path} holds a surface")
+        done, blocks = store.blocks_done(path)
+        rest = "complete" if done == blocks else "the command that began it goes on with it"
+        say(f"{path}: {done} of {blocks} blocks are done; {rest}")
+        return
     say(str(sweeps.status(path)))
     if csv:
         sweeps.to_csv(sweeps.open_sweep(path), csv)

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,16 +76,21 @@ def _pairs(values: dict[str, Any]) -> str:
 
 
 def _setup(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Cell, task, plane and lengths, from the settings of a surface."""
+    """Cell and task, or a model and its data, plane and lengths, from the settings of a surface."""
     held = {name: value for name, value in settings["held"].items() if not isinstance(value, list | dict)}
-    yield "cell", specs.text(settings["cell"])
+    yield "cell" if "task" in settings else "model", specs.text(settings["cell"])
     yield "held", _pairs(held) + (f", and {more} arrays" if (more := len(settings["held"]) - len(held)) else "")
-    many = f"{settings['episodes']} episodes from seed {settings['seed']}"
-    yield "task", f"{specs.text(settings['task'])}, {many}, chance {settings['chance']:.6g}"
+    if "task" in settings:
+        many = f"{settings['episodes']} episodes from seed {settings['seed']}"
+        yield "task", f"{specs.text(settings['task'])}, {many}, chance {settings['chance']:.6g}"
+    if "examples" in settings:
+        policy = f", {settings['policy']}" if settings["policy"] else ""
+        yield "data", f"{settings['examples']:,} examples, {settings['batch']} at most at a time{policy}"
     for name, axis in settings["axes"].items():
         moves = "" if axis["moves"] == [name] else f" ({' = '.join(axis['moves']) or 'displacement'})"
         yield "plane", f"{name}{moves} from {axis['from']:g} to {axis['to']:g}, {axis['count']} values"
-    lengths = settings["lengths"]
+    if not (lengths := settings.get("lengths")):
+        return
     every = ", every one" if lengths == list(range(lengths[0], lengths[-1] + 1)) and len(lengths) > 1 else ""
     words = ", ".join(map(str, lengths)) if len(lengths) < 9 else f"{len(lengths)} from {lengths[0]} to {lengths[-1]}"
     yield "lengths", words + every
@@ -134,11 +140,16 @@ def _parts(variable: "xarray.DataArray") -> Iterator["xarray.DataArray"]:
 def _origin(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The loss of the model that the plane was made from, by two routes."""
     if "origin_loss" not in about:
-        yield "origin", about["origin"]
+        if "origin" in about:
+            yield "origin", about["origin"]
         return
     where = _pairs(json.loads(about["origin"]))
     ours, other = float(about["origin_loss"]), float(about["origin_loss_by_another_route"])
     yield "origin", f"loss {ours:.8g} at {where}; {other:.8g} by another route, difference {abs(ours - other):.1e}"
+    if "origin_derivatives" in about:
+        mine, theirs = (json.loads(about[f"origin_derivatives{by}"]) for by in ("", "_by_another_route"))
+        worst = max(abs(mine[name] - theirs[name]) for name in theirs)
+        yield "", f"{', '.join(theirs)} there by reverse mode, largest difference {worst:.1e}"
 
 
 def _made(path: Any, about: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -158,11 +169,19 @@ def summary(path: Any) -> str:
     """What a finished surface holds, in two sentences."""
     about = store.attributes(path)
     settings = json.loads(about["settings"])
-    points = int(np.prod([axis["count"] for axis in settings["axes"].values()])) * len(settings["lengths"])
+    lengths = settings.get("lengths")
+    points = int(np.prod([axis["count"] for axis in settings["axes"].values()])) * len(lengths or [1])
     lost = f"{about['nonfinite']:,} of {points:,}" if about["nonfinite"] else f"none of {points:,}"
-    over = f"{len(settings['lengths'])} lengths over {', '.join(settings['axes'])}"
+    over = f"{f'{len(lengths)} lengths ' if lengths else ''}over {', '.join(settings['axes'])}"
     words = f"{about['cell']} on {about['task']}, {over}"
     return f"{path}: {words}; {size(disk(path))} in {duration(about['seconds'])}. Losses that are inf or NaN: {lost}."
+
+
+def made(path: Any, coordinates: int) -> str:
+    """What a command says of the surface that it made: what it holds, and what can be done with it."""
+    word = shlex.quote(str(path))
+    more = f"\nExplore it:  landscape explore {word}" if coordinates == 2 else ""
+    return f"{summary(path)}\nDraw it:     landscape plot {word}{more}"
 
 
 def known() -> str:

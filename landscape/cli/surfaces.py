@@ -4,7 +4,6 @@ import contextlib
 import math
 import os
 import re
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,18 +15,24 @@ from landscape.cli.words import Held, Many, Options, Path_, say, unless
 
 
 def surface(
-    cell: Annotated[Positional[str], arg(metavar="CELL", help="a cell by name, or file.py:MyCell")],
-    task: Annotated[Positional[str], arg(metavar="TASK", help="a task by name, or file.py:mytask")],
+    cell: Annotated[
+        Positional[str],
+        arg(
+            metavar="CELL",
+            help="a cell by name, or file.py:MyCell; file.py:mymodel is any model, with data and no task",
+        ),
+    ],
+    task: Annotated[Positional[str], arg(metavar="TASK", help="a task by name, or file.py:mytask; none for a model")],
     axes: Annotated[
         Positional[tuple[str, ...]],
         arg(
             metavar="NAME=FROM:TO:COUNT",
-            help="parameters to vary, both ends included",
+            help="parameters to vary, both ends included; steps along the directions of a model",
             help_behavior_hint="(one or more)",
         ),
     ],
     /,
-    lengths: Annotated[str, arg(metavar="LENGTHS", help="1:200, or 10:100:10, or 10,50,100")] = "1:100",
+    lengths: Annotated[str, unless("1:100", "LENGTHS", "1:200, or 10:100:10, or 10,50,100")] = "",
     order: Annotated[Literal[0, 1, 2], arg(help="0: loss; 1: and gradient; 2: and Hessian")] = 1,
     out: Annotated[str, unless("CELL-TASK.zarr", "PATH", "the store to write")] = "",
     seed: Annotated[int, arg(help="seed of the noise in the episodes")] = 0,
@@ -43,17 +48,27 @@ def surface(
     The result is a zarr store that `xarray.open_zarr` reads. Stop it when you like: the same command goes on where it
     stopped. A store of other settings is never overwritten. `landscape list` shows the cells and their parameters.
 
+    Any other model stands in a file of yours, as a function without arguments that returns its parameters, directions
+    by name, and a `landscape.Risk`: its loss over data. There is then no task, and a length only if the risk has some.
+
     examples:
       landscape surface SRNN latch w=-3:3:201 b=-2:2:201 --lengths 1:200 --out cliffs.zarr
       landscape surface LSTM latch b_i=-4:4:129 b_f=-4:4:129 --lengths 10,50,100 --set w_g=2
       landscape surface LSTM relay gates=-4:4:129 w_g=0:4:129 --tie gates=b_i,b_f --task-option noise=.2
       landscape surface Pascanu pascanu w=0:8:201 b=-4:0:201 --lengths 50 --order 2 --dtype float64
       landscape surface mine.py:MyCell mine.py:mytask w=-1:1:101 b=-1:1:101
+      landscape surface mine.py:digits a=-1:1:51 b=-1:1:51 --order 2 --out digits.zarr
     """
+    if "=" in task:
+        from landscape.cli import models
+
+        others = {"--seed": seed, "--episodes": episodes, "--set": set, "--task-option": task_option, "--tie": tie}
+        models.surface(cell, (task, *axes), lengths, order, out, dtype, yes, others)
+        return
     ranges = {name: names.axis(name, text) for name, text in names.pairs(axes, "NAME=FROM:TO:COUNT").items()}
     if not ranges:
         raise ValueError("there is nothing to vary; give parameters and their ranges, such as w=-3:3:201 b=-2:2:201")
-    parts = names.lengths(lengths)
+    parts = names.lengths(lengths or "1:100")
     held, options = names.numbers(set, "--set NAME=VALUE"), names.numbers(task_option, "--task-option NAME=VALUE")
     names.seed(seed)
     ties = {name: text.split(",") for name, text in names.pairs(tie, "--tie NAME=A,B").items()}
@@ -84,9 +99,7 @@ def surface(
     with progress.kept(path), progress.bar(say) as bar:
         watch = progress.watch(bar, say, devices.threads(), yes)
         surfaces.surface(plane, made, every, out=path, progress=watch, **asked)
-    word = shlex.quote(str(path))
-    more = f"\nExplore it:  landscape explore {word}" if len(plane.shape) == 2 else ""
-    say(f"{report.summary(path)}\nDraw it:     landscape plot {word}{more}")
+    say(report.made(path, len(plane.shape)))
 
 
 def plot(

@@ -81,6 +81,10 @@ def text(path: Any, made: Survey, every: bool = False) -> str:
 
 def _chosen(surface: "xarray.Dataset", lengths: Sequence[int] | None) -> list[int]:
     """The lengths to look at, in increasing order."""
+    if "length" not in surface.dims:
+        raise ValueError(
+            "cliffs are told by how they grow with the length, and the surface has none: it is one picture"
+        )
     there = surface["length"].values.astype(int)
     if lengths is not None:
         if missing := sorted(set(lengths) - set(there.tolist())):

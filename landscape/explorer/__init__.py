@@ -69,8 +69,10 @@ def contents(
 
     settings = _settings(surface)
     modules = [mine] if mine else []
-    task = task or specs.task(settings, *modules)
+    task = task or (specs.task(settings, *modules) if "task" in settings else None)
     x, y = settings["axes"]
+    along = "length" in surface.dims
+    surface = surface if along else surface.expand_dims("length").assign_coords(length=[1])  # one picture, no slider
     lengths = choose(surface, None, MOST_LENGTHS)
     shown = [name for name in ("loss", "log10_gradient") if name in surface]
     most = int((MOST_BYTES / (4 * len(lengths) * len(shown))) ** 0.5)
@@ -93,6 +95,7 @@ def contents(
             for name in (x, y)
         ],
         "lengths": lengths,
+        "along": along,
         "fields": fields,
         "lines": lines(surface, settings, lengths, *modules),
         "live": live(settings, lengths, task),
@@ -101,12 +104,14 @@ def contents(
 
 def _settings(surface: "xarray.Dataset") -> dict[str, Any]:
     """The settings of a surface over two coordinates; ValueError for anything else."""
-    if "loss" not in surface or "length" not in surface.dims:
-        raise ValueError(f"the explorer shows a surface by length; this holds {', '.join(map(str, surface.data_vars))}")
+    if "loss" not in surface:
+        raise ValueError(
+            f"the explorer shows a surface, with its loss; this holds {', '.join(map(str, surface.data_vars))}"
+        )
     if "settings" not in surface.attrs:
         raise ValueError("the surface does not say how it was made; give one that landscape.surface returned")
     settings = specs.current(json.loads(surface.attrs["settings"]))
-    if len(axes := settings["axes"]) != 2 or surface["loss"].ndim != 3:
+    if len(axes := settings["axes"]) != 2 or set(surface["loss"].dims) - {"length"} != set(axes):
         raise ValueError(
             f"the explorer shows a surface over two coordinates, and this one has {len(axes)}: {', '.join(axes)}; "
             "compute one over two of them"
@@ -183,6 +188,8 @@ def _episodes(task: tasks.Task, key: Any, count: int, lengths: list[int]) -> lis
 
 def _closed(settings: dict[str, Any], task: tasks.Task | None) -> str:
     """Why the unit cannot be stepped in a page, if so."""
+    if "task" not in settings:
+        return f"{specs.text(settings['cell'])} is a model over data, not one unit"
     kind, cell, task_text = settings["task"]["name"], specs.text(settings["cell"]), specs.text(settings["task"])
     task = task or specs.task(settings)
     wide = [

@@ -31,7 +31,8 @@ def lines(
     found = []
     pair = list(settings["axes"])
     moves = {parts[0]: name for name, axis in settings["axes"].items() if len(parts := axis["moves"]) == 1}
-    f = (MAPS | UNITS).get(specs.text(settings["cell"])) if "cell_source" not in settings else None
+    own = "cell_source" not in settings and "task" in settings
+    f = (MAPS | UNITS).get(specs.text(settings["cell"])) if own else None
     if f is not None and set(moves) == {"w", "b"}:
         across = settings["axes"][moves["w"]]
         w = np.linspace(across["from"], across["to"], 801)

@@ -256,7 +256,7 @@ function show(change) {
 }
 
 function address() {
-  const words = { length: data.lengths[view.index], show: view.field };
+  const words = data.along ? { length: data.lengths[view.index], show: view.field } : { show: view.field };
   data.axes.forEach(({ name }, k) => (words[name] = +view.point[k].toPrecision(12)));
   return new URLSearchParams(words).toString();
 }
@@ -289,6 +289,7 @@ function build() {
   element("settings").textContent = [data.settings, data.note].filter(Boolean).join("; ");
   element("made").textContent = data.made;
   element("length").max = data.lengths.length - 1;
+  for (const name of ["play", "length", "length-text"]) element(name).hidden = !data.along;
   for (const name of Object.keys(data.fields)) {
     element("fields").insertAdjacentHTML("beforeend", `<label><input type="radio" name="field" value="${name}">${WORDS[name]}</label>`);
   }

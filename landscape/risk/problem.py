@@ -58,6 +58,8 @@ class Risk(Problem):
             raise TypeError(f"predict must be a function of parameters and inputs, given {self.predict!r}")
         if not isinstance(self.objective, Objective):
             raise TypeError(f"objective must be a landscape.losses.Objective such as classes, given {self.objective!r}")
+        if not isinstance(self.policy, str | None):
+            raise TypeError(f"policy must be words that say how examples depend on each other, given {self.policy!r}")
         put = functools.partial(object.__setattr__, self)
         put("batch", whole(self.batch, "batch", 1))
         put("lengths", None if self.lengths is None else tuple(checked_lengths(self.lengths).tolist()))
@@ -153,6 +155,7 @@ class Risk(Problem):
             params = affine.at(list(point))
             self._check_answers(jax.eval_shape(self.predict, params, batch.inputs), len(batch.weights))
             self._check_losses(params, batch)
+            self._check_slope(affine, batch)
         return affine
 
     def _check_answers(self, answers: PyTree, count: int) -> None:
@@ -173,7 +176,15 @@ class Risk(Problem):
     def _check_losses(self, params: PyTree, batch: Batch) -> None:
         """Raise unless the loss of an answer is one number, and is the same whatever the other examples."""
         ask = functools.partial(each, self.score, params)
-        losses = jax.eval_shape(ask, *batch[:2])
+        try:
+            losses = jax.eval_shape(ask, *batch[:2])
+        except (TypeError, ValueError) as error:
+            shapes = [leaf.shape[1:] for leaf in jax.tree.leaves(jax.eval_shape(self.predict, params, batch.inputs))]
+            reason = str(error).splitlines()[0]
+            raise TypeError(
+                f"the objective cannot judge answers of shape {', '.join(map(str, shapes))} to an example"
+                f"{' (the first axis is time, since lengths are asked)' if self.lengths else ''}: {reason}"
+            ) from error
         expected = (*(() if self.lengths is None else (len(self.lengths),)), len(batch.weights))
         if getattr(losses, "shape", None) != expected:
             raise TypeError(f"the objective must make one number of an answer and its target, it makes {losses}")
@@ -187,6 +198,16 @@ class Risk(Problem):
                 f"the losses of {called(self.predict)} depend on which other examples are in the batch, as batch norm "
                 "by the batch's statistics makes them: use frozen statistics, or state the policy, such as "
                 "policy='batch statistics', which is stored with the result"
+            )
+
+    def _check_slope(self, affine: Affine, batch: Batch) -> None:
+        """TypeError for a model that can be differentiated backwards alone."""
+        point = np.zeros((len(affine.directions), 1), self.precision)
+        kernel = dataclasses.replace(self.kernel, order=min(self.order, 1))
+        if "custom_lin" in str(jax.make_jaxpr(kernel)(affine, point, batch)):  # JAX itself says so once it compiles
+            raise TypeError(
+                f"a part of {called(self.predict)} has a derivative in reverse mode alone (jax.custom_vjp), and "
+                "surfaces need it forward: give that part by jax.custom_jvp or in plain JAX, or ask for order=0"
             )
 
     def again(self, affine: Affine, point: Float[np.ndarray, "coordinate"]) -> float:

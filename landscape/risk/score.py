@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from landscape.engine.jets import Jet, fold, pairs, push
+from landscape.engine.jets import fold, pairs
 from landscape.planes import Affine
 from landscape.risk.batches import Batch
+from landscape.risk.convolutions import unrolled
 
 Predict = Callable[[PyTree, PyTree], PyTree]
 
@@ -26,7 +27,11 @@ class Score:
 
     def each(self, params: PyTree, inputs: PyTree, targets: PyTree) -> Float[Array, "*length example"]:
         """The loss of every example, (example,), or after each of ``lengths``, (length, example)."""
-        answers, one = self.predict(params, inputs), jax.vmap(self.loss)
+        return self.judged(self.predict(params, inputs), targets)
+
+    def judged(self, answers: PyTree, targets: PyTree) -> Float[Array, "*length example"]:
+        """The losses of answers."""
+        one = jax.vmap(self.loss)
         if self.lengths is None:
             return one(answers, targets)
         steps = np.asarray(self.lengths) - 1
@@ -35,7 +40,7 @@ class Score:
     def total(self, params: PyTree, batch: Batch) -> Float[Array, "*length"]:
         """The sum of the losses of a batch; what fills it up does not count, were it NaN."""
         inputs, targets, weights = batch
-        losses = self.each(params, inputs, targets).astype(weights.dtype)
+        losses = self.judged(unrolled(self.predict)(params, inputs), targets).astype(weights.dtype)
         counted = jnp.broadcast_to(weights > 0, losses.shape)
         return fold(jnp.add, jnp.moveaxis(jnp.where(counted, losses, 0), -1, 0))
 
@@ -51,13 +56,30 @@ class Batchwise:
         self, affine: Affine, points: Float[Array, "coordinate 1"], batch: Batch
     ) -> list[Float[Array, "length 1"]]:
         """Sums of loss, gradient and Hessian over a batch, and how many examples they are of."""
-        point, count = tuple(points[:, 0]), len(points)
-        blank = Jet((), ((),) * count * (self.order > 0), dict.fromkeys(pairs(count) * (self.order > 1), ()))
-        one = (jnp.ones((), points.dtype),) * count
-        jet = push(lambda p, _: self.score.total(affine.at(p), batch), point, one, blank)
-        examples = jnp.broadcast_to(jnp.sum(batch.weights), jet.value.shape)
-        rows = [jet.value, *jet.first, *jet.second.values(), examples]
-        return [jnp.reshape(row, (-1, 1)) for row in rows]
+        value, *slopes = derived(lambda p: self.score.total(affine.at(p), batch), points[:, 0], self.order)
+        examples = jnp.broadcast_to(jnp.sum(batch.weights), value.shape)
+        return [jnp.reshape(row, (-1, 1)) for row in (value, *slopes, examples)]
+
+
+def derived(f: Callable, point: Float[Array, "coordinate"], order: int) -> list[Array]:
+    """``f`` at a point, its gradient from order 1, its Hessian (the upper half, row by row) from order 2.
+
+    Forward along the coordinates: one linearisation that all tangents share, and one of that for the Hessian.
+    """
+    along = list(jnp.eye(len(point), dtype=point.dtype))
+
+    def slopes(p: Float[Array, "coordinate"]) -> tuple[Array, tuple]:
+        value, tangent = jax.linearize(f, p)
+        return value, tuple(tangent(v) for v in along)
+
+    if order == 0:
+        return [f(point)]
+    if order == 1:
+        value, slope = slopes(point)
+        return [value, *slope]
+    (value, slope), tangent = jax.linearize(slopes, point)
+    bends = [tangent(v)[1] for v in along]
+    return [value, *slope, *(bends[l][k] for k, l in pairs(len(along)))]
 
 
 @functools.partial(jax.jit, static_argnums=0)
