@@ -183,7 +183,7 @@ def test_spikes_on_noise_stand_where_theory_puts_them_and_the_bulk_ends_at_4() -
     assert np.all(np.abs(found["value"].values[:3] - [6.25, 5.3333, 4.5]) < 3 * spread)
     assert abs(found["value"].values[3] - 4) < 0.1  # the edge fluctuates as n^(-2/3)
     shape = curvature.density(matrix, KEY, probes=4, steps=60)
-    beyond = shape["weight"].where(shape["value"] > 4.2).sum("node")
+    beyond = shape["weight"].where(shape["node"] > 4.2).sum("rank")
     np.testing.assert_allclose(beyond.mean(), 3 / n, atol=4e-3)  # three of a thousand, as far as four probes tell
 
 
@@ -191,14 +191,14 @@ def test_weights_of_a_density_sum_to_1_and_its_moments_are_those_of_the_matrix()
     values = np.r_[rng(13).normal(size=150), 8.0, 9.0]
     matrix, whole = rotated(values)
     found = curvature.density(matrix, KEY, probes=20, steps=25)
-    np.testing.assert_allclose(found["weight"].sum("node"), 1, rtol=1e-12)
+    np.testing.assert_allclose(found["weight"].sum("rank"), 1, rtol=1e-12)
     for k in (1, 2):
-        each = (found["weight"] * found["value"] ** k).sum("node").values
+        each = (found["weight"] * found["node"] ** k).sum("rank").values
         error = each.std(ddof=1) / np.sqrt(len(each))
         assert abs(each.mean() - np.trace(np.linalg.matrix_power(whole, k)) / len(values)) < 3 * error
     area = np.trapezoid(found["density"], found["eigenvalue"])
     assert area == pytest.approx(1, abs=1e-3)  # four standard deviations at each end are drawn
-    assert bool(((found["low"] <= found["density"]) & (found["density"] <= found["high"])).all())
+    assert bool(((found["density_low"] <= found["density"]) & (found["density"] <= found["density_high"])).all())
     assert curvature.density(matrix, KEY, probes=2, steps=5, width=0.5).attrs["width"] == 0.5
 
 

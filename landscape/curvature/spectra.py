@@ -53,10 +53,10 @@ def density(
 ) -> "xarray.Dataset":
     """The density of all eigenvalues by stochastic Lanczos quadrature (Ghorbani et al. 2019).
 
-    Each probe, a vector of random signs, gives a quadrature: dims ("probe", "node"), ``value`` and ``weight``. The
-    weights of a probe sum to 1, and ``sum(weight value^k)`` is tr(A^k)/n in expectation, for k < 2 steps. Dims
+    Each probe, a vector of random signs, gives a quadrature: dims ("probe", "rank"), ``node`` and ``weight``. The
+    weights of a probe sum to 1, and ``sum(weight node^k)`` is tr(A^k)/n in expectation, for k < 2 steps. Dims
     ("eigenvalue",): ``density``, their mean as a sum of Gaussians of standard deviation ``width``, by default 1/100 of
-    the range, and ``low`` to ``high``, Student's band of 95 % over probes. Each step of each probe takes a product.
+    the range; ``density_low`` to ``density_high``, Student's band of 95 % over probes. A product a step and probe.
     """
     import xarray
 
@@ -72,9 +72,9 @@ def density(
     each = np.stack([_smooth(at, *row, width) for row in zip(nodes, weights, strict=True)])
     reach = stats.t.ppf(0.975, probes - 1) * each.std(axis=0, ddof=1) / np.sqrt(probes)
     mean = each.mean(axis=0)
-    columns: dict[str, Any] = {"value": (("probe", "node"), nodes), "weight": (("probe", "node"), weights)}
-    columns |= {"density": ("eigenvalue", mean)}
-    columns |= {"low": ("eigenvalue", np.maximum(mean - reach, 0)), "high": ("eigenvalue", mean + reach)}
+    columns: dict[str, Any] = {"node": (("probe", "rank"), nodes), "weight": (("probe", "rank"), weights)}
+    band = {"density": mean, "density_low": np.maximum(mean - reach, 0), "density_high": mean + reach}
+    columns |= {name: ("eigenvalue", values) for name, values in band.items()}
     return xarray.Dataset(columns, {"eigenvalue": at}, {**matrix.about, "numbers": matrix.size, "width": width})
 
 
