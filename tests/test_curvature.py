@@ -1,6 +1,7 @@
 """Laws of curvature: closed forms, dense matrices, certificates, intervals that cover, balls that rescaling leaves."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,7 +11,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import landscape as ls
-from landscape import curvature
+from landscape import cli, curvature, plots, store
 from landscape.curvature import Matrix
 from landscape.losses import classes, raw
 
@@ -151,7 +152,7 @@ def test_lanczos_finds_the_top_of_a_dense_matrix_of_610_parameters_and_certifies
     np.testing.assert_allclose(found["value"], true[np.argsort(-np.abs(true))[:5]], rtol=1e-9)
     for value, residual in zip(found["value"].values, found["residual"].values, strict=True):
         assert np.abs(true - value).min() <= residual + 1e-13  # the rounding of |Av - λv|
-    coarse = curvature.top(curvature.hessian(risk, params), 5, KEY, steps=8)
+    coarse = curvature.top(curvature.hessian(risk, params), 5, KEY, steps=12)
     assert coarse["residual"].max() > 1e-3
     for value, residual in zip(coarse["value"].values, coarse["residual"].values, strict=True):
         assert np.abs(true - value).min() <= residual + 1e-13
@@ -176,21 +177,21 @@ def test_spikes_on_noise_stand_where_theory_puts_them_and_the_bulk_ends_at_4() -
     n = 1000
     x = rng(12).normal(size=(n, n)) * np.sqrt(np.r_[5, 4, 3, np.ones(n - 3)])
     matrix = Matrix(lambda v: x.T @ (x @ v) / n, n)
-    found = curvature.top(matrix, 4, KEY, steps=90)
+    found = curvature.top(matrix, 4, KEY, steps=60)
     spikes = np.array([5.0, 4.0, 3.0])
     # standard deviations of the three, l sqrt(2 (1 - 1/(l - 1)²) / n)
     spread = spikes * np.sqrt(2 * (1 - 1 / (spikes - 1) ** 2) / n)
     assert np.all(np.abs(found["value"].values[:3] - [6.25, 5.3333, 4.5]) < 3 * spread)
     assert abs(found["value"].values[3] - 4) < 0.1  # the edge fluctuates as n^(-2/3)
-    shape = curvature.density(matrix, KEY, probes=4, steps=60)
+    shape = curvature.density(matrix, KEY, probes=2, steps=60)
     beyond = shape["weight"].where(shape["node"] > 4.2).sum("rank")
-    np.testing.assert_allclose(beyond.mean(), 3 / n, atol=4e-3)  # three of a thousand, as far as four probes tell
+    np.testing.assert_allclose(beyond.mean(), 3 / n, atol=4e-3)  # three of a thousand, as far as two probes tell
 
 
 def test_weights_of_a_density_sum_to_1_and_its_moments_are_those_of_the_matrix() -> None:
     values = np.r_[rng(13).normal(size=150), 8.0, 9.0]
     matrix, whole = rotated(values)
-    found = curvature.density(matrix, KEY, probes=20, steps=25)
+    found = curvature.density(matrix, KEY, probes=8, steps=25)
     np.testing.assert_allclose(found["weight"].sum("rank"), 1, rtol=1e-12)
     for k in (1, 2):
         each = (found["weight"] * found["node"] ** k).sum("rank").values
@@ -366,3 +367,90 @@ def test_a_missing_matfree_is_asked_for_in_one_sentence(monkeypatch: pytest.Monk
         ModuleNotFoundError, match=r"by matfree, which is missing: pip install 'rnn-landscape\[curvature"
     ):
         curvature.top(Matrix(lambda v: v, 3), 1, KEY)
+
+
+# On the command line
+
+MINE = """
+import jax, jax.numpy as jnp, numpy as np
+import landscape as ls
+
+def predict(params, x):
+    return jnp.tanh(x @ params["one"]["w"]) @ params["two"]["w"]
+
+def net():
+    draw = np.random.default_rng(0).normal
+    params = {"one": {"w": draw(size=(2, 4)).astype("f4")}, "two": {"w": draw(size=(4, 2)).astype("f4")}}
+    risk = ls.Risk(predict, (draw(size=(20, 2)).astype("f4"), np.arange(20) % 2), batch=20)
+    return params, ls.directions.random(params, jax.random.key(0), ("a", "b")), risk
+
+def line():
+    return {"x": np.float32(1)}, {}, ls.Function(lambda p, data: p["x"])
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(MINE)
+    return tmp_path
+
+
+def spectrum(*words: str) -> int:
+    return cli.main(["spectrum", *words])
+
+
+def test_a_command_finds_a_spectrum_keeps_it_and_draws_it(mine: Path, capsys: Any) -> None:
+    words = ("mine.py:net", "--top", "2", "--density", "--trace", "--steps", "8", "--probes", "8", "--out", "s.zarr")
+    assert spectrum(*words) == 0
+    said = capsys.readouterr().out
+    ds = store.open_surface("s.zarr")
+    assert said.startswith("s.zarr: hessian of mine.py:net, 16 parameters\n")
+    for value in ds["value"].values:
+        assert f"{value:.8g}" in said
+    assert {"density", "density_low", "residual", "trace", "low", "high"} < set(ds)
+    assert "vector" not in ds
+    assert spectrum(*words) == 0  # the same again is read
+    assert capsys.readouterr().out == said
+    assert cli.main(["plot", "s.zarr", "--title", "mine"]) == 0
+    assert (mine / "s.png").exists()
+    assert spectrum("mine.py:net", "--top", "1", "--steps", "8", "--out", "s.zarr") == 2
+    assert "top: 2 there, 1 asked" in capsys.readouterr().err
+
+
+def test_a_block_of_another_matrix_is_found_where_it_is_asked_for(mine: Path) -> None:
+    assert spectrum("mine.py:net", "--top", "1", "--matrix", "gauss_newton", "--block", "two", "--steps", "8") == 0
+    ds = store.open_surface("net-spectrum.zarr")
+    params, _, risk = cli.names.model("mine.py:net")
+    true = np.linalg.eigvalsh(dense(curvature.block(curvature.gauss_newton(risk, params), "two")))
+    assert float(ds["value"][0]) == pytest.approx(true[-1], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("mine.py:net --top -1", "numbers from 0 up"),
+        ("mine.py:net --top 0", "nothing to find; ask for --top 10, --density or --trace"),
+        ("mine.py:net --top 99", "count must be a whole number from 1 to 16, given 99"),
+        ("mine.py:line", "curvature is that of a landscape.Risk, given Function"),
+        ("mine.py:nte", "no model 'nte'"),
+    ],
+)
+def test_a_spectrum_that_cannot_be_found_is_said_in_one_sentence(
+    words: str, sentence: str, mine: Path, capsys: Any
+) -> None:
+    assert spectrum(*words.split()) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_the_figure_of_a_spectrum_draws_the_density_and_marks_the_eigenvalues() -> None:
+    matrix, _ = rotated(np.r_[rng(13).normal(size=150), 8.0, 9.0])
+    both = curvature.density(matrix, KEY, probes=2, steps=25).merge(
+        curvature.top(matrix, 2, KEY, steps=25), combine_attrs="override"
+    )
+    line, mark = plots.spectrum(both).axes[0].get_lines()[:2]
+    np.testing.assert_array_equal(line.get_xdata(), both["eigenvalue"])
+    np.testing.assert_array_equal(mark.get_xdata(), both["value"])
+    assert len(plots.spectrum(both.drop_vars("density")).axes[0].get_lines()) < 3
+    with pytest.raises(ValueError, match="a spectrum has a density or eigenvalues; given trace"):
+        plots.spectrum(curvature.trace(Matrix(lambda v: v, 20), KEY, probes=8)[["trace"]])

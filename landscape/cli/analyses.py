@@ -1,6 +1,7 @@
 """Verbs that take a surface or a model apart: basins, files for other programs, spectra."""
 
 import hashlib
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -143,7 +144,7 @@ def spectrum(
         parts += [curvature.trace(made, keys[2], **drawn)] if trace else []
         found = xarray.merge([part.drop_attrs() for part in parts]).assign_attrs(title=f"{matrix} of {model}")
         store.save(found, path, settings)
-    say(f"{path}: {eigenvalues(found, made.size)}")
+    say(f"{path}: {eigenvalues(found, made.size)}\nDraw it: landscape plot {shlex.quote(str(path))}")
 
 
 def eigenvalues(found: "xarray.Dataset", size: int) -> str:
