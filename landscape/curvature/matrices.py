@@ -155,9 +155,15 @@ def opened(params: PyTree) -> tuple[Leaves, Callable[[Leaves], PyTree]]:
     return [jnp.asarray(leaves[i]) for i in moving], closed
 
 
+def each(score: Score, params: PyTree, batch: Batch) -> Float[Array, "example"]:
+    """The loss of every example, at the last length where there are several; 0 of what fills a batch up."""
+    losses = score.each(params, batch.inputs, batch.targets).astype(batch.weights.dtype)
+    return jnp.where(batch.weights > 0, jnp.reshape(losses, (-1, losses.shape[-1]))[-1], 0)
+
+
 def last(score: Score, params: PyTree, batch: Batch) -> Float[Array, ""]:
     """The sum of the losses of a batch, at the last length where there are several."""
-    return jnp.ravel(score.total(params, batch))[-1]
+    return jnp.sum(each(score, params, batch))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -180,10 +186,6 @@ def _gauss_newton(score: Score, params: PyTree, vector: Leaves, batch: Batch) ->
 @functools.partial(jax.jit, static_argnums=0)
 def _empirical_fisher(score: Score, params: PyTree, vector: Leaves, batch: Batch) -> Leaves:
     here, model = opened(params)
-
-    def each(some: Leaves) -> Float[Array, "example"]:
-        losses = score.each(model(some), batch.inputs, batch.targets)
-        return jnp.where(batch.weights > 0, jnp.reshape(losses, (-1, losses.shape[-1]))[-1], 0)
-
-    moved, pull = jax.jvp(each, (here,), (vector,))[1], jax.vjp(each, here)[1]
+    losses = lambda some: each(score, model(some), batch)  # noqa: E731
+    moved, pull = jax.jvp(losses, (here,), (vector,))[1], jax.vjp(losses, here)[1]
     return pull(moved)[0]
