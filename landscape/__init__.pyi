@@ -5,6 +5,7 @@ from . import cliffs as cliffs
 from . import connectivity as connectivity
 from . import convert as convert
 from . import curvature as curvature
+from . import data as data
 from . import descent as descent
 from . import directions as directions
 from . import dynamics as dynamics
@@ -29,6 +30,7 @@ from . import training as training
 from . import trajectories as trajectories
 from . import tree as tree
 from . import verify as verify
+from . import views as views
 from .cells import GRU as GRU
 from .cells import IRNN as IRNN
 from .cells import LSTM as LSTM

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 SURFACE = "landscape surface 2"  # what the attribute `format` of a surface says
 
 
+def check_share(part: int, parts: int) -> None:
+    """ValueError unless there is a part ``part``, counted from 0, of ``parts``."""
+    if not 0 <= part < parts:
+        raise ValueError(
+            f"shard {part}/{parts} does not exist; the shards of {parts} are 0/{parts} to {parts - 1}/{parts}"
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class Blocking:
     """A grid of ``shape`` points cut into blocks of ``block`` points; those at the upper ends may be smaller."""
@@ -83,6 +91,7 @@ class Target:
     def __init__(self, blocking: Blocking, leading: int, size: int) -> None:
         self.blocking, self.leading, self.size = blocking, leading, size
         self.finished = np.zeros(blocking.number, bool)
+        self.among: Sequence[int] = range(blocking.number)  # the blocks that are this process's to compute
         self.fresh, self.written, self.begun, self.started = 0, 0, 0.0, time.perf_counter()
         self.counting, self.held = threading.Lock(), contextlib.ExitStack()
 
@@ -109,6 +118,10 @@ class Target:
         """Blocks that are not done."""
         return np.flatnonzero(~self.finished).tolist()
 
+    def claim(self, index: int) -> contextlib.AbstractContextManager[bool]:
+        """Whether a block is this process's to compute, now that it comes to it."""
+        return contextlib.nullcontext(True)
+
     def begin(self) -> None:
         """What came before, such as compiling, says nothing about the pace."""
         self.begun = time.perf_counter() - self.started
@@ -117,8 +130,8 @@ class Target:
         """The state of the computation now."""
         with self.counting:
             return Progress(
-                done=int(self.finished.sum()),
-                blocks=self.blocking.number,
+                done=int(self.finished[self.among].sum()),
+                blocks=len(self.among),
                 fresh=self.fresh,
                 seconds=time.perf_counter() - self.started,
                 begun=self.begun,

@@ -10,6 +10,7 @@ import numpy as np
 
 TILE = 16384  # episodes x points computed together: on a CPU their state and tangents stay in the second-level cache
 SMALLEST_TILE = 64
+COARSE = 4096  # points up to which rounding up to a power of two costs less than another program
 BLOCK_BYTES = 2**25  # results of one block in memory at a time, per thread
 BLOCK_POINTS = 2**16
 BLOCK_STEPS = 2**32  # a block takes seconds, so that an estimate comes early and little is lost when a job stops
@@ -22,16 +23,23 @@ def count() -> int:
 
 @functools.cache
 def mesh() -> Any:
-    """All devices along one axis, or None where there is only one."""
+    """All devices of this process along one axis, or None where there is only one."""
     if count() == 1:
         return None
-    return jax.make_mesh((count(),), ("point",), axis_types=(jax.sharding.AxisType.Auto,))
+    own = jax.local_devices()  # not those of other processes, which may be gone
+    return jax.make_mesh((len(own),), ("point",), axis_types=(jax.sharding.AxisType.Auto,), devices=own)
 
 
 def local(index: int) -> Any:
     """The device that block ``index`` is computed on: each in turn."""
     every = jax.local_devices()
     return every[index % len(every)]
+
+
+def refuse(dtype: str) -> None:
+    """ValueError for a dtype that the devices here do not compute in."""
+    if dtype == "float64" and jax.default_backend() == "tpu":
+        raise ValueError("a TPU does not compute in float64; ask for float32, or set JAX_PLATFORMS=cpu")
 
 
 def threads() -> int:
@@ -46,10 +54,24 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def memory() -> int | None:
+    """Bytes that one device may hold, None where it does not say, as a CPU."""
+    told = jax.local_devices()[0].memory_stats() or {}
+    return told.get("bytes_limit")
+
+
 def tile_points(episodes: int, points: int) -> int:
-    """Points in one tile: a power of two, so that vector lanes are full and every tile runs the same instructions."""
-    most = max(SMALLEST_TILE, TILE // _power_of_two(episodes)) if jax.default_backend() == "cpu" else BLOCK_POINTS
-    return min(most, max(SMALLEST_TILE, _power_of_two(points)))
+    """Points in one of equal tiles that cover ``points``, so that vector lanes are full and programs are shared.
+
+    A power of two up to `COARSE`, beyond that a multiple of a sixteenth of one: little is computed for nothing. On an
+    accelerator there is one tile, however many points.
+    """
+    cpu = jax.default_backend() == "cpu"
+    most = max(SMALLEST_TILE, TILE // _power_of_two(episodes)) if cpu else points
+    each = -(-points // -(-points // most))
+    whole = max(SMALLEST_TILE, _power_of_two(each))
+    unit = whole // 16 if whole > COARSE else whole
+    return -(-each // unit) * unit
 
 
 def _power_of_two(number: int) -> int:

@@ -35,7 +35,7 @@ class Pointwise:
             return jax.tree.map(lambda a: jnp.asarray(a, points.dtype), found)
 
         jet = jax.tree.map(lambda a: a[None], jax.lax.map(at, points.T))
-        return unscaled(jet, jnp.zeros((1, *points.shape), jnp.int32))
+        return unscaled(jet, (jnp.zeros((1, points.shape[1]), jnp.int32),) * count)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

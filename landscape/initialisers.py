@@ -8,6 +8,7 @@ All are pure functions of the key, to be mapped over keys.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from landscape.cells import GRU, LSTM, MUT1, MUT2, MUT3, SRNN, BengioLatch, Cell, LeakyRNN, Pascanu, logistic
-from landscape.models import Dense
+from landscape.models import Dense, Stack
 from landscape.tree import params
 
 Draw = Callable[[jax.Array, tuple[int, int]], jax.Array]  # (key, shape of a matrix) -> matrix
@@ -32,6 +33,22 @@ def svd_orthogonal(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
     return u if u.shape == shape else v
 
 
+def layerwise(start: Initialiser) -> Initialiser:
+    """An initialiser of cells that also starts each layer of a `Stack`, the lowest from the very key."""
+
+    @functools.wraps(start)
+    def initialise(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
+        if not isinstance(cell, Stack):
+            return start(cell, key, units, inputs)
+        keys = [jax.random.fold_in(key, k) if k else key for k in range(len(cell.layers))]
+        reads = [units if k else inputs for k in range(len(cell.layers))]
+        every = zip(cell.layers, keys, reads, strict=True)
+        return Stack(layers=tuple(initialise(layer, key, units, read) for layer, key, read in every))
+
+    return initialise
+
+
+@layerwise
 def keras2(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
     """``cell`` as Keras 2.1.5 starts it: input weights Glorot uniform, recurrent weights orthogonal by SVD.
 
@@ -41,16 +58,19 @@ def keras2(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | N
     return _initialise(cell, key, units, inputs, glorot, svd_orthogonal, together=True, forget=1.0)
 
 
+@layerwise
 def keras3(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
     """``cell`` as Keras 3 starts it: as `keras2`, but orthogonal by QR with random signs."""
     return _initialise(cell, key, units, inputs, glorot, orthogonal, together=True, forget=1.0)
 
 
+@layerwise
 def flax(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
     """``cell`` as flax.linen starts it: LeCun normal, orthogonal, each gate on its own; all biases 0."""
     return _initialise(cell, key, units, inputs, lecun, orthogonal, together=False, forget=0.0)
 
 
+@layerwise
 def pytorch(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
     """``cell`` as PyTorch starts it: every weight and every bias from U(-1/sqrt(units), 1/sqrt(units)).
 
@@ -73,6 +93,7 @@ def pytorch(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | 
     return dataclasses.replace(made, **kept, **values)
 
 
+@layerwise
 def irnn(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
     """Recurrent weights the identity, input weights N(0, 0.001²), biases 0 (Le, Jaitly & Hinton 2015)."""
     small = jax.nn.initializers.normal(1e-3)
@@ -88,6 +109,7 @@ def chrono(longest: float, start: Initialiser = keras3) -> Initialiser:
     if not longest > 2:
         raise ValueError(f"chrono needs a longest memory of more than 2 steps, given {longest}")
 
+    @layerwise
     def initialise(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
         rest, spread = jax.random.split(key)
         steps = jax.random.uniform(spread, () if units is None else (units,), minval=1.0, maxval=longest - 1)

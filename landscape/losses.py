@@ -1,11 +1,14 @@
-"""Losses of one answer against one target."""
+"""Losses of one answer against one target.
+
+A loss of labels is written in differences of logits, so that a confident right answer keeps its loss and its gradient:
+``p - 1`` of a probability p close to 1 would round to 0.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from landscape import activations
@@ -19,14 +22,43 @@ def squared_error(y: Answer, target: Target | float) -> Float[Array, ""]:
     return jnp.mean((y - target) ** 2)
 
 
-def cross_entropy(logits: Float[Array, "output"], label: Int[Array, ""]) -> Float[Array, ""]:
-    """``-log softmax(logits)[label]``; logits (output,), label an integer."""
-    return optax.softmax_cross_entropy_with_integer_labels(logits, label)
+@jax.custom_jvp
+def _softmax(logits: Float[Array, "output"]) -> Float[Array, "output"]:
+    return jax.nn.softmax(logits)
+
+
+@_softmax.defjvp
+def _softmax_moved(logits: tuple, moves: tuple) -> tuple:  # no 1 - p_i, but the sum of the others, both ways
+    p, (move,) = _softmax(*logits), moves
+    others = jnp.where(jnp.eye(len(p), dtype=bool), 0, p[None, :])
+    return p, p * jnp.sum(others * (move[:, None] - move[None, :]), -1)
+
+
+def cross_entropy(logits: Float[Array, "output"], label: Shaped[Array, ""]) -> Float[Array, ""]:
+    """``-log softmax(logits)[label] = log(1 + sum_j exp(logits_j - logits_label))``, j not the label.
+
+    Logits (output,), label a whole number of any dtype. Its derivatives are those of ``sum_j p_j d(logits_j -
+    logits_label)``.
+    """
+    return _cross_entropy(logits, jnp.asarray(label, jnp.int32))
+
+
+@jax.custom_jvp
+def _cross_entropy(logits: Float[Array, "output"], label: Int[Array, ""]) -> Float[Array, ""]:
+    others = jnp.where(jnp.arange(len(logits)) == label, -jnp.inf, logits - logits[label])
+    return jax.nn.softplus(jax.nn.logsumexp(others))
+
+
+@_cross_entropy.defjvp
+def _cross_entropy_moved(at: tuple, moves: tuple) -> tuple:
+    (logits, label), (move, _) = at, moves
+    others = jnp.where(jnp.arange(len(logits)) == label, 0, _softmax(logits))
+    return _cross_entropy(*at), jnp.sum(others * (move - move[label]))
 
 
 def binary_cross_entropy(logit: Float[Array, ""], label: Shaped[Array, ""]) -> Float[Array, ""]:
-    """``-log P(label)`` with P(1) = logistic(logit); label 0 or 1."""
-    return optax.sigmoid_binary_cross_entropy(logit, label)
+    """``-log P(label) = log(1 + exp(±logit))`` with P(1) = logistic(logit), + for label 0; label 0 or 1."""
+    return activations.softplus((1 - 2 * label) * logit)
 
 
 class Objective(NamedTuple):
@@ -55,7 +87,7 @@ sigmoid = Objective(
 
 #: The squared error of a probability, logistic(logit) against 0 or 1 (the second protocol of stats.SE 340898).
 probability = Objective(
-    loss=lambda logit, target: squared_error(activations.sigmoid(logit), (target > 0).astype(logit.dtype)),
+    loss=lambda logit, target: activations.sigmoid(jnp.where(target > 0, -logit, logit)) ** 2,
     correct=sigmoid.correct,
 )
 
@@ -72,10 +104,14 @@ def within(tolerance: float) -> Objective:
 
 
 def blind_scaled(blind: float) -> Objective:
-    """The cross entropy of a bit with the part that does not see the labels (`signal_and_blind`) times ``blind``."""
+    """The cross entropy of a bit with the part that does not see the labels (`signal_and_blind`) times ``blind``.
+
+    ``-s z / 2 + blind (log(1 + exp(z)) - z / 2)`` for a sign s and z the difference of the logits, as a sum whose terms
+    do not cancel: the part in brackets, even in z, is ``log(1 + exp(-s z)) + s z / 2``.
+    """
 
     def loss(logits: Float[Array, "2"], target: Target) -> Float[Array, ""]:
-        z = logits[1] - logits[0]
-        return -jnp.sign(target) * z / 2 + blind * (jax.nn.softplus(z) - z / 2)
+        z = jnp.sign(target) * (logits[1] - logits[0])
+        return blind * activations.softplus(-z) - (1 - blind) * z / 2
 
     return Objective(loss, softmax.correct)

@@ -1,6 +1,6 @@
-"""A model is a cell and what reads it out; `run` is the scan of the package."""
+"""A model is a cell, or a stack of them, and what reads it out; `run` is the scan of the package."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,38 @@ class Dense:
 
     def __call__(self, h: Float[ArrayLike, "*unit"]) -> Float[Array, "*output"]:
         return dot(h, self.w) + self.b
+
+
+class StackState(NamedTuple):
+    """The states of all layers of a `Stack`; others see the h of the uppermost."""
+
+    layers: tuple
+
+    @property
+    def h(self) -> Any:
+        return self.layers[-1].h
+
+
+@pytree
+class Stack(Cell):
+    """Cells on top of each other: layer k reads the ``h`` that layer k - 1 has after the same step.
+
+    A cell itself: ``training.begin(Stack(layers=(LSTM(), LSTM())), key, units=32, inputs=8)``. Its parameters are
+    called ``layers.0.w_f``. Raises ValueError for no layer at all, TypeError for what is no cell.
+    """
+
+    layers: tuple = ()
+
+    def initial(self, h: Any = 0.0) -> StackState:
+        if not self.layers:
+            raise ValueError("a Stack needs a layer or more, such as Stack(layers=(LSTM(), LSTM()))")
+        return StackState(tuple(layer.initial(h) for layer in self.layers))
+
+    def step(self, state: StackState, x: Any) -> StackState:
+        after: list[Any] = []
+        for layer, before in zip(self.layers, state.layers, strict=True):
+            after.append(layer.step(before, after[-1].h if after else x))
+        return StackState(tuple(after))
 
 
 @pytree

@@ -38,6 +38,6 @@ def versions() -> dict[str, str]:
 
 def here() -> dict[str, str]:
     """Versions, commit and device, for the attributes of a result."""
-    device = jax.devices()[0]
+    device = jax.local_devices()[0]
     kind = f"{jax.local_device_count()} x {device.device_kind} ({device.platform})"
     return {**versions(), "git_commit": commit(), "device": kind}

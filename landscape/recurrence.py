@@ -6,12 +6,12 @@ Derivatives ride along the recurrence as jets (`landscape.engine.jets`), so memo
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Float, Int, Key, PyTree, Shaped
 
 from landscape import specs, tasks
 from landscape.cells import Cell, check
@@ -19,13 +19,33 @@ from landscape.engine.jets import RESCALE, Jet, fold, pairs, push, rescale, shif
 from landscape.engine.problem import Problem, checked_dtype, checked_lengths, checked_order, derivatives, whole
 from landscape.models import run
 from landscape.planes import Affine, Placed
-from landscape.tasks import Episode, Task
+from landscape.tasks import Episode, Task, time_first
 from landscape.tasks import episodes as draw
 
 MOST_SEEDS = 2**32  # `jax.random.key` tells no more apart
-#: A jet (batch, point), exponents, and their powers 2**-e.
-Carry = tuple[Jet, Int[Array, "coordinate point"], Float[Array, "coordinate point"]]
+Carry = tuple[Jet, tuple, tuple]  # a jet (batch, point), exponents and their powers 2**-e, each a tuple of (point,)
 Data = tuple[Episode, Int[np.ndarray, "length"]]  # episodes as `_drawn` stacks them, and lengths
+
+
+class Layout(NamedTuple):
+    """How functions of one episode at one point are computed for many.
+
+    ``begin(f)(model)`` and ``both(f)(model, scale, jet, x)`` return arrays (batch, point, ...); ``fold(op, a)`` reduces
+    the first axis; ``tie(model, t)`` is the model in step ``t`` of a loop.
+    """
+
+    begin: Callable
+    both: Callable
+    fold: Callable = fold
+    tie: Callable = lambda model, t: model
+
+
+class Course(NamedTuple):
+    """The loss along sequences: ``start() -> carry``, ``step(t, carry, x) -> carry``, ``observe(carry, target)``."""
+
+    start: Callable[[], Carry]
+    step: Callable[[Any, Carry, Any], Carry]
+    observe: Callable[[Carry, PyTree], tuple[Jet, tuple]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,66 +59,102 @@ class Scan:
     order: int
     every: bool
 
+    def course(
+        self, model: Any, points: tuple[Float[Array, "point"], ...], batch: int, layout: Layout, masked: bool = False
+    ) -> Course:
+        """Loss and derivatives at ``points``, an array for each coordinate: means over ``batch`` episodes.
+
+        ``model.at`` is that of `Placed`: models at those points. What `step` reads is an input and `observe` a target.
+        ``masked``: there is an answer after every step, and its weighted loss is summed beside the state; then a step
+        reads (input, target, weight), and what `observe` takes is the sum of the weights so far.
+        """
+        task, order, count, here = self.task, self.order, len(points), points[0]
+        unmoved = (jnp.zeros((), here.dtype),) * count  # where on the plane is in the model already
+
+        def advance(model: Placed, scale: tuple, jet: Jet, read: Any) -> Jet:
+            if masked:
+                return push(lambda p, s: _summed(task, model.at(p), s, *read), unmoved, scale, jet)
+            return push(lambda p, s: model.at(p).step(s, read), unmoved, scale, jet)
+
+        def score(model: Placed, scale: tuple, jet: Jet, target: PyTree) -> Jet:
+            if masked:
+                return push(lambda _, s: s[1] / target, unmoved, scale, jet)
+            return push(lambda p, s: task.loss(model.at(p).output(s), target), unmoved, scale, jet)
+
+        def start() -> Carry:
+            begin = lambda m: m.at(unmoved).initial(task.start)  # noqa: E731
+            summed = lambda m: (begin(m), jnp.zeros((), here.dtype))  # noqa: E731
+            state = layout.begin(summed if masked else begin)(model)
+            state = jax.tree.map(lambda leaf: leaf.astype(here.dtype), state)
+            zero = jax.tree.map(jnp.zeros_like, state)
+            first = (zero,) * count if order > 0 else ()
+            second = dict.fromkeys(pairs(count), zero) if order > 1 else {}
+            none, one = jnp.zeros(here.shape, jnp.int32), jnp.ones_like(here)
+            return Jet(state, first, second), (none,) * count, (one,) * count
+
+        def step(t: Int[Array, ""], carry: Carry, x: PyTree[Shaped[Array, "batch ..."]]) -> Carry:
+            jet, exponents, scale = carry
+            if order > 0:
+                # Only the small arrays pass through the conditional; the factor costs nothing in the loop that uses it.
+                same = lambda jet, exponents: (exponents, scale, (jnp.ones_like(here),) * count)  # noqa: E731
+                again = lambda jet, exponents: rescale(jet, exponents, layout.fold)  # noqa: E731
+                due = t & (RESCALE - 1) == 0
+                exponents, scale, shift = jax.lax.cond(due, again, same, jet, exponents)
+                jet = shifted(jet, shift)
+            return layout.both(advance)(layout.tie(model, t), scale, jet, x), exponents, scale
+
+        def observe(carry: Carry, target: PyTree) -> tuple[Jet, tuple]:
+            jet, exponents, scale = carry
+            scored = layout.both(score)(model, scale, jet, target)
+            return jax.tree.map(lambda a: layout.fold(jnp.add, a) / batch, scored), exponents
+
+        return Course(start, step, observe)
+
     def __call__(
         self, affine: Affine, points: Float[Array, "coordinate point"], data: Data
     ) -> list[Float[Array, "length point"]]:
         """Loss and derivatives, each (length, point), at ``points`` (coordinate, point), in the order of variables.
 
-        Episodes are stacked as x (time, batch, ...) and target (batch,), with a leading length axis unless the task is
-        nested. Points lie last and contiguous.
+        Episodes are stacked as x (time, batch, ...) and target (batch,), with a mask target (time, batch, ...) and mask
+        (time, batch), with a leading length axis unless the task is nested. Points lie last and contiguous.
         """
-        task, order, (episodes, lengths) = self.task, self.order, data
-        count = len(points)
+        nested, (episodes, lengths) = self.task.nested, data
+        masked = episodes.mask is not None
         placed, lanes = place(affine, points)
-        unmoved = (jnp.zeros((), points.dtype),) * count  # where on the plane is in the model already
-        batch = jax.tree.leaves(episodes.target)[0].shape[0 if task.nested else 1]
-        across = lambda f: jax.vmap(jax.vmap(f, (lanes, 0, 0, None)), (None, None, 0, 0))  # noqa: E731
+        batch = episodes.x.shape[1 if nested else 2]
+        repeat = lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape))  # noqa: E731
+        layout = Layout(
+            begin=lambda f: lambda m: jax.tree.map(repeat, jax.vmap(f, (lanes,), axis_size=points.shape[1])(m)),
+            both=lambda f: jax.vmap(jax.vmap(f, (lanes, 0, 0, None)), (None, None, 0, 0)),
+            tie=within,
+        )
+        start, step, observe = self.course(placed, tuple(points), batch, layout, masked)
 
-        def advance(model: Placed, scale: tuple, jet: Jet, x: Float[Array, "*input"]) -> Jet:
-            return push(lambda p, s: model.at(p).step(s, x), unmoved, scale, jet)
+        def read(every: Episode, t: Int[Array, ""] | int) -> Any:
+            return (every.x[t], jax.tree.map(lambda a: a[t], every.target), every.mask[t]) if masked else every.x[t]
 
-        def score(model: Placed, scale: tuple, jet: Jet, target: PyTree) -> Jet:
-            return push(lambda p, s: task.loss(model.at(p).output(s), target), unmoved, scale, jet)
+        def against(every: Episode, until: Int[Array, ""]) -> PyTree:
+            return jnp.cumsum(every.mask, 0)[until - 1] if masked else every.target
 
-        def start() -> Carry:
-            begin = jax.vmap(lambda m: m.at(unmoved).initial(task.start), (lanes,), axis_size=points.shape[1])
-            state = begin(placed)
-            state = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape)).astype(points.dtype), state)
-            zero = jax.tree.map(jnp.zeros_like, state)
-            first = (zero,) * count if order > 0 else ()
-            second = dict.fromkeys(pairs(count), zero) if order > 1 else {}
-            return Jet(state, first, second), jnp.zeros(points.shape, jnp.int32), jnp.ones_like(points)
+        def between(carry: Carry, since: Int[Array, ""] | int, until: Int[Array, ""], every: Episode) -> Carry:
+            return jax.lax.fori_loop(since, until, lambda t, carry: step(t, carry, read(every, t)), carry)
 
-        def step(t: Int[Array, ""], carry: Carry, x: Float[Array, "time batch *input"]) -> Carry:
-            jet, exponents, scale = carry
-            if order > 0:
-                # Only the small arrays pass through the conditional; the factor costs nothing in the loop that uses it.
-                same = lambda jet, exponents: (exponents, scale, jnp.ones_like(scale))  # noqa: E731
-                exponents, scale, shift = jax.lax.cond(t % RESCALE == 0, rescale, same, jet, exponents)
-                jet = shifted(jet, shift)
-            return across(advance)(within(placed, t), tuple(scale), jet, x[t]), exponents, scale
-
-        def observe(carry: Carry, target: PyTree) -> tuple[Jet, Int[Array, "coordinate point"]]:
-            jet, exponents, scale = carry
-            scored = across(score)(placed, tuple(scale), jet, target)
-            return jax.tree.map(lambda a: fold(jnp.add, a) / batch, scored), exponents
-
-        def between(
-            carry: Carry, since: Int[Array, ""] | int, until: Int[Array, ""], x: Float[Array, "time batch *input"]
-        ) -> Carry:
-            return jax.lax.fori_loop(since, until, lambda t, carry: step(t, carry, x), carry)
-
-        def nested(carry: Carry, stops: tuple) -> tuple[Carry, tuple[Jet, Int[Array, "coordinate point"]]]:
+        def following(carry: Carry, stops: tuple) -> tuple[Carry, tuple[Jet, tuple]]:
             since, until = stops
-            x = episodes.x
-            carry = step(since, carry, x) if self.every else between(carry, since, until, x)
-            return carry, observe(carry, episodes.target)
+            carry = step(since, carry, read(episodes, since)) if self.every else between(carry, since, until, episodes)
+            return carry, observe(carry, against(episodes, until))
 
-        if task.nested:
+        if nested:
             since = jnp.concatenate([jnp.zeros(1, lengths.dtype), lengths[:-1]])
-            return unscaled(*jax.lax.scan(nested, start(), (since, lengths))[1])
-        alone = lambda at: observe(between(start(), 0, at[0], at[1].x), at[1].target)  # noqa: E731
+            return unscaled(*jax.lax.scan(following, start(), (since, lengths))[1])
+        alone = lambda at: observe(between(start(), 0, *at), against(at[1], at[0]))  # noqa: E731
         return unscaled(*jax.lax.map(alone, (lengths, episodes)))
+
+
+def _summed(task: Task, model: Any, carried: tuple, x: Any, target: PyTree, weight: Float[Array, ""]) -> tuple:
+    """State and weighted loss so far, after one step more. A step that weighs nothing is not scored: its inf is not."""
+    state = model.step(carried[0], x)
+    return state, carried[1] + jnp.where(weight > 0, weight * task.loss(model.output(state), target), 0)
 
 
 def place(affine: Affine, points: Float[Array, "coordinate point"]) -> tuple[Placed, Placed]:
@@ -161,11 +217,18 @@ class Recurrence(Problem):
         every = self.task.nested and self.lengths == tuple(range(1, len(self.lengths) + 1))
         return Scan(self.task, self.order, every)
 
+    def fused(self, affine: Affine, interpret: bool = False) -> Callable:
+        from landscape.kernels.surfaces import fused
+
+        return fused(self.kernel, affine, self.data, interpret)
+
     @functools.cached_property
     def data(self) -> Data:
         lengths = np.asarray(self.lengths, np.int32)
         drawn = _drawn(self.task, jax.random.key(self.seed), self.width, lengths)
-        return jax.tree.map(lambda leaf: np.asarray(leaf, self.precision), drawn), lengths
+        numbers = jax.tree.map(lambda leaf: np.asarray(leaf, self.precision), drawn)
+        symbols = np.asarray(drawn.x)
+        return (dataclasses.replace(numbers, x=symbols) if symbols.dtype.kind in "iu" else numbers), lengths
 
     @property
     def leading(self) -> dict[str, Int[np.ndarray, "length"]]:
@@ -218,10 +281,9 @@ class Recurrence(Problem):
 
     def again(self, affine: Affine, point: Any) -> float:
         """Mean loss at the longest length through `landscape.models.run`, without tiles or tangents."""
-        x, target = self.data[0].x, self.data[0].target
-        if not self.task.nested:
-            x, target = x[-1], target[-1]
-        return float(jnp.mean(_alone(self.task)(affine, point, x, target)))
+        drawn = self.data[0]
+        longest = drawn if self.task.nested else jax.tree.map(lambda leaf: leaf[-1], drawn)
+        return float(jnp.mean(_alone(self.task)(affine, point, longest)))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2, 3))
@@ -240,10 +302,8 @@ def _drawn(task: Task, key: Key[Array, ""], count: int, lengths: Int[np.ndarray,
     """Episodes as `Scan` wants them; noise is drawn in float32 whatever the dtype, so that dtypes can be compared."""
     longest = int(lengths[-1])
     if task.nested:
-        drawn = draw_prefix(task, key, count, longest)
-        return Episode(x=jnp.moveaxis(drawn.x, 0, 1), target=drawn.target)
-    drawn = draw_each(task, key, count, lengths, longest)
-    return Episode(x=jnp.moveaxis(drawn.x, 1, 2), target=drawn.target)
+        return time_first(draw_prefix(task, key, count, longest))
+    return time_first(draw_each(task, key, count, lengths, longest), 1)
 
 
 @functools.cache
@@ -251,16 +311,23 @@ def _check(task: Task, tree: Any, leaves: tuple, wide: bool) -> None:
     """Whether model and task fit each other, once for each kind: tracing a step takes longer than a small surface."""
     with jax.enable_x64(wide):
         model = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves])
-        check(model.cell, tasks.check(task, model).x.shape[1:])
+        x = tasks.check(task, model).x
+        check(model.cell, x.shape[1:], jnp.issubdtype(x.dtype, jnp.integer))
 
 
 @functools.cache
 def _alone(task: Task) -> Callable:
-    """``(affine, point, x, target) -> losses (batch,)`` at a point by `landscape.models.run`; compiled once a task."""
+    """``(affine, point, episodes) -> losses (batch,)`` at a point by `landscape.models.run`; compiled once a task."""
 
-    def loss(
-        affine: Affine, point: Float[Array, "coordinate"], x: Float[Array, "time *input"], target: PyTree
-    ) -> Float[Array, ""]:
-        return task.loss(run(affine.at(list(point)), x, task.start)[-1], target)
+    def loss(affine: Affine, point: Float[Array, "coordinate"], one: Episode) -> Float[Array, ""]:
+        answers = run(affine.at(list(point)), one.x, task.start)
+        if one.mask is None:
+            return task.loss(answers[-1], one.target)
+        each = jax.vmap(task.loss)(answers, one.target)
+        return jnp.sum(jnp.where(one.mask > 0, one.mask * each, 0)) / jnp.sum(one.mask)
 
-    return jax.jit(jax.vmap(loss, (None, None, 1, 0)))
+    def every(affine: Affine, point: Float[Array, "coordinate"], drawn: Episode) -> Float[Array, "batch"]:
+        along = jax.tree.map(lambda _: 1, drawn) if drawn.mask is not None else Episode(x=1, target=0, mask=None)
+        return jax.vmap(loss, (None, None, along))(affine, point, drawn)
+
+    return jax.jit(every)

@@ -35,6 +35,8 @@ def text(spec: Mapping[str, Any] | str) -> str:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return " + ".join(text(spec) for spec in value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -59,13 +61,15 @@ def digest(array: Any) -> str:
 
 def of_cell(cell: Any) -> dict[str, Any]:
     """A cell by its class and the choices that differ from the class's own: ``act`` "relu", ``p_i`` "present"."""
-    options = {}
+    options: dict[str, Any] = {}
     for field in dataclasses.fields(cell) if dataclasses.is_dataclass(cell) else ():
         value = getattr(cell, field.name)
         if field.metadata.get("static") and value != field.default:
             options[field.name] = str(getattr(value, "__name__", value))
         elif field.metadata.get("axes") is not None and (value is None) != (field.default is None):
             options[field.name] = "absent" if value is None else "present"
+        elif isinstance(value, tuple):  # the layers of a stack
+            options[field.name] = [of_cell(layer) for layer in value]
     return {"name": type(cell).__name__, "options": options}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import ArrayLike, Float, Real
 
 from landscape import devices, specs
-from landscape.blocks import Memory, Progress
+from landscape.blocks import Memory, Progress, check_share
 from landscape.engine import Evaluator, Problem, fill
 from landscape.planes import Plane
 from landscape.recurrence import Recurrence
@@ -48,18 +48,53 @@ def surface(
     ``d_w``, ``d_b`` and ``log10_gradient``, the log of the gradient's norm, finite and right where the gradient itself
     is inf; ``d_w_w``, ``d_w_b``, ``d_b_b``. inf and NaN are results. Gradients below the least normal number of the
     dtype are 0, and their logarithm -inf; so they are where the loss itself reads 0, since every answer has rounded to
-    its target (tanh is 1 from 9 on in float32, from 19 on in float64). Values keep the digits of the dtype: where 1 - z
-    of a gate z close to 1 has none left, neither has what is multiplied by it.
+    its target (tanh is 1 from 9 on in float32, from 19 on in float64). Values keep the digits of the dtype: where the
+    old and the new h of a GRU are both close to 1, their difference has none left, and neither has what is multiplied
+    by it: gradients below 1e-7 in float32.
 
     With ``out`` blocks go to a zarr store there as they are finished, and the Dataset is read lazily from it; a store
     of the same settings is completed, one of other settings raises ValueError. ``progress`` is called after each
     block, and may raise to stop: nothing finished is lost.
     """
-    asked = asked_for(problem, lengths, settings)
-    evaluator = Evaluator(plane, asked)
-    block = devices.block_shape(plane.shape, evaluator.width, asked.steps, asked.least)
-    variables = dict.fromkeys(evaluator.names, evaluator.dtype)
-    return filled(evaluator, variables, block, describe(evaluator), out, progress)
+    evaluator = Evaluator(plane, asked_for(problem, lengths, settings))
+    return filled(evaluator, *_blocks(evaluator), describe(evaluator), out, progress)
+
+
+def share(
+    shard: tuple[int, int],
+    plane: Plane,
+    problem: Problem | Task,
+    lengths: Sequence[int] | None = None,
+    *,
+    out: Path | str,
+    progress: Callable[[Progress], None] | None = None,
+    **settings: Any,
+) -> bool:
+    """Compute part i of n, ``shard = (i, n)``, of what `surface` makes, into the store ``out``.
+
+    For processes that share a disk and know nothing of each other. Part i is blocks i, i + n, i + 2 n, ...; a block is
+    computed once even where parts overlap, nobody waits for anybody, and who finds all blocks done finishes the store:
+    it alone returns True. A part that was killed is started again. Raises ValueError for a part that does not exist,
+    StoreError for a store of other settings.
+    """
+    check_share(*shard)
+    evaluator = Evaluator(plane, asked_for(problem, lengths, settings))
+    variables, block = _blocks(evaluator)
+    about = describe(evaluator)
+    with _target(out, about["settings"], evaluator.leading, plane.axes, variables, block, shared=True) as target:
+        target.among = range(shard[0], target.blocking.number, shard[1])
+        checked = fill(evaluator.resize(math.prod(target.block)), target, progress)
+        with target.last() as mine:
+            if mine:
+                target.finish({**about, **checked, "nonfinite": target.nonfinite["loss"]}, labels(evaluator))
+        return mine
+
+
+def _blocks(evaluator: Evaluator) -> tuple[dict[str, str], tuple[int, ...]]:
+    """The variables of a surface with their dtypes, and the shape of its blocks."""
+    problem = evaluator.problem
+    block = devices.block_shape(evaluator.plane.shape, evaluator.width, problem.steps, problem.least)
+    return dict.fromkeys(evaluator.names, evaluator.dtype), block
 
 
 def asked_for(problem: Problem | Task, lengths: Sequence[int] | None, settings: dict[str, Any]) -> Problem:
@@ -99,13 +134,14 @@ def _target(
     axes: Mapping[str, np.ndarray],
     variables: dict[str, str],
     block: tuple[int, ...],
+    shared: bool = False,
 ) -> Any:
     """Where blocks go: to memory, or to the store ``out``; only then is the room of stores opened."""
     if out is None:
         return Memory(leading, axes, variables, block)
     from landscape import store
 
-    return store.create(out, leading, axes, variables, block, settings)
+    return store.create(out, leading, axes, variables, block, settings, shared)
 
 
 def settings_of(evaluator: Evaluator) -> dict[str, Any]:

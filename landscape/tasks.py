@@ -33,10 +33,22 @@ Index = Int[Array, ""] | int
 
 @pytree
 class Episode:
-    """One example: inputs ``x`` (time,) or (time, input), and the ``target`` of the answer after the last step."""
+    """One example: inputs ``x`` (time,) or (time, input), and the ``target`` of the answer after the last step.
+
+    Whole numbers x (time,) are symbols to a cell whose input weights are a matrix: each reads a row of it. With a
+    ``mask`` (time,) there is an answer after every step: ``target`` has an axis of time in front, and the loss of the
+    episode cut after L steps is the mean over its first L steps, weighted by the mask; NaN where all weights are 0.
+    """
 
     x: Any = param("time", "input")
     target: Any = param()
+    mask: Any = param("time", default=None)
+
+
+def time_first(stacked: Episode, axis: int = 0) -> Episode:
+    """Episodes stacked along ``axis``, with all that has an axis of time turned so that time comes before them."""
+    turn = lambda leaf: jnp.moveaxis(leaf, axis + 1, axis)  # noqa: E731
+    return dataclasses.replace(stacked, x=turn(stacked.x)) if stacked.mask is None else jax.tree.map(turn, stacked)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -61,7 +73,8 @@ class Task:
 
     def __repr__(self) -> str:
         """The task in words: ``latch(noise=0.1)``."""
-        given = ", ".join(f"{name}={value:g}" for name, value in self.options)
+        short = lambda value: value if isinstance(value, str) else f"{value:g}"  # noqa: E731
+        given = ", ".join(f"{name}={short(value)}" for name, value in self.options)
         return f"{self.name}({given})" if given else self.name
 
 
@@ -110,9 +123,18 @@ def check(task: Task, model: Cell | RNN) -> Episode:
         raise TypeError(
             f"{task.name} draws x of shape {drawn.x.shape} for {STEPS} steps; it must be (time,) or (time, input)"
         )
+    if drawn.mask is not None:
+        leaves = [drawn.mask, *jax.tree.leaves(drawn.target)]
+        if drawn.mask.ndim != 1 or any(leaf.shape[:1] != (STEPS,) for leaf in leaves):
+            given = ", ".join(str(leaf.shape) for leaf in leaves)
+            raise TypeError(
+                f"{task.name} draws a mask, so mask must be (time,) and target (time, ...); for {STEPS} steps they are "
+                f"{given}"
+            )
     model = as_rnn(model)
     answer = jax.eval_shape(lambda model: model.output(model.initial(task.start)), model)
-    target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, answer.dtype), drawn.target)
+    each = 0 if drawn.mask is None else 1
+    target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[each:], answer.dtype), drawn.target)
     score = _shape(f"the loss of {task.name} cannot score an answer of shape {answer.shape}", task.loss, answer, target)
     if (shapes := [leaf.shape for leaf in jax.tree.leaves(score)]) != [()]:
         raise TypeError(f"the loss of {task.name} must be one number, and is of shape {', '.join(map(str, shapes))}")
@@ -132,6 +154,13 @@ def _number(name: str, value: Any, least: float = -math.inf) -> None:
     if not (math.isfinite(value) and value >= least):
         bound = "" if least == -math.inf else f", at least {least:g}"
         raise ValueError(f"{name} must be a finite number{bound}; given {value!r}")
+
+
+def _whole(name: str, value: Any) -> int:
+    """A whole number, or ValueError."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{name} must be a whole number; given {value!r}")
+    return value
 
 
 def episodes(task: Task, key: Key[Array, ""], count: int, length: Length, time: int | None = None) -> Episode:
@@ -258,6 +287,24 @@ def bengio(noise: float = 0.2, evidence: int = 3, target: float = 0.8) -> Task:
         return squared_error(y, goal) / 2
 
     return Task(sample, loss, classes=2, chance=target**2 / 2)
+
+
+@named
+def echo(lag: int = 3) -> Task:
+    """Say again at every step which sign came ``lag`` steps ago; with a negative lag foretell one that is to come.
+
+    Inputs (time,) are ±1 at random. An answer is asked for at every step that has one, by squared error, so chance is
+    1. Nested for a lag of 0 or more; an answer to come can be known only by a model that reads both ways.
+    """
+    steps = _whole("lag", lag)
+
+    def sample(key: Key[Array, ""], length: Length, index: Index, time: int | None = None) -> Episode:
+        t = jnp.arange(length if time is None else time)
+        x = jnp.where(by_time(jax.random.bernoulli, key, len(t)), 1.0, -1.0)
+        known = (t >= steps) & (t - steps < length)
+        return Episode(x=x, target=jnp.where(known, x[t - steps], 0.0), mask=known.astype(x.dtype))
+
+    return Task(sample, nested=lag >= 0, chance=1.0)
 
 
 def _two_marks(combine: Callable[[Float[Array, ""], Float[Array, ""]], Float[Array, ""]], chance: float) -> Task:

@@ -41,11 +41,18 @@ def dot(x: Any, w: Any) -> Any:
     Shapes: ``x`` (a,) or (), ``w`` (a, b), (a,) or (). Accelerators round matrix products to fewer digits by
     default; a loss surface must not depend on that. A weight that is the Python number 0.0 leaves the term out. ``w``
     may be any linear map instead, a function of ``x``: so training takes the products of a layer out of its step.
+
+    Whole numbers ``x``, of any shape, are symbols to a matrix: each stands for the row that a one-hot vector would
+    pick, without the vector. To a number they are numbers.
     """
     if type(w) is float and w == 0.0:
         return 0.0
     if callable(w):
         return w(x)
+    if jnp.issubdtype(jnp.result_type(x), jnp.integer):
+        if jnp.ndim(w) == 2:
+            return jnp.asarray(w)[x]
+        x = jnp.asarray(x, jnp.result_type(w))
     if jnp.ndim(x) == 0 or jnp.ndim(w) == 0:
         return jnp.multiply(x, w)
     return jnp.matmul(x, w, precision=jax.lax.Precision.HIGHEST)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from landscape import cells, dynamics, specs
+from landscape.activations import mixed
 from landscape.cells import logistic, tanh
 from landscape.planes import plane
 from landscape.surfaces import surface
@@ -76,6 +77,31 @@ def test_the_third_derivative_follows_from_the_same_rule(f):
             assert float(third(x)) == pytest.approx(s * (6 * v**2 - 2 if f is tanh else 1 - 6 * s), rel=1e-14)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_gate_mixes_by_shares_that_keep_their_digits(dtype):
+    """Slopes of s(x) a + (1 - s(x)) b by x, a and b are s' (a - b), s and 1 - s = s(-x), orders 1 and 2."""
+    with jax.enable_x64(dtype == "float64"):
+        x = np.linspace(-30, 30, 241).astype(dtype)
+        a, b, eps = np.asarray(0.75, dtype), np.asarray(-0.5, dtype), float(np.finfo(dtype).eps)
+        slopes = jax.jit(
+            jax.vmap(lambda x: (jax.grad(mixed, (0, 1, 2))(x, a, b), jax.hessian(mixed, (0, 1, 2))(x, a, b)))
+        )
+        first, second = jax.tree.map(lambda leaf: np.asarray(leaf, float), slopes(x))
+        slope, bend, scale = np.array([exact(logistic, value) for value in x]).T
+        for got, truth in zip(first, (1.25 * slope, *shares(x)), strict=True):
+            np.testing.assert_allclose(got, truth, rtol=10 * eps)
+        assert np.max(np.abs(second[0][0] - 1.25 * bend) / scale) < 15 * eps
+        np.testing.assert_allclose(second[0][1:], [slope, -slope], rtol=10 * eps)
+        assert not np.any(second[1][1:] + second[2][1:])
+
+
+def shares(x):
+    """s(x) and 1 - s(x), by 40 digits."""
+    with localcontext() as context:
+        context.prec = 40
+        return np.array([[float(1 / (1 + (sign * Decimal(float(v))).exp())) for v in x] for sign in (-1, 1)])
+
+
 ROUNDS = {"b_z"}  # of cells that mix old and new by z and 1 - z
 NAMES = {
     name: tuple(n for n in params(make()) if getattr(make(), n) is not None) for name, make in cells.known().items()
@@ -104,9 +130,9 @@ def norms(gradient: np.ndarray) -> np.ndarray:
 def test_gradients_of_saturated_cells_are_right_in_float32_by_both_routes(name):
     """Parameters up to 12 saturate every unit; with slopes that cancel up to half of these gradients are 0 or far off.
 
-    Values still round: where z is 1, the share 1 - z of the new value in a GRU has no digits, and h - g none where
-    both are 1. That costs at most 5 in 100 of these draws (3 of the GRU's, 21 with slopes that cancel), and no
-    gradient above 1e-7.
+    Values still round: where a gate mixes old and new and both are close to 1, h - g has no digits. That costs at most
+    4 in 100 of these draws (21 of the GRU's with slopes that cancel), and no gradient above 1e-7;
+    by 1 - z of a z close to 1 gradients up to 1e-6 would be off.
     """
     numbers = np.random.default_rng(0).uniform(-12, 12, (len(NAMES[name]), 256)).astype(np.float32)
     forward, reverse = map(norms, gradients(name)(numbers))
@@ -116,7 +142,7 @@ def test_gradients_of_saturated_cells_are_right_in_float32_by_both_routes(name):
     assert seen.mean() > 0.3
     for got in (forward, reverse):
         off = (np.where(seen, np.abs(np.where(seen, got, 0) - truth), 0) > 0.05) & seen
-        assert off.mean() <= (0.05 if ROUNDS & set(NAMES[name]) else 0)
+        assert off.mean() <= (0.04 if ROUNDS & set(NAMES[name]) else 0)
         assert np.all(truth[off] < -7)
 
 

@@ -76,12 +76,12 @@ def test_rescaling_changes_no_value() -> None:
     rng = np.random.default_rng(0)
     draw = lambda: jnp.asarray(rng.lognormal(0, 5, (4, 6)).astype("float32"))  # noqa: E731
     before = Jet(draw(), (draw(), draw()), {kl: draw() for kl in pairs(2)})
-    old = jnp.full((2, 1, 6), 20, jnp.int32)
-    exponents, powers, shift = rescale(before, old[:, 0])
-    exponents = exponents[:, None]
+    old = (jnp.full(6, 20, jnp.int32),) * 2
+    exponents, powers, shift = rescale(before, old)
     after = shifted(before, shift)
-    assert int(exponents.min()) >= 0
-    np.testing.assert_array_equal(powers, np.ldexp(np.float32(1), -np.asarray(exponents[:, 0])))
+    old, exponents = ([e[None] for e in each] for each in (old, exponents))  # (batch, point)
+    assert min(int(e.min()) for e in exponents) >= 0
+    np.testing.assert_array_equal(np.stack(powers), np.ldexp(np.float32(1), -np.concatenate(exponents)))
     for k in range(2):
         assert float(jnp.max(jnp.abs(after.first[k]))) < 1
         np.testing.assert_array_equal(load(before.first[k], old[k]), load(after.first[k], exponents[k]))

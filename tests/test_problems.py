@@ -123,7 +123,7 @@ def test_equal_problems_share_one_program() -> None:
     assert first.kernel == again.kernel
     assert hash(first.kernel) == hash(again.kernel)
     assert first.kernel != dataclasses.replace(first, order=2).kernel
-    assert Evaluator(SMALL, first)._run is Evaluator(SMALL, again)._run
+    assert Evaluator(SMALL, first).route.kernel == Evaluator(SMALL, again).route.kernel
 
 
 def test_tasks_that_are_not_nested_are_drawn_by_one_program_for_all_lengths() -> None:

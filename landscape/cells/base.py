@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from landscape.activations import sigmoid
+from landscape.activations import LOGISTIC, mixed, sigmoid
 from landscape.tree import dot, params
 
 logistic = sigmoid
@@ -25,6 +25,14 @@ def identity(x: Any) -> Any:
 def hard_sigmoid(x: Any) -> jax.Array:
     """``clip(0.2 x + 0.5, 0, 1)``: the gate of Keras 2 (not `jax.nn.hard_sigmoid`, whose slope is 1/6)."""
     return jnp.clip(0.2 * x + 0.5, 0.0, 1.0)
+
+
+def between(gate: Callable, a: Any, one: Any, other: Any) -> Any:
+    """``z one + (1 - z) other``, z = gate(a), by `mixed` where the gate is logistic."""
+    if gate in LOGISTIC:
+        return mixed(a, one, other)
+    z = gate(a)
+    return z * one + (1 - z) * other
 
 
 class State(NamedTuple):
@@ -96,10 +104,11 @@ def _makes_cell(value: Any, home: str) -> bool:
     return isinstance(made, type) and issubclass(made, Cell) and made is not Cell
 
 
-def check(cell: Cell, input_shape: tuple[int, ...] = ()) -> None:
+def check(cell: Cell, input_shape: tuple[int, ...] = (), symbols: bool = False) -> None:
     """Raise TypeError or ValueError, before anything is compiled, unless ``step`` returns a state like the one given.
 
-    ``input_shape`` is that of one input: () or (input,). Looks at shapes and dtypes alone; no numbers are computed.
+    ``input_shape`` is that of one input: () or (input,); with ``symbols`` it is a whole number. Looks at shapes and
+    dtypes alone; no numbers are computed.
     """
     name = type(cell).__name__
     if not dataclasses.is_dataclass(cell):
@@ -108,11 +117,12 @@ def check(cell: Cell, input_shape: tuple[int, ...] = ()) -> None:
         before = jax.eval_shape(lambda cell: cell.initial(), cell)
         if not hasattr(before, "h"):
             raise TypeError(f"initial() returns {_words(before)}, which has no h; return State(h)")
-        x = jax.ShapeDtypeStruct(input_shape, before.h.dtype)
+        x = jax.ShapeDtypeStruct(input_shape, jnp.int32 if symbols else before.h.dtype)
         after = jax.eval_shape(lambda cell, state, x: cell.step(state, x), cell, before, x)
     except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
-        raise TypeError(f"{name} cannot step on an input of shape {input_shape}: {reason}") from error
+        what = "a symbol" if symbols else f"an input of shape {input_shape}"
+        raise TypeError(f"{name} cannot step on {what}: {reason}") from error
     complaint = f"{name}.step returns {_words(after)}; it must return a state like initial(): {_words(before)}"
     if jax.tree.structure(before) != jax.tree.structure(after):
         raise TypeError(complaint)

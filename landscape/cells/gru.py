@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from landscape.activations import tanh
-from landscape.cells.base import Cell, State, drive, hard_sigmoid, logistic
+from landscape.activations import mixed, tanh
+from landscape.cells.base import Cell, State, between, drive, hard_sigmoid, logistic
 from landscape.tree import dot, param, pytree, static
 
 
@@ -35,14 +35,14 @@ class GRU(Cell):
 
     def step(self, state: State, x: Any) -> State:
         (h,) = state
-        z, r = self.gate(drive(self, "z", h, x)), self.gate(drive(self, "r", h, x))
+        z = drive(self, "z", h, x)
+        r = self.gate(drive(self, "r", h, x))
         if self.reset_after:
             kept = r * (dot(h, self.w_h) + (0.0 if self.c_h is None else self.c_h))
         else:
             kept = dot(r * h, self.w_h)
         g = tanh(kept + dot(x, self.u_h) + self.b_h)
-        old, new = (z, 1 - z) if self.z_keeps else (1 - z, z)
-        return State(old * h + new * g)
+        return State(between(self.gate, z, *((h, g) if self.z_keeps else (g, h))))
 
 
 def GRUResetAfter(**values: Any) -> GRU:
@@ -80,10 +80,10 @@ class MUT1(Cell):
     gates = ("z", "r", "h")
 
     def step(self, state: State, x: Any) -> State:
-        z = logistic(dot(x, self.u_z) + self.b_z)
+        z = dot(x, self.u_z) + self.b_z
         r = logistic(drive(self, "r", state.h, x))
         shown = tanh(x if self.p is None else dot(x, self.p))
-        return State(z * tanh(dot(r * state.h, self.w_h) + shown + self.b_h) + (1 - z) * state.h)
+        return State(mixed(z, tanh(dot(r * state.h, self.w_h) + shown + self.b_h), state.h))
 
 
 @pytree
@@ -107,9 +107,9 @@ class MUT2(Cell):
     gates = ("z", "r", "h")
 
     def step(self, state: State, x: Any) -> State:
-        z = logistic(drive(self, "z", state.h, x))
+        z = drive(self, "z", state.h, x)
         r = logistic((x if self.p is None else dot(x, self.p)) + dot(state.h, self.w_r) + self.b_r)
-        return State(z * tanh(drive(self, "h", r * state.h, x)) + (1 - z) * state.h)
+        return State(mixed(z, tanh(drive(self, "h", r * state.h, x)), state.h))
 
 
 @pytree
@@ -132,6 +132,6 @@ class MUT3(Cell):
     gates = ("z", "r", "h")
 
     def step(self, state: State, x: Any) -> State:
-        z = logistic(drive(self, "z", tanh(state.h), x))
+        z = drive(self, "z", tanh(state.h), x)
         r = logistic(drive(self, "r", state.h, x))
-        return State(z * tanh(drive(self, "h", r * state.h, x)) + (1 - z) * state.h)
+        return State(mixed(z, tanh(drive(self, "h", r * state.h, x)), state.h))

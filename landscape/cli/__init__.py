@@ -14,6 +14,7 @@ from typing import NamedTuple
 from landscape import names
 from landscape.cli.analyses import basins, export, spectrum
 from landscape.cli.experiments import list_, run, status, sweep, verify
+from landscape.cli.machine import bench, devices
 from landscape.cli.surfaces import cliffs, explore, plot, show, surface
 from landscape.cli.words import parse, say
 
@@ -31,6 +32,8 @@ VERBS: dict[str, Callable[..., None]] = {
     "status": status,
     "list": list_,
     "verify": verify,
+    "devices": devices,
+    "bench": bench,
 }
 
 

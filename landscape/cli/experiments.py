@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from landscape import names
-from landscape.cli.words import parse, say, unless
+from landscape.cli.words import parse, part_of, say, unless
 
 
 def run(*words: str) -> None:
@@ -120,9 +120,7 @@ def sweep(
       landscape sweep rates.toml --scheduler scheduler.json
       landscape sweep rates.toml --shard $SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT
     """
-    part, slash, parts = shard.partition("/")
-    if not (slash and part.isdecimal() and parts.isdecimal()):
-        raise ValueError(f"--shard must be I/N with I from 0 to N - 1, such as 0/4; given {shard!r}")
+    share = part_of(shard)
     if workers < 0 or (workers and scheduler):
         raise ValueError("give --workers N for processes here, or --scheduler for a cluster elsewhere, not both")
 
@@ -140,9 +138,7 @@ def sweep(
             if not client.scheduler_info()["workers"]:
                 say(f"{scheduler} has no worker yet; chunks begin when one joins, and Ctrl-C loses nothing")
         try:
-            state = sweeps.fill(
-                plan, path, shard=(int(part), int(parts)), engine=engine, report=say, progress=sweeps.ticker(say)
-            )
+            state = sweeps.fill(plan, path, shard=share, engine=engine, report=say, progress=sweeps.ticker(say))
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"stopped: {sweeps.status(path)}; the same command resumes") from None
     say(str(state))

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from landscape import names
-from landscape.cli.words import Held, Many, Options, Path_, say, unless
+from landscape.cli.words import Held, Many, Options, Path_, part_of, say, unless
 
 
 def surface(
@@ -41,6 +41,8 @@ def surface(
     set: Held = (),
     task_option: Options = (),
     tie: Annotated[Many, arg(metavar="NAME=A,B", help="one coordinate that moves several parameters")] = (),
+    shard: Annotated[str, unless("all", "I/N", "compute part I of N, from 0, beside other processes")] = "",
+    route: Annotated[Literal["fused", "scan"], arg(help="on a GPU one kernel a block, or turn kernels off")] = "fused",
     yes: Annotated[bool, arg(help="go on, however long it takes and however much it writes")] = False,
 ) -> None:
     """Compute the loss of a cell on a task over a plane of parameters, at every length, with exact derivatives.
@@ -57,14 +59,17 @@ def surface(
       landscape surface LSTM relay gates=-4:4:129 w_g=0:4:129 --tie gates=b_i,b_f --task-option noise=.2
       landscape surface Pascanu pascanu w=0:8:201 b=-4:0:201 --lengths 50 --order 2 --dtype float64
       landscape surface mine.py:MyCell mine.py:mytask w=-1:1:101 b=-1:1:101
+      landscape surface SRNN latch w=-3:3:201 b=-2:2:201 --lengths 1:200 --out cliffs.zarr --shard 0/4
       landscape surface mine.py:digits a=-1:1:51 b=-1:1:51 --order 2 --out digits.zarr
     """
     if "=" in task:
         from landscape.cli import models
 
         others = {"--seed": seed, "--episodes": episodes, "--set": set, "--task-option": task_option, "--tie": tie}
+        others["--shard"] = shard
         models.surface(cell, (task, *axes), lengths, order, out, dtype, yes, others)
         return
+    part = part_of(shard) if shard else None
     ranges = {name: names.axis(name, text) for name, text in names.pairs(axes, "NAME=FROM:TO:COUNT").items()}
     if not ranges:
         raise ValueError("there is nothing to vary; give parameters and their ranges, such as w=-3:3:201 b=-2:2:201")
@@ -77,9 +82,12 @@ def surface(
 
     import numpy as np
 
-    from landscape import devices, planes, progress, recurrence, surfaces
+    from landscape import devices, planes, progress, recurrence, store, surfaces
     from landscape.cli import report
+    from landscape.engine import routes
 
+    if route != "fused":
+        routes.turn(route)
     names.fits(held, dtype)
     names.fits(options, dtype)
     model, made = names.cell(cell, held), names.task(task, options)
@@ -98,7 +106,12 @@ def surface(
     say(f"{grid}: up to {progress.size(stored)}, into {path}")
     with progress.kept(path), progress.bar(say) as bar:
         watch = progress.watch(bar, say, devices.threads(), yes)
-        surfaces.surface(plane, made, every, out=path, progress=watch, **asked)
+        if part is None:
+            surfaces.surface(plane, made, every, out=path, progress=watch, **asked)
+        elif not surfaces.share(part, plane, made, every, out=path, progress=watch, **asked):
+            done, blocks = store.blocks_done(path)
+            say(f"shard {shard} is done: {done} of {blocks} blocks are in {path}; the last shard finishes it")
+            return
     say(report.made(path, len(plane.shape)))
 
 

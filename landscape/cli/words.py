@@ -25,3 +25,11 @@ def parse(function: Callable, prog: str, about: str, words: Sequence[str]) -> An
 def say(text: str) -> None:
     """Print a line that is seen at once."""
     print(text, flush=True)
+
+
+def part_of(text: str) -> tuple[int, int]:
+    """``1/4`` as a part and the number of parts; ValueError for anything else."""
+    part, slash, parts = text.partition("/")
+    if not (slash and part.isdecimal() and parts.isdecimal()):
+        raise ValueError(f"--shard must be I/N with I from 0 to N - 1, such as 0/4; given {text!r}")
+    return int(part), int(parts)

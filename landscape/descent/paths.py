@@ -155,6 +155,10 @@ class _Updates(Problem):
     def admit(self, affine: Affine) -> Affine:
         return self.problem.admit(affine)
 
+    def fused(self, affine: Affine, interpret: bool = False) -> Callable:
+        """Every look at the loss as one launch."""
+        return dataclasses.replace(self.kernel, kernel=self.problem.fused(affine, interpret))  # type: ignore[type-var]
+
 
 class Paths(_Updates):
     """Every step of the paths: where, loss and gradient there."""

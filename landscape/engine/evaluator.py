@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import itertools
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, PyTree, Real, Shaped
 
 from landscape import devices
+from landscape.engine import routes
 from landscape.engine.problem import Problem
 from landscape.planes import Affine, Plane, named_leaves
 
@@ -21,7 +23,8 @@ from landscape.planes import Affine, Plane, named_leaves
 def _program(kernel: Callable) -> Callable:
     """``(affine, points (tile, coordinate, point), used, data) -> [(row, tile * point)]`` on one device.
 
-    Only the first ``used`` tiles are computed: 0 compiles and computes nothing.
+    Only the first ``used`` tiles are computed: 0 compiles and computes nothing. One tile alone is no loop, whose end a
+    GPU would ask its host for.
     """
 
     def block(
@@ -36,6 +39,8 @@ def _program(kernel: Callable) -> Callable:
 
         shapes = jax.eval_shape(kernel, affine, points[0], data)
         blank = [jnp.zeros((s.shape[0], len(points) * size), s.dtype) for s in shapes]
+        if len(points) == 1:
+            return jax.lax.cond(used > 0, lambda: kernel(affine, points[0], data), lambda: blank)
         return jax.lax.fori_loop(0, used, put, blank)
 
     return jax.jit(block)
@@ -64,6 +69,7 @@ class Evaluator:
         if not isinstance(problem, Problem):
             raise TypeError(f"problem must be a Problem such as landscape.Recurrence(task, lengths), given {problem!r}")
         self.plane, self.problem, self.dtype = plane, problem, problem.precision
+        devices.refuse(self.dtype)
         self.leading = problem.leading
         self.names = problem.variables(tuple(plane.axes))
         self._refuse_clashes()
@@ -73,7 +79,7 @@ class Evaluator:
         self._affine = dataclasses.replace(plane.affine, origin=origin, directions=along)
         self._affine = problem.admit(self._affine)
         self._data = problem.data
-        self._run = _program(problem.kernel)
+        self.route = routes.choose(problem, self._affine)
         self.resize(1)
 
     def _refuse_clashes(self) -> None:
@@ -98,9 +104,13 @@ class Evaluator:
 
     def resize(self, points: int) -> "Evaluator":
         """Compute at least ``points`` points by one call of the program: whole tiles."""
-        self.tile = devices.tile_points(self.problem.width, max(points, 1)) if self.problem.width else 1
+        self.tile = self._tile(max(points, 1))
         self.size = -(-max(points, 1) // self.tile) * self.tile
         return self
+
+    def _tile(self, points: int) -> int:
+        """Points computed side by side; one where the problem goes from point to point."""
+        return devices.tile_points(self.problem.width, points) if self.problem.width else 1
 
     def __call__(
         self, points: Real[ArrayLike, "point coordinate"] | Sequence[Sequence[float]]
@@ -114,19 +124,46 @@ class Evaluator:
     def rows(
         self, points: Float[np.ndarray, "point coordinate"], device: int = 0
     ) -> list[Float[np.ndarray, "row point"]]:
-        """One call of the program, (row, point) each; a short block is filled up, and no point at all only compiles.
+        """Calls of the program, (row, point) each; a short block is filled up, and no point at all only compiles.
 
         Every device runs the same program on its own, so that the number of devices changes no bit.
         """
+        size, route = self.size, self.route
+        parts = [points[i : i + size] for i in range(0, max(len(points), 1), size)]
+        try:
+            made = [self._part(part, size, route.kernel, device) for part in parts]
+        except Exception as error:
+            self._give_way(error, size, route)
+            return self.rows(points, device)
+        return [np.concatenate(row, axis=-1) for row in zip(*made, strict=True)] if len(made) > 1 else made[0]
+
+    def _part(
+        self, points: Float[np.ndarray, "point coordinate"], size: int, kernel: Callable, device: int
+    ) -> list[Float[np.ndarray, "row point"]]:
+        """One call of the program for ``size`` points, of which the first are wanted."""
         count, coordinates = points.shape
-        full = np.resize(points, (self.size, coordinates))
-        tiles = np.moveaxis(full.reshape(-1, self.tile, coordinates), 2, 1)
+        tile = self._tile(size)
+        tiles = np.moveaxis(np.resize(points, (size, coordinates)).reshape(-1, tile, coordinates), 2, 1)
         with jax.enable_x64(self.dtype == "float64"), jax.default_device(devices.local(device)):
-            affine, used = jax.device_put(self._affine), np.int32(-(-count // self.tile))
+            program, used, affine = _program(kernel), np.int32(-(-count // tile)), jax.device_put(self._affine)
             parts = itertools.islice(self.problem.parts(self._data), None if count else 1)
-            made = (jax.device_get(self._run(affine, tiles, used, part)) for part in parts)
+            made = (jax.device_get(program(affine, tiles, used, part)) for part in parts)
             out = self.problem.joined(made, self.names)
         return [o[:, :count] for o in out]
+
+    def _give_way(self, error: Exception, size: int, route: routes.Route) -> None:
+        """Compute by smaller calls if memory was short, by the scan if its kernel failed; raise if neither is left."""
+        short = "RESOURCE_EXHAUSTED" in str(error)
+        if (self.size, self.route) != (size, route):
+            return  # another thread has given way already
+        if short and size > devices.SMALLEST_TILE:
+            self.resize(size // 2)
+            words = f"{size} points did not fit into the memory of the device; {self.size} are computed at a time"
+            warnings.warn(words, RuntimeWarning, stacklevel=3)
+        elif route.fused and not short:
+            self.route = routes.failed(self.problem, error)
+        else:
+            raise error
 
     def origin(self) -> dict[str, Any]:
         """The loss of the model that the plane was made from, by this route and by the problem's other one."""

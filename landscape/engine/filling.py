@@ -25,7 +25,9 @@ def fill(evaluator: Evaluator, target: Any, progress: Callable[[Progress], None]
         if stopped.is_set():
             return
         try:
-            target.write(index, _block(evaluator, target.region(index), device))
+            with target.claim(index) as mine:
+                if mine:
+                    target.write(index, _block(evaluator, target.region(index), device))
             with lock:
                 progress(target.progress())
         except BaseException:

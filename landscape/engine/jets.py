@@ -61,7 +61,7 @@ def fold(op: Callable, a: Float[Array, "batch *rest"]) -> Float[Array, "*rest"]:
     return a[0]
 
 
-def _magnitude(tree: PyTree[Float[Array, "batch point *unit"]]) -> Float[Array, "point"]:
+def _magnitude(tree: PyTree[Float[Array, "batch point *unit"]], fold: Callable) -> Float[Array, "point"]:
     """Largest absolute value over leaves, episodes and units, per point; leaves are (batch, point, ...)."""
     sizes = [jnp.max(jnp.abs(leaf), axis=tuple(range(2, leaf.ndim))) for leaf in jax.tree.leaves(tree)]
     largest = [fold(jnp.maximum, size) for size in sizes]
@@ -97,24 +97,24 @@ def load(mantissas: Float[Array, "*shape"], exponents: Int[Array, "*shape"]) -> 
     return mantissas * power(half, mantissas.dtype) * power(exponents - half, mantissas.dtype)
 
 
-def rescale(
-    jet: Jet, exponents: Int[Array, "coordinate point"]
-) -> tuple[Int[Array, "coordinate point"], Float[Array, "coordinate point"], Float[Array, "coordinate point"]]:
+def rescale(jet: Jet, exponents: tuple, fold: Callable = fold) -> tuple[tuple, tuple, tuple]:
     """Exponents that bring the mantissas of each coordinate and point below 1, their powers, and the factors to apply.
 
-    Shapes (coordinate, point). Exponents never fall below zero: a source of size 1 must stay representable beside them.
+    Each a tuple of (point,), one for each coordinate; ``fold`` reduces episodes. Exponents never fall below zero: a
+    source of size 1 must stay representable beside them.
     """
-    sizes = []
-    for k, tangent in enumerate(jet.first):
-        size = _magnitude(tangent)
-        sizes.append(jnp.maximum(size, jnp.sqrt(_magnitude(jet.second[k, k]))) if jet.second else size)
-    size = jnp.stack(sizes)
-    rise = jnp.maximum(jnp.where(jnp.isfinite(size), exponent(size) + 1, 0), -exponents)
-    exponents = exponents + rise
-    return exponents, power(-exponents, size.dtype), power(-rise, size.dtype)
+    raised, powers, factors = [], [], []
+    for k, (tangent, e) in enumerate(zip(jet.first, exponents, strict=True)):
+        size = _magnitude(tangent, fold)
+        size = jnp.maximum(size, jnp.sqrt(_magnitude(jet.second[k, k], fold))) if jet.second else size
+        rise = jnp.maximum(jnp.where(jnp.isfinite(size), exponent(size) + 1, 0), -e)
+        raised.append(e + rise)
+        powers.append(power(-(e + rise), size.dtype))
+        factors.append(power(-rise, size.dtype))
+    return tuple(raised), tuple(powers), tuple(factors)
 
 
-def shifted(jet: Jet, shift: Float[Array, "coordinate point"]) -> Jet:
+def shifted(jet: Jet, shift: tuple) -> Jet:
     """The jet with the mantissas of coordinate k multiplied by ``shift[k]``."""
 
     def scaled(tree: PyTree[Float[Array, "batch point *unit"]], factor: Float[Array, "point"]) -> PyTree:
@@ -125,7 +125,7 @@ def shifted(jet: Jet, shift: Float[Array, "coordinate point"]) -> Jet:
 
 
 def log10_norm(
-    mantissas: Sequence[Float[Array, "row point"]], exponents: Int[Array, "coordinate row point"]
+    mantissas: Sequence[Float[Array, "row point"]], exponents: Sequence[Int[Array, "row point"]]
 ) -> Float[Array, "row point"]:
     """``log10 |(m_k 2**e_k)_k|`` without leaving the range of the dtype; -inf where all are zero."""
     pairs = list(zip(mantissas, exponents, strict=True))
@@ -135,9 +135,8 @@ def log10_norm(
     return jnp.log10(sum(squares)) / 2 + top.astype(squares[0].dtype) * math.log10(2)
 
 
-def unscaled(jet: Jet, exponents: Int[Array, "row coordinate point"]) -> list[Float[Array, "row point"]]:
-    """Loss, gradient, log10 of its norm, Hessian from mantissas (row, point), exponents (row, coordinate, point)."""
-    powers = jnp.moveaxis(exponents, 1, 0)
-    first = [load(m, e) for m, e in zip(jet.first, powers, strict=False)]
-    norm = [log10_norm(jet.first, powers)] if jet.first else []
-    return [jet.value, *first, *norm, *(load(m, powers[k] + powers[l]) for (k, l), m in jet.second.items())]
+def unscaled(jet: Jet, exponents: Sequence[Int[Array, "row point"]]) -> list[Float[Array, "row point"]]:
+    """Loss, gradient, log10 of its norm, Hessian from mantissas (row, point) and an exponent for each coordinate."""
+    first = [load(m, e) for m, e in zip(jet.first, exponents, strict=False)]
+    norm = [log10_norm(jet.first, exponents)] if jet.first else []
+    return [jet.value, *first, *norm, *(load(m, exponents[k] + exponents[l]) for (k, l), m in jet.second.items())]

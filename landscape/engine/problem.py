@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int, PyTree, Shaped
 
 from landscape.engine.jets import pairs
+from landscape.kernels.lanes import Unfusable
 from landscape.planes import Affine
 
 
@@ -37,6 +38,10 @@ class Problem:
     @property
     def kernel(self) -> Callable:
         raise NotImplementedError(f"{type(self).__name__} must say its kernel")
+
+    def fused(self, affine: Affine, interpret: bool = False) -> Callable:
+        """The kernel as one launch on a GPU, for the models of ``affine``; raise `Unfusable` if it cannot be so."""
+        raise Unfusable(f"{type(self).__name__} has no fused kernel")
 
     @property
     def data(self) -> PyTree:

@@ -160,6 +160,8 @@ def live(settings: dict[str, Any], lengths: list[int], task: tasks.Task | None =
     drawn = _episodes(task, jax.random.key(settings["seed"]), count, lengths)
     if drawn[0].x.ndim != 2:
         return {"reason": f"{specs.text(settings['task'])} has several inputs a step"}
+    if drawn[0].mask is not None:
+        return {"reason": f"{specs.text(settings['task'])} asks for an answer at every step"}
     targets = [[options["target"]] * count if "target" in options else e.target.astype(float).tolist() for e in drawn]
     moved = {target: k for k, axis in enumerate(settings["axes"].values()) for target in axis["moves"]}
     held = {name: value for name, value in settings["held"].items() if value is not None}
@@ -183,7 +185,7 @@ def _episodes(task: tasks.Task, key: Any, count: int, lengths: list[int]) -> lis
     if task.nested:
         return [draw_prefix(task, key, count, lengths[-1])]
     every = draw_each(task, key, count, np.asarray(lengths, np.int32), lengths[-1])
-    return [tasks.Episode(x=every.x[k, :, :n], target=every.target[k]) for k, n in enumerate(lengths)]
+    return [tasks.Episode(x=every.x[k, :, :n], target=every.target[k], mask=every.mask) for k, n in enumerate(lengths)]
 
 
 def _closed(settings: dict[str, Any], task: tasks.Task | None) -> str:

@@ -80,8 +80,8 @@ class BlockWriter(Target):
         same_settings(self.path, self.settings, json.loads(json.dumps(settings)), kind)
 
     def todo(self, among: Iterable[int] | None = None) -> list[int]:
-        """Blocks, all or ``among`` some, that are not done; what is done is read, so that damage is noticed."""
-        indices = list(range(self.blocking.number) if among is None else among)
+        """Blocks, its own or ``among`` others, that are not done; what is done is read, so that damage is noticed."""
+        indices = list(self.among if among is None else among)
         for index in indices:
             if self.finished[index] and not self.intact(index):
                 self.finished[index] = False
@@ -95,6 +95,15 @@ class BlockWriter(Target):
             return
         with claim(self.path / records.FOLDER / "claims" / str(index)) as mine:
             yield mine and not self.stands(index)
+
+    @contextlib.contextmanager
+    def last(self) -> Iterator[bool]:
+        """Whether this process is the one to finish the store: every block is done, and nobody else is finishing it."""
+        if len(self._done()) < self.blocking.number:
+            yield False
+            return
+        with claim(self.path / records.FOLDER / "claims" / "last") as mine:
+            yield mine
 
     def stands(self, index: int) -> bool:
         """Whether a block is done and undamaged, whoever wrote it."""

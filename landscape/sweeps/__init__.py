@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape.blocks import check_share
 from landscape.progress import QUIET
 from landscape.store import StoreError
 from landscape.store.records import DONE, FAILED
@@ -89,10 +90,7 @@ def fill(
     lost.
     """
     part, parts = shard
-    if not 0 <= part < parts:
-        raise ValueError(
-            f"shard {part}/{parts} does not exist; the shards of {parts} are 0/{parts} to {parts - 1}/{parts}"
-        )
+    check_share(part, parts)
     say, progress = report or (lambda text: None), progress or (lambda state: None)
     with create(out, plan, shared=parts > 1) as chunks:
         todo = chunks.writer.todo(range(part, plan.grid.chunks, parts))

@@ -9,6 +9,7 @@ from landscape.training.penalties import Penalty, omega, omega_squared
 from landscape.training.runs import begin, curves
 from landscape.training.splits import at_random, last, last_by_class
 from landscape.training.steps import Seen, State, Step, step
+from landscape.training.streams import stream
 
 __all__ = [
     "Fit",
@@ -37,4 +38,5 @@ __all__ = [
     "reverse",
     "signal_and_blind",
     "step",
+    "stream",
 ]

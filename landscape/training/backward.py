@@ -1,6 +1,7 @@
 """Gradients backward through time, for layers: one matrix product a step each way, those of gradients in one."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from landscape.tasks import Episode
 from landscape.training import products
 from landscape.training.penalties import Penalty
 from landscape.training.products import INPUT, Plan
-from landscape.training.scores import Route, Score, blockwise, scorer
+from landscape.training.scores import Route, Score, blockwise, chosen, scorer, weighed
 from landscape.tree import dot
 
 
@@ -37,6 +38,18 @@ def _at(t: Any, series: Any) -> Any:
     return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, t, keepdims=False), series)
 
 
+def _dtype(model: RNN) -> Any:
+    """The dtype in which a model computes: its inputs may be symbols."""
+    return jnp.result_type(*jax.tree.leaves(model))
+
+
+def _rows(h: jax.Array, matrix: jax.Array) -> jax.Array:
+    """All factors (..., factor) of a matrix one below the other; symbols (...) as the rows that they stand for."""
+    if jnp.issubdtype(h.dtype, jnp.integer):
+        return jax.nn.one_hot(h.ravel(), len(matrix), dtype=matrix.dtype)
+    return h.reshape(-1, h.shape[-1])
+
+
 def _put(t: Any, series: Any, one: Any) -> Any:
     """``series`` with ``one`` for its step ``t``."""
     put = lambda all, one: jax.lax.dynamic_update_index_in_dim(all, one, t, 0)  # noqa: E731
@@ -55,7 +68,7 @@ class _Layer:
 
     def outer(self, x: jax.Array, length: Any) -> list[Any]:
         """The products of all inputs (time, batch, input) at once, 0 after ``length``; None where the state decides."""
-        use = (jnp.arange(len(x)) < length)[:, None, None]
+        use = (jnp.arange(len(x)) < length)[:, None, None]  # also of symbols (time, batch): their rows have units
         both = zip(self.plan.factors, self.joined, strict=True)
         return [jnp.where(use, dot(x, w), 0) if factor == INPUT else None for factor, w in both]
 
@@ -101,32 +114,66 @@ class _Layer:
         for i, slope in zip(self.others, others, strict=True):
             leaves[i] = jnp.sum(slope, 0)
         kept = [*jax.tree.leaves(states), x]  # so that INPUT, -1, is the last
-        whole = []
+        whole: list[jax.Array] = []
         for factor, mine, slope in zip(self.plan.factors, own, slopes, strict=True):
             h = mine if factor is None else kept[factor]
-            flat = [a.reshape(-1, a.shape[-1]) for a in (h, slope)]
-            whole.append(dot(flat[0].T, flat[1]))
+            whole.append(dot(_rows(h, self.joined[len(whole)]).T, slope.reshape(-1, slope.shape[-1])))
         return products.apart(self.plan, self.cell, whole, jax.tree.unflatten(self.tree, leaves))
 
 
-def reverse(objective: Objective, start: float = 0.0, penalty: Penalty | None = None) -> Route:
+class Passage(NamedTuple):
+    """Through time-first episodes (`chosen`) from a state that is given to the one after ``length`` steps.
+
+    ``initial(model, batch) -> state``; ``gradient(model, episodes, state, length) -> (Score, gradient, state)``;
+    ``evaluate`` the same without gradient.
+    """
+
+    initial: Callable
+    gradient: Callable
+    evaluate: Callable
+
+
+def reverse(
+    objective: Objective, start: float = 0.0, penalty: Penalty | None = None, truncate: int | None = None
+) -> Route:
     """The route of layers: back-propagation through ``length`` steps, from the states kept on the way.
 
     ``penalty`` adds its own gradient, term by term as the error passes each step (`landscape.training.penalties`).
+    ``truncate``: errors stop after so many steps, counted from the last one, as if the state there were given; where
+    there is an answer at every step, errors so go back at most that far, and one step at least.
     """
+    if truncate is not None and (not isinstance(truncate, int) or truncate < 1):
+        raise ValueError(f"truncate must be a whole number of steps from 1 up, or None for all, given {truncate!r}")
+    through = passage(objective, start, penalty, truncate)
+
+    def gradient(model: RNN, data: Episode, index: jax.Array, length: Any) -> tuple[Score, RNN]:
+        return through.gradient(model, chosen(data, index, length), through.initial(model, len(index)), length)[:2]
+
+    def evaluate(model: RNN, data: Episode, index: jax.Array, length: Any) -> Score:
+        def block(index: jax.Array) -> Score:
+            return through.evaluate(model, chosen(data, index, length), through.initial(model, len(index)), length)[0]
+
+        return blockwise(block, index)
+
+    return Route(gradient, evaluate)
+
+
+def passage(
+    objective: Objective, start: float = 0.0, penalty: Penalty | None = None, truncate: int | None = None
+) -> Passage:
+    """What `reverse` does with one minibatch, open at both ends."""
     score = scorer(objective)
 
     def layer(model: RNN, state: Any, x: Any) -> _Layer:
         one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), (state, x))
         return _Layer(model.cell, products.plan(model.cell, *one))
 
-    def initial(model: RNN, batch: int, dtype: Any) -> Any:
-        spread = lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape)).astype(dtype)  # noqa: E731
+    def initial(model: RNN, batch: int) -> Any:
+        spread = lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape)).astype(_dtype(model))  # noqa: E731
         return jax.tree.map(spread, model.initial(start))
 
-    def gradient(model: RNN, data: Episode, index: jax.Array, length: Any) -> tuple[Score, RNN]:
-        x, target = data.x[:, index], jax.tree.map(lambda leaf: leaf[index], data.target)
-        state = initial(model, len(index), x.dtype)
+    def gradient(model: RNN, episodes: Episode, state: Any, length: Any) -> tuple[Score, RNN, Any]:
+        x, dtype, count = episodes.x, _dtype(model), episodes.x.shape[1]
         cell = layer(model, state, x[0])
         outer = cell.outer(x, length)
         shapes = (state, *jax.eval_shape(cell.ahead, state, x[0], _at(0, outer))[1:])
@@ -138,39 +185,61 @@ def reverse(objective: Objective, start: float = 0.0, penalty: Penalty | None = 
             return after, _put(t, kept, (state, values, own))
 
         state, (states, values, own) = jax.lax.fori_loop(0, length, ahead, (state, empty))
-        across = jax.vmap(jax.value_and_grad(score, (0, 1), has_aux=True), (None, 0, 0))
-        (loss, right), (readout, error) = across(model.readout, state, target)
+        loss, right, readout, error, errors = answered(model.readout, state, states, episodes, length)
 
         def behind(k: Any, carry: tuple) -> tuple:
             error, total, slopes, extra = carry
             t = length - 1 - k
             before = _at(t, states)
+            error = error if errors is None else jax.tree.map(jnp.add, error, _at(t, errors))
             others, earlier, slope = cell.behind(before, _at(t, x), _at(t, values), error)
             if penalty is not None:
                 extra = jax.tree.map(jnp.add, extra, penalty.gradient(model.cell, before, _at(t, x), error))
+            if truncate is not None:
+                cut = (k + 1) % truncate == 0
+                earlier = jax.tree.map(lambda e: jnp.where(cut, 0, e), earlier)
             # Not over the values of products: a buffer that is read and written in one step is copied whole.
             return earlier, jax.tree.map(jnp.add, total, others), _put(t, slopes, slope), extra
 
-        nothing = [jnp.zeros((len(index), *jnp.shape(cell.leaves[i])), x.dtype) for i in cell.others]
+        nothing = [jnp.zeros((count, *jnp.shape(cell.leaves[i])), dtype) for i in cell.others]
         extra = None if penalty is None else penalty.nothing(model.cell)
         _, others, slopes, extra = jax.lax.fori_loop(0, length, behind, (error, nothing, empty[1], extra))
         total = cell.assembled(others, slopes, states, own, x)
-        total = jax.tree.map(lambda leaf: leaf / len(index), total)
+        total = jax.tree.map(lambda leaf: leaf / count, total)
         if penalty is not None:
             total = jax.tree.map(jnp.add, total, penalty.scaled(extra))
-        mean = lambda leaf: jnp.mean(leaf, 0)  # noqa: E731
-        return Score(mean(loss), mean(right)), RNN(cell=total, readout=jax.tree.map(mean, readout))
+        return Score(loss, right), RNN(cell=total, readout=readout), state
 
-    def evaluate(model: RNN, data: Episode, index: jax.Array, length: Any) -> Score:
-        def block(index: jax.Array) -> Score:
-            x, target = data.x[:, index], jax.tree.map(lambda leaf: leaf[index], data.target)
-            state = initial(model, len(index), x.dtype)
-            cell = layer(model, state, x[0])
-            outer = cell.outer(x, length)
-            step = lambda t, state: cell.ahead(state, _at(t, x), _at(t, outer))[0]  # noqa: E731
+    def answered(readout: Any, last: Any, states: Any, episodes: Episode, length: Any) -> tuple:
+        """Mean loss and share right, the readout's gradient, and the error that enters at the end or at every step.
+
+        Errors are those of each episode's own loss, for the mean is taken over gradients.
+        """
+        if episodes.mask is None:
+            across = jax.vmap(jax.value_and_grad(score, (0, 1), has_aux=True), (None, 0, 0))
+            (loss, right), (slope, error) = across(readout, last, episodes.target)
+            mean = lambda leaf: jnp.mean(leaf, 0)  # noqa: E731
+            return mean(loss), mean(right), jax.tree.map(mean, slope), error, None
+        after = jax.tree.map(lambda kept, end: _put(length - 1, jnp.roll(kept, -1, 0), end), states, last)
+        both = jax.value_and_grad(
+            lambda readout, states: weighed(score, readout, states, episodes), (0, 1), has_aux=True
+        )
+        (loss, right), (slope, errors) = both(readout, after)
+        count = episodes.mask.shape[1]
+        return loss, right, slope, jax.tree.map(jnp.zeros_like, last), jax.tree.map(lambda e: e * count, errors)
+
+    def evaluate(model: RNN, episodes: Episode, state: Any, length: Any) -> tuple[Score, Any]:
+        x = episodes.x
+        cell = layer(model, state, x[0])
+        outer = cell.outer(x, length)
+        step = lambda t, state: cell.ahead(state, _at(t, x), _at(t, outer))[0]  # noqa: E731
+        if episodes.mask is None:
             state = jax.lax.fori_loop(0, length, step, state)
-            return Score(*(jnp.mean(s) for s in jax.vmap(score, (None, 0, 0))(model.readout, state, target)))
+            each = jax.vmap(score, (None, 0, 0))(model.readout, state, episodes.target)
+            return Score(*(jnp.mean(s) for s in each)), state
+        blank = jax.tree.map(lambda leaf: jnp.zeros((len(x), *leaf.shape), leaf.dtype), state)
+        keep = lambda t, carry: (state := step(t, carry[0]), _put(t, carry[1], state))  # noqa: E731
+        state, states = jax.lax.fori_loop(0, length, keep, (state, blank))
+        return Score(*weighed(score, model.readout, states, episodes)), state
 
-        return blockwise(block, index)
-
-    return Route(gradient, evaluate)
+    return Passage(initial, gradient, evaluate)

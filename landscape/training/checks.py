@@ -8,8 +8,9 @@ import numpy as np
 import optax
 
 from landscape import cells, losses
-from landscape.models import RNN, as_rnn
+from landscape.models import RNN, Stack, as_rnn
 from landscape.tasks import Episode
+from landscape.tree import params
 
 
 def model_and_optimiser(key: Any, model: Any, optimiser: Any) -> RNN:
@@ -25,9 +26,9 @@ def model_and_optimiser(key: Any, model: Any, optimiser: Any) -> RNN:
 
 
 def episodes(data: Any, model: RNN, role: str = "data") -> Episode:
-    """``data`` as arrays of JAX, x of the model's dtype if it holds integers; else what is wrong with its shapes.
+    """``data`` as arrays of JAX, whole numbers in the model's dtype unless they are symbols; or what is wrong there.
 
-    x (episode, time) or (episode, time, input); every leaf of target (episode, ...).
+    x (episode, time) or (episode, time, input); every leaf of target (episode, ...), with a mask (episode, time, ...).
     """
     if not hasattr(data, "x") or not hasattr(data, "target"):
         raise TypeError(
@@ -40,7 +41,50 @@ def episodes(data: Any, model: RNN, role: str = "data") -> Episode:
     if counts != {x.shape[:1]}:
         given = ", ".join(str(jnp.shape(leaf)) for leaf in jax.tree.leaves(target))
         raise ValueError(f"x holds {len(x)} episodes, so target needs a leading axis of {len(x)}, given {given}")
-    return Episode(x=x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(_dtype(model)), target=target)
+    mask = None if getattr(data, "mask", None) is None else _mask(data.mask, x, target)
+    if not jnp.issubdtype(x.dtype, jnp.floating) and not _symbols(model, x):
+        x = x.astype(_dtype(model))
+    return Episode(x=x, target=target, mask=None if mask is None else mask.astype(_dtype(model)))
+
+
+def _mask(mask: Any, x: jax.Array, target: Any) -> jax.Array:
+    """A mask (episode, time), with targets (episode, time, ...) and a weight in every episode; or ValueError."""
+    mask = jnp.asarray(mask)
+    wrong = [leaf.shape for leaf in (mask, *jax.tree.leaves(target)) if leaf.shape[:2] != x.shape[:2]]
+    if wrong or mask.ndim != 2:
+        raise ValueError(
+            f"with a mask every step has a target: mask must be {x.shape[:2]} and target {x.shape[:2]} or more, given "
+            f"{wrong[0] if wrong else mask.shape}"
+        )
+    if not isinstance(mask, jax.core.Tracer):
+        empty = np.flatnonzero(~np.any(np.asarray(mask) > 0, 1))
+        if len(empty):
+            raise ValueError(
+                f"the mask of episode {empty[0]} weighs no step; give it a weight or leave the episode out"
+            )
+    return mask
+
+
+def _symbols(model: RNN, x: jax.Array) -> bool:
+    """Whether whole numbers are symbols: to a cell that reads vectors, one number is the place of a 1 among zeros."""
+    cell = model.cell.layers[0] if isinstance(model.cell, Stack) else model.cell
+    rows = [
+        jnp.shape(getattr(cell, name))[0]
+        for name, field in params(cell).items()
+        if field.metadata["axes"][:1] == ("input",) and jnp.ndim(getattr(cell, name)) == 2
+    ]
+    if x.ndim != 2 or not rows:
+        return False
+    if not isinstance(x, jax.core.Tracer):
+        least, most = int(np.asarray(x).min()), int(np.asarray(x).max())
+        if least < 0 or most >= rows[0]:
+            raise ValueError(f"the cell reads symbols 0 to {rows[0] - 1}, and x holds {least} to {most}")
+    return True
+
+
+def dtype(model: RNN, data: Episode) -> Any:
+    """The dtype to train in: that of the inputs, that of the model where they are symbols."""
+    return data.x.dtype if jnp.issubdtype(data.x.dtype, jnp.floating) else _dtype(model)
 
 
 def _dtype(model: RNN) -> Any:
@@ -50,19 +94,21 @@ def _dtype(model: RNN) -> Any:
 
 
 def fits(model: RNN, data: Episode, objective: losses.Objective) -> None:
-    """Raise unless the cell can read one input of ``data`` and the objective can compare its answer to one target."""
+    """Raise unless the cell can read one input of time-first ``data``, and the objective compare answer and target."""
     inputs = data.x.shape[2:]
     try:
-        cells.check(model.cell, inputs)
+        cells.check(model.cell, inputs, jnp.issubdtype(data.x.dtype, jnp.integer))
     except (TypeError, ValueError) as error:
         made = f"training.begin(..., inputs={inputs[0]})" if inputs else "training.begin without inputs="
         raise ValueError(f"x has an input of shape {inputs} at each step; {made} makes such a cell: {error}") from error
     answer = jax.eval_shape(lambda model: model.output(model.initial()), model)
-    target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), data.target)
+    each = 1 if data.mask is None else 2
+    target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[each:], leaf.dtype), data.target)
     if hasattr(target, "shape") and target.shape not in ((), answer.shape):
         raise ValueError(
             f"an episode has one answer, of shape {answer.shape}, after its last step, and a target of shape "
-            f"{target.shape}; give targets (episode,) or (episode, *{answer.shape})"
+            f"{target.shape}; give targets (episode,) or (episode, *{answer.shape}), and with a target at every step "
+            f"a mask"
         )
     try:
         loss, right = (jax.eval_shape(f, answer, target).shape for f in objective)

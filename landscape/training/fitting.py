@@ -9,7 +9,9 @@ import optax
 from jaxtyping import Array, Int, Key, PyTree
 
 from landscape import losses
-from landscape.tasks import Episode
+from landscape.engine import routes
+from landscape.kernels.lanes import Unfusable
+from landscape.tasks import Episode, time_first
 from landscape.training import checks, gradients, steps
 from landscape.training.gradients import Route
 from landscape.training.splits import Split, last, permutation
@@ -96,11 +98,13 @@ def fit(
     """Train ``model`` for ``epochs`` of minibatches, reshuffled each time, and validate after each.
 
     ``data``: episodes as `landscape.tasks.episodes` stacks them, x (episode, time, ...), arrays of JAX or NumPy; or a
-    function of a key that draws a new set for each epoch. ``validation``: episodes of one's own; else ``split`` sets
-    some of the data aside, `last` unless given. ``length``: steps to compute, all by default; it may be traced, so
-    that one program serves all lengths. ``start``: h before the first step. ``route``: how gradients are computed,
-    `gradients.forward` for one unit and `gradients.reverse` for layers unless given. Episodes that fill no minibatch
-    sit an epoch out. To clip, chain `optax.clip_by_global_norm` or `optax.clip` before the optimiser.
+    function of a key that draws a new set for each epoch. With a mask (episode, time) there is a target at every step,
+    and an episode's loss and share of right answers are weighted means over its steps. ``validation``: episodes of
+    one's own; else ``split`` sets some of the data aside, `last` unless given. ``length``: steps to compute, all by
+    default; it may be traced, so that one program serves all lengths. ``start``: h before the first step. ``route``:
+    how gradients are computed, `gradients.forward` for one unit and `gradients.reverse` for layers unless given.
+    Episodes that fill no minibatch sit an epoch out. To clip, chain `optax.clip_by_global_norm` or `optax.clip` before
+    the optimiser.
 
     ``watch(state)`` is called after every update, and what it returns is stacked in ``watched``. ``until`` pauses after
     that many of the ``epochs``; ``resume`` goes on from what a paused or a shorter fit returned, bit for bit as if it
@@ -114,11 +118,12 @@ def fit(
     ready = None if callable(data) else draw(key)
     shape = jax.eval_shape(draw, key)
     checks.sizes(epochs, batch, len(shape.train), len(shape.validation))
-    checks.fits(model, _episode_first(shape.episodes), objective)
-    dtype, updates = shape.episodes.x.dtype, len(shape.train) // batch
+    checks.fits(model, shape.episodes, objective)
+    dtype, updates = checks.dtype(model, shape.episodes), len(shape.train) // batch
     length = checks.steps(length, len(shape.episodes.x))
     model = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), model)
     gradient, evaluate = (route or gradients.default(model))(objective, start)
+    launch = _launch(objective, start, optimiser, by=route, watch=watch, one=gradients.one_unit(model))
     step, watch = steps.step(gradient, optimiser), watch or _nothing
 
     def epoch(number: Any, state: State) -> tuple[State, Record, Any]:
@@ -130,7 +135,11 @@ def fit(
             return state, (seen, watch(state))
 
         batches = order[: updates * batch].reshape(updates, batch)
-        state, (seen, watched) = jax.lax.scan(update, state, batches)
+        try:
+            state, seen = launch(state, drawn.episodes, batches, length)
+            watched: Any = ()
+        except Unfusable:
+            state, (seen, watched) = jax.lax.scan(update, state, batches)
         after = evaluate(state.model, drawn.judged, drawn.validation, length)
         loss, accuracy = (jnp.mean(each) for each in seen.score)
         return state, Record(loss, accuracy, jnp.max(seen.gradient_norm), *after), watched
@@ -162,6 +171,26 @@ def fit(
     return jax.lax.while_loop(go_on, body, blank if resume is None else _resumed(resume, blank))
 
 
+def _launch(
+    objective: losses.Objective, start: float, optimiser: optax.GradientTransformation, by: Any, watch: Any, one: bool
+) -> Callable[..., tuple[State, Seen]]:
+    """The updates of an epoch as one launch (`landscape.kernels.epochs`); a call raises Unfusable if there is none."""
+    why = routes.hindrance()
+    if by is not None or not one:
+        why = why or "gradients of layers, or by a route of one's own, are no kernel"
+    if watch is not None:
+        why = why or "what is watched after every update is no kernel"
+    if not why:
+        from landscape.kernels.epochs import epoch
+
+        return epoch(objective, start, optimiser, routes.interpreting())
+
+    def refused(*_: Any) -> Any:
+        raise Unfusable(why)
+
+    return refused
+
+
 def _nothing(_: State) -> tuple:
     return ()
 
@@ -170,14 +199,15 @@ def _drawing(data: Any, model: Any, split: Split | None, validation: Episode | N
     """What an epoch is drawn by, from a key."""
     if split is not None and validation is not None:
         raise ValueError("give either split, which sets data aside to validate on, or validation, a set of its own")
-    judged = None if validation is None else _time_first(checks.episodes(validation, model, "validation"))
+    judged = None if validation is None else time_first(checks.episodes(validation, model, "validation"))
     split = split or last()
 
     def draw(key: jax.Array) -> Drawn:
         own = data(jax.random.fold_in(key, 0)) if callable(data) else data
-        episodes = _time_first(checks.episodes(own, model, "what data(key) draws" if callable(data) else "data"))
+        own = checks.episodes(own, model, "what data(key) draws" if callable(data) else "data")
+        episodes = time_first(own)
         if judged is None:
-            train, kept = split(jax.random.fold_in(key, 1), episodes.target)
+            train, kept = split(jax.random.fold_in(key, 1), own.target)
             return Drawn(episodes, train, episodes, kept)
         if _one(judged) != _one(episodes):
             raise ValueError(
@@ -188,20 +218,12 @@ def _drawing(data: Any, model: Any, split: Split | None, validation: Episode | N
     return draw
 
 
-def _time_first(episodes: Episode) -> Episode:
-    return Episode(x=jnp.moveaxis(episodes.x, 0, 1), target=episodes.target)
-
-
-def _episode_first(shapes: Episode) -> Episode:
-    time, count, *rest = shapes.x.shape
-    return Episode(x=jax.ShapeDtypeStruct((count, time, *rest), shapes.x.dtype), target=shapes.target)
-
-
 def _one(episodes: Episode) -> str:
     """One of time-first episodes in words: its shapes and dtypes."""
-    x = jax.ShapeDtypeStruct((len(episodes.x), *episodes.x.shape[2:]), episodes.x.dtype)
-    targets = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), episodes.target)
-    return ", ".join(f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves((x, targets)))
+    drop = lambda leaf, axis: jax.ShapeDtypeStruct((*leaf.shape[:axis], *leaf.shape[axis + 1 :]), leaf.dtype)  # noqa: E731
+    timed = 0 if episodes.mask is None else 1
+    rest = jax.tree.map(lambda leaf: drop(leaf, timed), (episodes.target, episodes.mask))
+    return ", ".join(f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves((drop(episodes.x, 1), rest)))
 
 
 def _unjudged(stop: Stop | None, begun: State, dtype: Any) -> Pause:

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from landscape.tree import dot
+
 
 class Plan(NamedTuple):
     """Which matrices of a cell share a factor: ``groups`` of leaf indices, in the order in which the step meets them.
@@ -34,10 +36,11 @@ def plan(cell: Any, state: Any, x: Any) -> Plan:
 
     def watched(i: int, leaf: Any) -> Callable:
         def product(h: Any) -> jax.Array:
-            if jnp.ndim(h) != 1:
+            symbol = jnp.ndim(h) == 0 and jnp.issubdtype(h.dtype, jnp.integer)
+            if jnp.ndim(h) != 1 and not symbol:
                 raise TypeError("a product of something else than a vector")
             met.append((i, h))
-            return jnp.matmul(h, leaf)
+            return dot(h, leaf)
 
         return product
 

@@ -16,6 +16,7 @@ from jaxtyping import Array, ArrayLike, Key, PyTree, Real
 
 from landscape import devices, losses
 from landscape.cells import Cell
+from landscape.engine import routes
 from landscape.initialisers import Initialiser, keras3, readout
 from landscape.models import RNN
 from landscape.planes import named_leaves
@@ -100,7 +101,15 @@ def curves(
 
     began = time.perf_counter()
     fitted = functools.partial(trainer, objective=objective, start=task.start, **options)
-    draw, begun, train = _compiled(_programs(setup, task, count, lengths[-1], seed, own_data, fitted), *part(0))
+    programs = functools.partial(_programs, setup, task, count, lengths[-1], seed, own_data, fitted)
+    try:
+        draw, begun, train = _compiled(programs(), *part(0))
+    except Exception as error:
+        if routes.hindrance():  # nothing was fused
+            raise
+        routes.told(error)
+        with routes.scanned():
+            draw, begun, train = _compiled(programs(), *part(0))
     ready = time.perf_counter()
     drawn = functools.lru_cache(devices.threads())(lambda length: draw(jnp.int32(length)))
 
@@ -127,7 +136,9 @@ def curves(
 
 
 def slab(total: int, bytes_per_run: Callable[[], int] = lambda: 0) -> int:
-    """Runs computed together, as many on every device: all of ``total`` if they fit in `SLAB_BYTES`.
+    """Runs computed together, as many on every device: all of ``total`` that fit into half of its memory.
+
+    `SLAB_BYTES` is for devices that do not tell what they have.
 
     On a CPU a power of two, from 8 to `RUNS`, so that vector lanes are full (30 cost twice 32) and stay in cache.
     """
@@ -135,7 +146,8 @@ def slab(total: int, bytes_per_run: Callable[[], int] = lambda: 0) -> int:
     each = -(-total // count)
     if jax.default_backend() == "cpu":
         each = int(np.clip(1 << (each - 1).bit_length(), 8, RUNS))
-    return count * max(1, min(each, SLAB_BYTES // max(1, bytes_per_run())))
+    room = (devices.memory() or 2 * SLAB_BYTES) // 2
+    return count * max(1, min(each, room // max(1, bytes_per_run())))
 
 
 def _bytes(setup: Setup, values: Mapping[str, np.ndarray], task: Task, time: int, count: int, batch: int) -> int:

@@ -1,5 +1,6 @@
 """What a minibatch scores, and what a route is that differentiates it."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from landscape.losses import Objective
+from landscape.tasks import Episode
 
 LANES = 64  # episodes scored together without gradient: with 32 runs their state stays in cache
 
@@ -22,7 +24,7 @@ class Score(NamedTuple):
 class Route(NamedTuple):
     """``gradient(model, data, index, length) -> (Score, gradient)`` of episodes ``index`` (batch,); ``evaluate`` alone.
 
-    ``data`` holds x (time, episode, ...) and target (episode, ...).
+    ``data`` holds x (time, episode, ...) and target (episode, ...), or with a mask, both with time in front.
     """
 
     gradient: Callable
@@ -37,6 +39,25 @@ def scorer(objective: Objective) -> Callable:
         return objective.loss(y, target), objective.correct(y, target).astype(state.h.dtype)
 
     return score
+
+
+def chosen(data: Episode, index: Int[Array, "batch"], length: Any) -> Episode:
+    """Episodes ``index`` of time-first data; a mask becomes the weight of each step among the first ``length``."""
+    if data.mask is None:
+        return Episode(x=data.x[:, index], target=jax.tree.map(lambda leaf: leaf[index], data.target))
+    own = jax.tree.map(lambda leaf: leaf[:, index], data)
+    used = jnp.where((jnp.arange(len(own.mask)) < length)[:, None], own.mask, 0)
+    return dataclasses.replace(own, mask=used / jnp.sum(used, 0, keepdims=True))
+
+
+def weighed(score: Callable, readout: Any, states: Any, episodes: Episode) -> tuple[Any, Any]:
+    """Loss and share of right answers of a minibatch from its states after every step (time, batch, ...).
+
+    ``episodes`` as `chosen` gives them: their weights sum to 1 over time.
+    """
+    loss, right = jax.vmap(jax.vmap(score, (None, 0, 0)), (None, 0, 0))(readout, states, episodes.target)
+    mean = lambda each: jnp.mean(jnp.sum(jnp.where(episodes.mask > 0, episodes.mask * each, 0), 0))  # noqa: E731
+    return mean(loss), mean(right)
 
 
 def blockwise(score: Callable, index: Int[Array, "batch"]) -> Score:

@@ -46,7 +46,7 @@ def once(f: Callable, *shapes: Any) -> tuple[Callable, bool]:
     return lambda *args: jax.tree.unflatten(tree, flat(*jax.tree.leaves(args))), scalar(program.jaxpr)
 
 
-def _advance(cell: Callable) -> Callable:
+def advancing(cell: Callable) -> Callable:
     """``(point, jet, x) -> jet`` after one step."""
 
     def advance(point: tuple, jet: Jet, x: Any) -> Jet:
@@ -54,6 +54,31 @@ def _advance(cell: Callable) -> Callable:
         return push(lambda numbers, state: cell(numbers).step(state, x), point, scale, jet)
 
     return advance
+
+
+def _scored(model: Callable, score: Callable) -> Callable:
+    """`_advance` of (state, weighted loss, weighted right answers, weight) so far; ``read`` is (x, target, weight)."""
+
+    def advance(point: tuple, jet: Jet, read: tuple) -> Jet:
+        x, target, weight = read
+        weighed = lambda each: jnp.where(weight > 0, weight * each, 0)  # noqa: E731
+
+        def after(numbers: tuple, sums: tuple) -> tuple:
+            rnn = model(numbers)
+            state = rnn.step(sums[0], x)
+            loss, right = score(rnn.readout, state, target)
+            return state, sums[1] + weighed(loss), sums[2] + weighed(right), sums[3] + weight
+
+        return push(after, point, tuple(jnp.ones((), number.dtype) for number in point), jet)
+
+    return advance
+
+
+def _of_sums(jet: Jet, model: RNN) -> Any:
+    """Score (run,) from the sums of `_scored` (batch, run), and the gradient if their tangents have come along."""
+    mean = lambda total: jnp.mean(total / jet.value[3], 0)  # noqa: E731
+    score = Score(mean(jet.value[1]), mean(jet.value[2]))
+    return (score, _assemble(model, [mean(tangent[1]) for tangent in jet.first])) if jet.first else score
 
 
 def forward(objective: Objective, start: float = 0.0) -> Route:
@@ -121,10 +146,13 @@ def _lanes(
 ) -> Any:
     """Score (run,) of models (run, ...) on episodes ``index`` (batch, run or 1), and its gradient.
 
-    ``own``: data has a leading axis of runs. A length (run,) holds each run still at its own end.
+    ``own``: data has a leading axis of runs. A length (run,) holds each run still at its own end. With a mask the
+    score is summed beside the state, so that its tangents, with respect to the readout too, are the gradient.
     """
-    point, cell = _coordinates(model.cell)
+    masked = data.mask is not None
+    point, back = _coordinates(model if masked else model.cell)
     shape = (len(index), runs)
+    begin = lambda *numbers: back(numbers).initial(start)  # noqa: E731
 
     def take(x: jax.Array, index: jax.Array) -> jax.Array:
         taken = jax.vmap(lambda x, i: x[i], (0, 1), 1)(x, jnp.broadcast_to(index, shape)) if own else x[index]
@@ -134,26 +162,32 @@ def _lanes(
         # One gather: data of all runs with time in front would be copied anew for every update.
         return x[jnp.arange(runs), t, jnp.broadcast_to(index, shape)] if own else take(x[t], index)
 
-    def loop(length: Any, point: tuple, jet: Jet, x: jax.Array, index: jax.Array) -> Jet:
+    def loop(length: Any, point: tuple, jet: Jet, series: Any, index: jax.Array) -> Jet:
         across = jax.vmap(jax.vmap(advance), (None, 0, 0))
 
         def step(t: Any, jet: Jet) -> Jet:
-            new = across(point, jet, read(x, t, index))
+            new = across(point, jet, jax.tree.map(lambda x: read(x, t, index), series))
             if jnp.ndim(length) == 0:
                 return new
             return jax.tree.map(lambda new, old: jnp.where((t < length)[None], new, old), new, jet)
 
         return jax.lax.fori_loop(0, jnp.max(length), step, jet)
 
-    state = jax.vmap(lambda *numbers: cell(numbers).initial(start))(*point)
+    state = jax.vmap(begin)(*point)
+    state = (state, *(jnp.zeros(runs, point[0].dtype),) * 3) if masked else state
     state = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, shape).astype(point[0].dtype), state)
     zero = jax.tree.map(jnp.zeros_like, state)
     jet = Jet(state, (zero,) * len(point) if differentiate else (), {})
     lane = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((), leaf.dtype), (point, jet))
-    advance, single = once(_advance(cell), *lane, jax.ShapeDtypeStruct(data.x.shape[3 if own else 2 :], data.x.dtype))
-    jet = (one_kernel(loop) if single else loop)(length, point, jet, data.x, index)
+    series = (data.x, data.target, data.mask) if masked else data.x
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[3 if own else 2 :], x.dtype), series)
+    score = scorer(objective)
+    advance, single = once(_scored(back, score) if masked else advancing(back), *lane, one)
+    jet = (one_kernel(loop) if single else loop)(length, point, jet, series, index)
+    if masked:
+        return _of_sums(jet, model)
 
-    score, targets = scorer(objective), jax.tree.map(lambda target: take(target, index), data.target)
+    targets = jax.tree.map(lambda target: take(target, index), data.target)
     if not differentiate:
         across = jax.vmap(jax.vmap(score), (None, 0, 0))
         return Score(*(jnp.mean(s, 0) for s in across(model.readout, jet.value, targets)))

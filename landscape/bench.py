@@ -1,0 +1,217 @@
+"""How fast this machine is at each kind of job, by the fused route and by the scan, beside the floor of its hardware.
+
+A cell-step is one recurrence step of one unit for one sequence at one point or in one run. Seconds are those of the
+device, compiling and copies to the host apart; a slower route computes a stated share of the job.
+"""
+
+import contextlib
+import dataclasses
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from landscape import cells, provenance, tasks, training
+from landscape.descent.paths import Ends
+from landscape.engine import Evaluator, Problem, routes
+from landscape.engine.evaluator import _program
+from landscape.planes import Plane, plane
+from landscape.recurrence import Recurrence
+
+REPEATS = 3
+SPECIAL = 16  # special-function instructions that a streaming multiprocessor of NVIDIA issues a clock
+EACH = 2  # of them, the least that a logistic function or a tanh takes
+EPS = float(np.finfo("float32").eps)
+
+
+CELLS = (
+    (cells.SRNN(), "w", "b", 1),
+    (cells.GRU(), "w_h", "b_z", 3),
+    (cells.LSTM(), "w_g", "b_f", 5),
+)
+
+
+class Measured(NamedTuple):
+    """Seconds of the device, of compiling and of copying to the host, for ``share`` of a job; what came of it."""
+
+    seconds: float
+    compiling: float
+    copying: float
+    share: float
+    result: Any
+
+
+class Job(NamedTuple):
+    """``measure(share) -> Measured`` by the route of the moment; its cell-steps, and nonlinear functions in each."""
+
+    name: str
+    steps: float
+    functions: int
+    measure: Callable[[float], Measured]
+    exact: Callable[[], Any] | None = None  # the first results in float64
+
+
+def measured(program: Callable, args: tuple, share: float) -> Measured:
+    """A compiled program on arguments that lie on the device, the best of a few calls."""
+    args = jax.device_put(args)
+    start = time.perf_counter()
+    call = jax.jit(program).lower(*args).compile()
+    compiling, seconds = time.perf_counter() - start, []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        out = jax.block_until_ready(call(*args))
+        seconds.append(time.perf_counter() - start)
+    start = time.perf_counter()
+    result = jax.device_get(out)
+    return Measured(min(seconds), compiling, time.perf_counter() - start, share, result)
+
+
+def over_points(name: str, made: Plane, problem: Problem, functions: int) -> Job:
+    """A problem on the whole grid of a plane in one call; a share of it is the first points."""
+    points = made.points().astype("float32")
+
+    def measure(share: float) -> Measured:
+        some = points[: max(128, int(len(points) * share))]
+        evaluator = Evaluator(made, problem).resize(len(some))
+        tiles = np.moveaxis(np.resize(some, (evaluator.size, points.shape[1])).reshape(-1, evaluator.tile, 2), 2, 1)
+        args = (evaluator._affine, tiles, np.int32(len(tiles)), evaluator._data)
+        return measured(_program(evaluator.route.kernel), args, len(some) / len(points))
+
+    def exact() -> Any:
+        wide = dataclasses.replace(problem, dtype="float64")  # type: ignore[type-var]
+        with routes.scanned():
+            return list(Evaluator(made, wide)(points[:128]).values())
+
+    steps = float(problem.steps) * len(points)
+    return Job(name, steps, functions, measure, None if isinstance(problem, Ends) else exact)
+
+
+def over_runs(name: str, cell: Any, functions: int, runs: int, length: int, updates: int, batch: int = 16) -> Job:
+    """Training of many runs on shared data; a share of it is the first updates of an epoch."""
+
+    def measure(share: float) -> Measured:
+        some = max(2, int(updates * share))
+        data = tasks.episodes(tasks.latch(), jax.random.key(0), batch * some, length)
+
+        def one(key: Any, rate: Any, data: Any) -> Any:
+            options: dict[str, Any] = {
+                "epochs": 1,
+                "batch": batch,
+                "validation": jax.tree.map(lambda a: a[:batch], data),
+            }
+            return training.fit(key, training.begin(cell, key), data, training.keras_adam(rate), **options).record.loss
+
+        keys, rates = jax.random.split(jax.random.key(1), runs), jnp.linspace(1e-3, 1e-2, runs)
+        return measured(jax.vmap(one, (0, 0, None)), (keys, rates, data), some / updates)
+
+    return Job(name, float(runs) * updates * batch * length, functions, measure)
+
+
+def jobs(small: bool = False) -> Iterator[Job]:
+    """Every kind of job, as large as a GPU needs; ``small`` ones are for trying the program itself."""
+    line = np.linspace
+    side, noisy, long = (16, 16, 5) if small else (4096, 512, 100)
+    wall = plane(cells.Pascanu(), w=line(4, 6, side), b=line(-3.5, -1.5, side))
+    deep = range(2, 5) if small else range(100, 1001, 100)
+    for order in (0, 1, 2):
+        yield over_points(f"Pascanu, order {order}", wall, Recurrence(tasks.pascanu(), deep, order=order), 1)
+    for cell, x, y, functions in CELLS:
+        made = plane(cell, {}, **{x: line(-3, 3, noisy), y: line(-2, 2, noisy)})
+        every = Recurrence(tasks.latch(), range(1, long + 1), episodes=2 if small else 32)
+        yield over_points(f"{type(cell).__name__} on latch, every length", made, every, functions)
+    for cell, _, _, functions in CELLS:
+        runs, updates = (3, 4) if small else (1024, 2500)
+        yield over_runs(f"{type(cell).__name__}, {runs} runs", cell, functions, runs, long, updates)
+    runs = 3 if small else 2**17
+    yield over_runs(f"SRNN, {runs} runs", cells.SRNN(), 1, runs, 3 if small else 50, 4 if small else 2500)
+    steps, length = (3, 4) if small else (300, 50)
+    optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1))
+    down = Ends(Recurrence(tasks.pascanu(), [length]), optimiser, steps, ("w", "b"))
+    yield over_points("Pascanu, trainability", wall, down, 1)
+
+
+def clock() -> float | None:
+    """Special-function instructions a second of the first device, as its driver tells; None where there is none."""
+    if jax.default_backend() != "gpu" or not shutil.which("nvidia-smi"):
+        return None
+    asked = ["nvidia-smi", "--query-gpu=clocks.max.sm", "--format=csv,noheader,nounits"]
+    with contextlib.suppress(OSError, ValueError, IndexError, subprocess.CalledProcessError):
+        megahertz = float(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()[0])
+        return jax.local_devices()[0].core_count * SPECIAL * megahertz * 1e6
+    return None
+
+
+def table(
+    small: bool = False, share: float = 1 / 16, chosen: Callable[[Job], bool] = lambda job: True
+) -> dict[str, Any]:
+    """Every job by both routes, as plain numbers: seconds, cell-steps a second, ratios, errors; and what ran them.
+
+    The scan computes a ``share`` of each job. On a CPU only ``small`` jobs are fused, by Pallas' interpreter.
+    """
+    rate, rows = clock(), {}
+    for job in filter(chosen, jobs(small)):
+        rows[job.name] = row(job, rate, 1.0 if small else share, small)
+    return {**provenance.here(), "special_per_second": rate, "small": small, "jobs": rows}
+
+
+def row(job: Job, rate: float | None, share: float, small: bool) -> dict[str, Any]:
+    """One job by both routes."""
+    floor = EACH * job.functions * job.steps / rate if rate else None
+    ways = {"fused": (routes.interpreted if small else contextlib.nullcontext, 1.0), "scan": (routes.scanned, share)}
+    found: dict[str, Any] = {"steps": job.steps, "floor_seconds": floor}
+    for name, (way, part) in ways.items():
+        with way():
+            if name == "fused" and (why := routes.hindrance()):
+                found[name] = {"why": why}
+                continue
+            found[name] = _plain(job, job.measure(part), floor)
+    if "seconds" in found["fused"]:
+        found["fused_over_scan"] = found["scan"]["seconds"] / found["fused"]["seconds"]
+    return found
+
+
+def _plain(job: Job, made: Measured, floor: float | None) -> dict[str, Any]:
+    """A measurement in plain numbers: seconds of the whole job, by the share that was computed."""
+    whole = made.seconds / made.share
+    found = {
+        "seconds": whole,
+        "share": made.share,
+        "compiling": made.compiling,
+        "copying": made.copying / made.share,
+        "steps_per_second": job.steps / whole,
+        "of_the_floor": floor / whole if floor else None,
+    }
+    if job.exact is not None:
+        found["ulp"] = _ulp(made.result, job.exact())
+    return found
+
+
+def _ulp(got: list, exact: list) -> float:
+    """The largest error of the loss, in rounding units of its largest value."""
+    mine, true = np.asarray(got[0])[:, :128].astype(float), np.asarray(exact[0]).reshape(len(got[0]), -1)
+    return float(np.nanmax(np.abs(mine - true)) / (EPS * np.nanmax(np.abs(true))))
+
+
+def lines(found: dict[str, Any]) -> Iterator[str]:
+    """A table in words."""
+    yield f"{found['device']}, jax {found['version_jax']}, commit {found['git_commit'][:12]}"
+    for name, each in found["jobs"].items():
+        yield f"{name:34}{_words(each['fused'], 'fused')}{_words(each['scan'], 'scan')}{_ratio(each)}"
+
+
+def _words(each: dict[str, Any], route: str) -> str:
+    if "why" in each:
+        return f"{route}: {each['why']}; "
+    share = f" (by {each['share']:.0%} of it)" if each["share"] < 1 else ""
+    floor = f", {each['of_the_floor']:.2f} of the floor" if each["of_the_floor"] else ""
+    return f"{route} {1e3 * each['seconds']:,.1f} ms{share}, {each['steps_per_second'] / 1e9:,.3g} G/s{floor}; "
+
+
+def _ratio(each: dict[str, Any]) -> str:
+    return f"fused {each['fused_over_scan']:.1f} times as fast" if "fused_over_scan" in each else ""

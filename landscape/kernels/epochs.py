@@ -1,0 +1,262 @@
+"""An epoch of training as one kernel: every update of every run, of the functions that a scan computes it with.
+
+Lanes are (episode, run). Parameters, tangents and the optimiser's state never leave registers; inputs are read by the
+index of their episode from the data, which stay where they are.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.experimental import pallas as pl
+
+from landscape.engine.jets import Jet
+from landscape.kernels.lanes import Box, Unfusable, boxed, lanes, numbers
+from landscape.kernels.models import Model, power_of_two, state_of
+from landscape.losses import Objective
+from landscape.models import RNN
+from landscape.training.scores import Score, scorer
+from landscape.training.steps import Seen, State, moved
+from landscape.training.tangents import advancing
+
+WARP = 32  # lanes of a block: episodes of a minibatch x runs
+NUMBERS = 256  # of a run, parameters and what the optimiser keeps of them
+
+
+class Asked(NamedTuple):
+    """What a launch computes: the objective, h before the first step, and how a gradient moves the state of a run."""
+
+    objective: Objective
+    start: float
+    update: Callable
+    interpret: bool
+
+
+def epoch(
+    objective: Objective, start: float, optimiser: optax.GradientTransformation, interpret: bool = False
+) -> Callable[..., tuple[State, Seen]]:
+    """``(state, episodes, batches (update, batch), length) -> (state, seen (update,))``: a scan of updates, launched.
+
+    For one run; mapped by `jax.vmap` it is one launch for all runs. Raises `Unfusable` for what cannot be so.
+    """
+
+    def run(state: State, episodes: Any, batches: jax.Array, length: Any) -> tuple[State, Seen]:
+        slope = jax.tree.map(jnp.zeros_like, state.model)
+        update, held = jax.closure_convert(functools.partial(moved, optimiser), state, slope)
+        asked = Asked(objective, start, update, interpret)
+
+        @jax.custom_batching.custom_vmap
+        def one(*args: Any) -> Any:
+            own = [jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], arg) for arg in args[:3]]
+            return jax.tree.map(lambda leaf: leaf[0], launch(asked, 1, *own, *args[3:], own=(False, False)))
+
+        @one.def_vmap
+        def runs(size: int, batched: Any, *args: Any) -> Any:
+            along = lambda leaf, has: leaf if has else jnp.broadcast_to(leaf, (size, *jnp.shape(leaf)))  # noqa: E731
+            own = [i < 3 or any(jax.tree.leaves(has)) for i, has in enumerate(batched)]
+            args = tuple(jax.tree.map(along, a, b) if o else a for a, b, o in zip(args, batched, own, strict=True))
+            out = launch(asked, size, *args, own=(own[3], own[4]))
+            return out, jax.tree.map(lambda _: True, out)
+
+        return one(state, held, batches, episodes, jnp.asarray(length, jnp.int32))
+
+    return run
+
+
+def launch(
+    asked: Asked,
+    runs: int,
+    state: State,
+    held: Sequence[jax.Array],
+    batches: jax.Array,
+    episodes: Any,
+    length: jax.Array,
+    *,
+    own: tuple[bool, bool],
+) -> tuple[State, Seen]:
+    """The states (run, ...) after the updates ``batches`` (run, update, batch), and what they saw (run, update).
+
+    ``held`` (run, ...) is what the optimiser closes over; ``own``: whether each run has data, and a length, of its own.
+    """
+    kernel = Kernel(asked, runs, (state, held), batches.shape[1:], episodes, own)
+    filled = np.arange(kernel.blocks * kernel.width) % runs
+    order = jnp.moveaxis(batches, 0, -1)[:, np.arange(kernel.lanes) % kernel.batch][..., filled]
+    packed = [rows[:, filled] for rows in kernel.pack((state, held))]
+    lengths = length[filled] if own[1] else jnp.reshape(length, 1)
+    x, *targets = kernel.data(episodes)
+    whole = lambda a: pl.BlockSpec(a.shape, lambda i: (0,) * a.ndim)  # noqa: E731
+    rows = lambda a: pl.BlockSpec((*a.shape[:-1], kernel.width), lambda i: (*(0,) * (a.ndim - 1), i))  # noqa: E731
+    shape = lambda count, dtype: jax.ShapeDtypeStruct((count, len(filled)), dtype)  # noqa: E731
+    series = [shape(kernel.updates, x.dtype)] * 3
+    out = [*(shape(len(p), p.dtype) for p in packed), *series]
+    *after, loss, right, norm = pl.pallas_call(
+        kernel.body,
+        grid=(kernel.blocks,),
+        in_specs=[
+            rows(lengths) if own[1] else whole(lengths),
+            rows(order),
+            *map(rows, packed),
+            *map(whole, (x, *targets)),
+        ],
+        out_specs=[*map(rows, out)],
+        out_shape=out,
+        interpret=asked.interpret,
+        compiler_params=None if asked.interpret else _triton(),
+    )(lengths, order, *packed, x, *targets)
+    loss, right, norm = (each[:, :runs].T for each in (loss, right, norm))
+    return kernel.unpack([rows[:, :runs] for rows in after], runs)[0], Seen(Score(loss, right), norm)
+
+
+class Kernel:
+    """What of an epoch is known when it is traced: shapes, and how many runs a block holds."""
+
+    def __init__(
+        self, asked: Asked, runs: int, carried: Any, batches: tuple[int, ...], episodes: Any, own: tuple[bool, bool]
+    ) -> None:
+        self.asked, self.runs, (self.updates, self.batch), self.own = asked, runs, batches, own
+        self.lanes = power_of_two(self.batch)
+        self.width = max(1, WARP // self.lanes)
+        self.blocks = -(-runs // self.width)
+        if episodes.mask is not None:
+            raise Unfusable("training on an answer at every step is no kernel")
+        leaves, self.tree = jax.tree.flatten(carried)
+        self.shapes, self.dtype = [leaf.shape[1:] for leaf in leaves], episodes.x.dtype
+        self.whole = [leaf.dtype == np.int32 for leaf in leaves]
+        self._refuse(leaves)
+        model = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), carried[0].model)
+        self.state = state_of(model, asked.start)
+        targets, self.target = jax.tree.flatten(episodes.target)
+        self.answers = [leaf.shape[1 + own[0] :] for leaf in targets]
+        self.channels = episodes.x.shape[2 + own[0] :]
+
+    def _refuse(self, leaves: list[Any]) -> None:
+        strange = {str(leaf.dtype) for leaf in leaves} - {str(self.dtype), "int32"}
+        if strange:
+            raise Unfusable(f"training that carries numbers of {', '.join(sorted(strange))} is no kernel")
+        if (count := sum(map(math.prod, self.shapes))) > NUMBERS:
+            raise Unfusable(f"{count} numbers of a run are more than the {NUMBERS} that a kernel carries")
+
+    def pack(self, carried: Any) -> list[jax.Array]:
+        """All numbers of all runs: those of the dtype (number, run), and whole ones."""
+        rows: tuple[list, list] = ([], [])
+        for leaf, kind in zip(jax.tree.leaves(carried), self.whole, strict=True):
+            rows[kind].append(leaf.reshape(self.runs, -1).T)
+        return [jnp.concatenate(each) for each in rows]
+
+    def unpack(self, packed: Sequence[Any], runs: int | None = None) -> Any:
+        """What was packed: arrays (run, ...), or boxes of the lane arrays that ``packed[kind][number]`` are."""
+        at, leaves = [0, 0], []
+        for shape, kind in zip(self.shapes, self.whole, strict=True):
+            since, size = at[kind], math.prod(shape)
+            at[kind] += size
+            own = packed[kind][since : since + size]
+            leaves.append(boxed(own, shape) if runs is None else own.T.reshape(runs, *shape))
+        return jax.tree.unflatten(self.tree, leaves)
+
+    def data(self, episodes: Any) -> list[jax.Array]:
+        """Inputs and targets with the axes of one input, or of one target, in front, as one."""
+        lead = 1 + self.own[0]
+        flat = lambda leaf, axes: jnp.moveaxis(leaf.reshape(*leaf.shape[:axes], -1), -1, 0)  # noqa: E731
+        return [flat(episodes.x, lead + 1), *(flat(leaf, lead) for leaf in jax.tree.leaves(episodes.target))]
+
+    def body(self, length_ref: Any, order_ref: Any, floats_ref: Any, wholes_ref: Any, x_ref: Any, *refs: Any) -> None:
+        """All updates of one block of runs."""
+        targets, outs, series = refs[: len(self.answers)], refs[-5:-3], refs[-3:]
+        read = lambda ref: [ref[i, :] for i in range(ref.shape[0])]  # noqa: E731
+        _, held = self.unpack([read(floats_ref), read(wholes_ref)])
+        length = length_ref[...] if self.own[1] else length_ref[0]
+
+        def update(n: Any, packed: Any) -> Any:
+            state, _ = self.unpack(packed)
+            index = order_ref[n]
+            score, slope = self._gradient(state.model, x_ref, targets, index, length)
+            state, norm = lanes(self.asked.update)(state, slope, *held)
+            for ref, value in zip(series, (*score, norm), strict=True):
+                ref[n, :] = self._each(value, self.dtype)
+            return self._packed(state, packed)
+
+        packed = jax.lax.fori_loop(0, self.updates, update, [read(floats_ref), read(wholes_ref)])
+        for ref, rows in zip(outs, packed, strict=True):
+            for i, row in enumerate(rows):
+                ref[i, :] = row
+
+    def _each(self, value: Any, dtype: Any) -> jax.Array:
+        """A number of every run."""
+        return jnp.broadcast_to(jnp.asarray(value, dtype), (self.width,))
+
+    def _packed(self, state: State, before: list) -> list:
+        """The numbers of a state beside those that are held, which stay."""
+        rows: tuple[list, list] = ([], [])
+        for leaf, kind in zip(jax.tree.leaves(state), self.whole, strict=False):
+            rows[kind].extend(self._each(n, np.int32 if kind else self.dtype) for n in numbers(leaf))
+        return [[*row, *old[len(row) :]] for row, old in zip(rows, before, strict=True)]
+
+    def _gradient(self, model: RNN, x_ref: Any, targets: Any, index: jax.Array, length: Any) -> tuple[Score, RNN]:
+        """Score and slope of each run on its minibatch ``index`` (episode, run): tangents jet along."""
+        column = jax.tree.map(lambda box: boxed([n[None, :] for n in box.flat], box.shape), model)
+        leaves, tree = jax.tree.flatten(column.cell)
+        point = tuple(number for box in leaves for number in box.flat)
+
+        def cell(given: tuple) -> Model:
+            return Model(jax.tree.unflatten(tree, _shaped(given, leaves, jnp.stack)), *self.state)
+
+        full = lambda tree: jax.tree.map(lambda a: jnp.broadcast_to(a, index.shape).astype(self.dtype), tree)  # noqa: E731
+        begin = full(lanes(lambda point: cell(point).initial(self.asked.start))(point))
+        zero = jax.tree.map(jnp.zeros_like, begin)
+
+        def step(t: Any, jet: Jet) -> Jet:
+            new = full(lanes(advancing(cell))(point, jet, self._read(x_ref, self.channels, (t, index))))
+            going = lambda new, old: jnp.where((t < length)[None], new, old) if self.own[1] else new  # noqa: E731
+            return jax.tree.map(going, new, jet)
+
+        jet = jax.lax.fori_loop(0, jnp.max(length), step, Jet(begin, (zero,) * len(point), {}))
+        each = [self._read(ref, shape, (index,)) for ref, shape in zip(targets, self.answers, strict=True)]
+        target = jax.tree.unflatten(self.target, each)
+        loss, right, readout, through = lanes(self._scored)(column.readout, jet.value, target, jet.first)
+        mean = lambda tree: jax.tree.map(lambda leaf: self._mean(leaf, index.shape), tree)  # noqa: E731
+        slope = jax.tree.unflatten(tree, _shaped(mean(through), leaves, boxed))
+        return Score(mean(loss), mean(right)), RNN(cell=slope, readout=mean(readout))
+
+    def _scored(self, readout: Any, state: tuple, target: Any, tangents: tuple) -> tuple:
+        """Loss and correctness of one answer, the slope by its readout, and by every parameter through the state."""
+        whole = Model(None, *self.state)
+        score = lambda readout, state: scorer(self.asked.objective)(readout, whole.join(state), target)  # noqa: E731
+        (loss, right), (own, pull) = jax.value_and_grad(score, (0, 1), has_aux=True)(readout, state)
+        return loss, right, own, [sum(map(jnp.multiply, pull, tangent)) for tangent in tangents]
+
+    def _mean(self, leaf: Any, shape: tuple[int, ...]) -> Any:
+        """The mean over the episodes of a minibatch: of lanes, or of every number of a box."""
+        if isinstance(leaf, np.ndarray):
+            return boxed([self._mean(n, shape) for n in leaf.flat], leaf.shape)
+        every = jnp.broadcast_to(leaf, shape).astype(self.dtype)
+        live = jax.lax.broadcasted_iota(jnp.int32, shape, 0) < self.batch
+        return jnp.sum(every if self.lanes == self.batch else jnp.where(live, every, 0), 0) / self.batch
+
+    def _read(self, ref: Any, shape: tuple[int, ...], at: tuple) -> Any:
+        """The numbers of the episodes in a minibatch: lanes, or a box of ``shape``."""
+        if self.own[0]:
+            run = pl.program_id(0) * self.width + jax.lax.broadcasted_iota(jnp.int32, (self.lanes, self.width), 1)
+            at = (jnp.minimum(run, self.runs - 1), *at)
+        each = [ref[(n, *at)] for n in range(math.prod(shape))]
+        return boxed(each, shape) if shape else each[0]
+
+
+def _shaped(given: Sequence[Any], like: Sequence[Box], stack: Callable) -> list:
+    """Numbers, one after the other, in the shapes of boxes."""
+    rest = iter(given)
+    parts = [[next(rest) for _ in range(box.size)] for box in like]
+    return [
+        (boxed(p, b.shape) if stack is boxed else stack(p).reshape(b.shape)) if b.shape else p[0]
+        for p, b in zip(parts, like, strict=True)
+    ]
+
+
+def _triton() -> Any:
+    from jax.experimental.pallas import triton
+
+    return triton.CompilerParams(num_warps=1, num_stages=1)

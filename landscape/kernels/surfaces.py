@@ -1,0 +1,229 @@
+"""A block of a surface as one kernel: the course of `landscape.recurrence.Scan`, traced on lanes of (episode, point).
+
+Points lie across threads and episodes inside a thread, so that the sum over episodes needs no barrier. Registers decide
+how many episodes run side by side; more than that are computed in passes, side by side in the grid, and joined.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import pallas as pl
+from jaxtyping import Array, Float
+
+from landscape.engine.jets import Jet, pairs, power, unscaled
+from landscape.kernels.lanes import Unfusable, boxed, lanes
+from landscape.kernels.models import Model, power_of_two, state_of
+from landscape.planes import Affine, Placed
+from landscape.recurrence import Course, Data, Layout, Scan
+from landscape.tree import pytree, static
+
+POINTS = 128  # a block: four warps of 32
+REGISTERS = 96  # numbers that the jets of a thread may take; what a step needs beside them leaves no more
+NUMBERS = 256  # of a model and its directions, each read by itself
+
+
+@pytree
+class Flat:
+    """`Placed`, whose models carry their state as a tuple of numbers: what cells stack, `lanes` takes apart."""
+
+    placed: Any
+    shape: Any = static()  # of the state, a pytree of shapes; hashable, as leaves and structure
+
+    def at(self, point: Any) -> Model:
+        return Model(self.placed.at(point), *self.shape)
+
+
+def fused(scan: Scan, affine: Affine, data: Data, interpret: bool = False) -> "Fused":
+    """``scan`` as one launch; raises `Unfusable`, in one sentence, where models, task or data cannot be written so."""
+    leaves, tree = jax.tree.flatten((affine, data))
+    kernel, shapes = Fused(scan, interpret), tuple((np.shape(leaf), np.result_type(leaf)) for leaf in leaves)
+    if why := _hindrance(kernel, tree, shapes, len(affine.directions)):
+        raise Unfusable(why)
+    return kernel
+
+
+@functools.lru_cache(maxsize=256)
+def _hindrance(kernel: "Fused", tree: Any, shapes: tuple, coordinates: int) -> str:
+    """Why a kernel cannot be traced for arguments of these shapes, nothing if it can; once for each kind."""
+    affine, data = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*shape) for shape in shapes])
+    dtype = data[0].x.dtype
+    with jax.enable_x64(dtype == np.float64):
+        try:
+            jax.eval_shape(kernel, affine, jax.ShapeDtypeStruct((coordinates, POINTS), dtype), data)
+        except Unfusable as reason:
+            return str(reason)
+    return ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Fused:
+    """``scan`` as one launch, with the same arguments and results; ``interpret`` computes it without an accelerator."""
+
+    scan: Scan
+    interpret: bool = False
+
+    def __call__(
+        self, affine: Affine, points: Float[Array, "coordinate point"], data: Data
+    ) -> list[Float[Array, "length point"]]:
+        """Loss and derivatives, each (length, point), as `Scan` returns them."""
+        program = Program(self.scan, affine, len(points), data)
+        count = points.shape[1]
+        wide = -(-count // POINTS) * POINTS
+        filled = points if wide == count else jnp.pad(points, ((0, 0), (0, wide - count)), mode="edge")
+        return [row[:, :count] for row in program.launch(filled, data, self.interpret)]
+
+
+class Program:
+    """What of a kernel is known when it is traced: shapes, how many episodes a pass holds, and how many passes."""
+
+    def __init__(self, scan: Scan, affine: Affine, coordinates: int, data: Data) -> None:
+        episodes, lengths = data
+        self.scan, self.coordinates, self.rows = scan, coordinates, len(lengths)
+        if not scan.task.nested:
+            raise Unfusable(f"{scan.task.name} draws each length anew, and one kernel goes through all lengths")
+        if episodes.mask is not None:
+            raise Unfusable(f"{scan.task.name} asks for an answer at every step, and a kernel for one at the end")
+        self.leaves, self.tree = jax.tree.flatten(affine)
+        target, self.target = jax.tree.flatten(episodes.target)
+        self.answers = [leaf.shape[1:] for leaf in target]
+        self.channels = episodes.x.shape[2:]
+        self.batch = episodes.x.shape[1]
+        self._refuse(episodes.x.dtype)
+        self.shape = state_of(jax.eval_shape(lambda a: a.at((0.0,) * coordinates), affine), scan.task.start)
+        self.each = min(power_of_two(self.batch), self._room())
+        self.passes = -(-self.batch // self.each)
+
+    def _refuse(self, dtype: Any) -> None:
+        """Unfusable for parameters that are not of the dtype computed in, or too many, or inputs of several axes."""
+        kinds = {str(jnp.result_type(leaf)) for leaf in self.leaves}
+        if kinds - {str(dtype)}:
+            raise Unfusable(f"parameters of {', '.join(sorted(kinds))} do not go into a kernel of {dtype}")
+        if (count := sum(math.prod(np.shape(leaf)) for leaf in self.leaves)) > NUMBERS:
+            raise Unfusable(f"{count} parameters are more than the {NUMBERS} that a kernel reads one by one")
+        if len(self.channels) > 1:
+            raise Unfusable(f"inputs of shape {self.channels} have more than one axis")
+
+    def _room(self) -> int:
+        """Episodes that the registers of a thread hold: states, tangents, and inputs of more than one channel."""
+        parts = 1 + (self.scan.order > 0) * self.coordinates + (self.scan.order > 1) * len(pairs(self.coordinates))
+        held = parts * sum(map(math.prod, self.shape[1])) + math.prod(self.channels) - 1
+        return 1 << max(0, (REGISTERS // held).bit_length() - 1)
+
+    def launch(self, points: jax.Array, data: Data, interpret: bool) -> list[jax.Array]:
+        """Variables (length, point) at a number of points that is a multiple of `POINTS`."""
+        episodes, lengths = data
+        held = jnp.concatenate([jnp.ravel(leaf) for leaf in self.leaves])
+        wrapped = np.arange(self.passes * self.each) % self.batch  # the last pass is filled up with the first episodes
+        x = jnp.moveaxis(jnp.asarray(episodes.x)[:, wrapped].reshape(len(episodes.x), len(wrapped), -1), 2, 1)
+        targets = [jnp.asarray(t)[wrapped].reshape(len(wrapped), -1).T for t in jax.tree.leaves(episodes.target)]
+        whole = lambda a: pl.BlockSpec(a.shape, lambda i, g: (0,) * a.ndim)  # noqa: E731
+        own = lambda a: pl.BlockSpec((*a.shape[:-1], self.each), lambda i, g: (*(0,) * (a.ndim - 1), g))  # noqa: E731
+        out = self._out(points)
+        row = pl.BlockSpec((self.rows, POINTS), lambda i, g: (g, i))
+        made = pl.pallas_call(
+            self.body,
+            grid=(points.shape[1] // POINTS, self.passes),
+            in_specs=[pl.BlockSpec((len(points), POINTS), lambda i, g: (0, i)), whole(held), whole(lengths), own(x)]
+            + [own(t) for t in targets],
+            out_specs=[row] * len(out),
+            out_shape=out,
+            interpret=interpret,
+            compiler_params=None if interpret else _triton(),
+        )(points, held, lengths, x, *targets)
+        return made if self.passes == 1 else unscaled(*self._joined(made))
+
+    def _out(self, points: jax.Array) -> list[jax.ShapeDtypeStruct]:
+        """What the kernel writes: variables, or the parts of `Jet` and exponents of each pass."""
+        value = jax.ShapeDtypeStruct((self.passes * self.rows, points.shape[1]), points.dtype)
+        first, second = self.scan.order > 0, self.scan.order > 1
+        whole = 1 + first * self.coordinates + second * len(pairs(self.coordinates))
+        if self.passes == 1:
+            return [value] * (whole + first)
+        power = jax.ShapeDtypeStruct(value.shape, jnp.int32)
+        return [value] * whole + [power] * self.coordinates
+
+    def body(self, point_ref: Any, held_ref: Any, stops_ref: Any, x_ref: Any, *refs: Any) -> None:
+        """One block of points by one pass of episodes, after every length."""
+        targets, outs = refs[: len(self.answers)], refs[len(self.answers) :]
+        point = tuple(point_ref[k, :] for k in range(self.coordinates))
+        course = self._course(self._placed(held_ref, point), point)
+        each = [self._read(ref, (), shape) for ref, shape in zip(targets, self.answers, strict=True)]
+        target = jax.tree.unflatten(self.target, each)
+
+        def step(t: Any, carry: Any) -> Any:
+            return course.step(t, carry, self._read(x_ref, (t,), self.channels))
+
+        def row(n: Any, carry: Any) -> Any:
+            if self.scan.every:
+                carry = step(n, carry)
+            else:
+                since = jnp.where(n == 0, 0, stops_ref[jnp.maximum(n - 1, 0)])
+                carry = jax.lax.fori_loop(since, stops_ref[n], step, carry)
+            jet, exponents = course.observe(carry, target)
+            values = unscaled(jet, exponents) if self.passes == 1 else [*jax.tree.leaves(jet), *exponents]
+            for out, value in zip(outs, values, strict=True):
+                out[n, :] = value
+            return carry
+
+        jax.lax.fori_loop(0, self.rows, row, course.start())
+
+    def _placed(self, held_ref: Any, point: tuple) -> Flat:
+        """The models at a block of points."""
+        sizes = [math.prod(leaf.shape) for leaf in self.leaves]
+        at = np.cumsum([0, *sizes])
+        boxes = [
+            boxed([held_ref[i] for i in range(since, since + n)], leaf.shape)
+            for since, n, leaf in zip(at[:-1].tolist(), sizes, self.leaves, strict=True)
+        ]
+        affine = jax.tree.unflatten(self.tree, boxes)
+        every = lanes(lambda affine, p: tuple(jax.tree.leaves(affine.at(p))))(affine, point)
+        every = tuple(0.0 if i in affine.zeros else leaf for i, leaf in enumerate(every))
+        tree = jax.tree.structure(affine.origin)
+        return Flat(placed=Placed(leaves=every, directions=affine.directions, tree=tree), shape=self.shape)
+
+    def _course(self, model: Flat, point: tuple) -> Course:
+        """The course of the scan, on lanes of (episode, point)."""
+        shape = (self.each, POINTS)
+        full = lambda tree: jax.tree.map(lambda a: jnp.broadcast_to(a, shape).astype(point[0].dtype), tree)  # noqa: E731
+        whole = self.batch % self.each == 0
+        episode = pl.program_id(1) * self.each + jax.lax.broadcasted_iota(jnp.int32, shape, 0)
+
+        def fold(op: Callable, a: jax.Array) -> jax.Array:
+            if op is not jnp.add:
+                return jnp.max(a, 0)
+            return jnp.sum(a if whole else jnp.where(episode < self.batch, a, jnp.zeros_like(a)), 0)
+
+        layout = Layout(
+            begin=lambda f: lambda m: full(lanes(f)(m)), both=lambda f: lambda *args: full(lanes(f)(*args)), fold=fold
+        )
+        return self.scan.course(model, point, self.batch, layout)
+
+    def _read(self, ref: Any, at: tuple, shape: tuple[int, ...]) -> Any:
+        """Numbers of a pass of episodes, (episode, 1) each: a lane array, or a box of ``shape``."""
+        each = [ref[(*at, n, slice(None))][:, None] for n in range(math.prod(shape))]
+        return boxed(each, shape) if shape else each[0]
+
+    def _joined(self, made: list[jax.Array]) -> tuple[Jet, tuple]:
+        """The jet (length, point) of all passes, each of which has exponents of its own."""
+        count = self.coordinates
+        parts = [a.reshape(self.passes, self.rows, -1) for a in made]
+        exponents = tuple(jnp.max(e, 0) for e in parts[-count:])
+        shift = [power(e - top[None], parts[0].dtype) for e, top in zip(parts[-count:], exponents, strict=True)]
+        blank = Jet(0, (0,) * count * (self.scan.order > 0), dict.fromkeys(pairs(count) * (self.scan.order > 1), 0))
+        jet = jax.tree.unflatten(jax.tree.structure(blank), parts[:-count])
+        add = lambda a, by: jnp.sum(jnp.where(jnp.isfinite(a), a * by, a), 0)  # noqa: E731  # not inf * 0
+        first = tuple(add(a, shift[k]) for k, a in enumerate(jet.first))
+        second = {(k, l): add(a, shift[k] * shift[l]) for (k, l), a in jet.second.items()}
+        return Jet(jnp.sum(jet.value, 0), first, second), exponents
+
+
+def _triton() -> Any:
+    from jax.experimental.pallas import triton
+
+    return triton.CompilerParams(num_warps=POINTS // 32, num_stages=1)

@@ -1,0 +1,103 @@
+"""Training on long sequences, slice by slice: the state goes on from one slice to the next, its gradient does not."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import PyTree
+
+from landscape import losses
+from landscape.models import RNN
+from landscape.tasks import Episode, time_first
+from landscape.training import checks, steps
+from landscape.training.backward import Passage, passage
+from landscape.training.fitting import Fit, Pause, Record
+from landscape.training.scores import Score
+from landscape.training.steps import Seen, State
+
+
+def stream(
+    model: PyTree,
+    data: Episode,
+    optimiser: optax.GradientTransformation,
+    objective: losses.Objective = losses.classes,
+    *,
+    steps: int,
+    validation: Episode,
+    epochs: int = 1,
+    start: float = 0.0,
+    watch: Callable[[State], PyTree] = lambda state: (),
+) -> Fit:
+    """Train on a few long sequences side by side, ``steps`` of each an update, with the state carried on.
+
+    ``data``: an `Episode` of long sequences, x (sequence, time, ...), with a target and a weight at every step, such as
+    ``data.next_symbols(symbols, len(symbols) // 33)`` of 32. What fills no slice at their ends sits out. Each of
+    ``epochs`` begins at the beginning, from the state ``start``. ``validation``: the same, scored in one go after each
+    epoch. Returns what `landscape.training.fit` does; ``watch`` sees the state after every update.
+
+    Errors go back to the beginning of a slice, at most ``steps`` steps (BPTT(h; h) of Williams & Peng 1990).
+    Raises ValueError for sequences shorter than a slice, without a mask, or where `fit` would.
+    """
+    model = checks.model_and_optimiser(jax.random.key(0), model, optimiser)
+    given = checks.episodes(data, model)
+    slices, judged = _slices(given, steps), time_first(checks.episodes(validation, model, "validation"))
+    checks.fits(model, judged, objective)
+    dtype = checks.dtype(model, given)
+    return _run(
+        jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), model),
+        slices,
+        judged,
+        optimiser,
+        passage(objective, start),
+        epochs,
+        watch,
+    )
+
+
+def _slices(data: Episode, size: int) -> Episode:
+    """Time-first slices (slice, time, sequence, ...) of long sequences."""
+    if data.mask is None:
+        raise ValueError("a stream is asked at every step, so its episodes need a mask; give np.ones(x.shape[:2])")
+    time = data.x.shape[1]
+    count = time // size if isinstance(size, int) and size > 0 else 0
+    if count == 0:
+        raise ValueError(f"the sequences have {time} steps, too few for one slice of {size}; give longer ones")
+    cut = lambda leaf: leaf[: count * size].reshape(count, size, *leaf.shape[1:])  # noqa: E731
+    return jax.tree.map(cut, time_first(data))
+
+
+def _run(
+    model: RNN,
+    slices: Episode,
+    judged: Episode,
+    optimiser: optax.GradientTransformation,
+    through: Passage,
+    epochs: int,
+    watch: Callable,
+) -> Fit:
+    """Epochs of updates, one for each slice, as a scan of scans."""
+
+    def update(carry: tuple[State, PyTree], one: Episode) -> tuple[tuple[State, PyTree], tuple[Seen, PyTree]]:
+        state, cells = carry
+        score, slope, cells = through.gradient(state.model, _weighed(one), cells, jnp.int32(len(one.x)))
+        state, norm = steps.moved(optimiser, state, slope)
+        return (state, cells), (Seen(score, norm), watch(state))
+
+    def epoch(state: State, _: None) -> tuple[State, tuple[Record, PyTree]]:
+        cells = through.initial(state.model, slices.x.shape[2])
+        (state, _), (seen, watched) = jax.lax.scan(update, (state, cells), slices)
+        begin, time = through.initial(state.model, judged.x.shape[1]), jnp.int32(len(judged.x))
+        after: Score = through.evaluate(state.model, _weighed(judged), begin, time)[0]
+        mean = jnp.mean
+        record = Record(mean(seen.score.loss), mean(seen.score.accuracy), jnp.max(seen.gradient_norm), *after)
+        return state, (record, watched)
+
+    state, (record, watched) = jax.lax.scan(epoch, steps.begun(optimiser, model), length=epochs)
+    return Fit(state.model, record, jnp.int32(epochs), state.nonfinite, watched, Pause(state, (), (), ()))
+
+
+def _weighed(episodes: Episode) -> Episode:
+    """Weights of each sequence that sum to 1; a slice without any weighs nothing."""
+    total = jnp.sum(episodes.mask, 0, keepdims=True)
+    return Episode(x=episodes.x, target=episodes.target, mask=episodes.mask / jnp.where(total > 0, total, 1))

@@ -1,0 +1,76 @@
+"""Compile a job for an H200 without one, and print what the compiler says of its kernels as JSON.
+
+JAX_SKIP_CUDA_CONSTRAINTS_CHECK=1 python tests/aot.py 'SRNN 1' FOLDER      # a surface of order 1; or 'SRNN epoch'
+"""
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+JOB, FOLDER = sys.argv[1:]
+os.environ["XLA_FLAGS"] = f"--xla_dump_to={FOLDER}"
+
+import jax  # noqa: E402
+import numpy as np  # noqa: E402
+from jax.experimental import topologies  # noqa: E402
+
+import landscape as ls  # noqa: E402
+from landscape import training  # noqa: E402
+from landscape.engine import Evaluator, routes  # noqa: E402
+from landscape.engine.evaluator import _program  # noqa: E402
+
+CARD = (Path(__file__).parent / "data" / "h200.txtpb").read_text()
+CELLS = {"SRNN": (ls.SRNN(), "w", "b"), "GRU": (ls.GRU(), "w_h", "b_z"), "LSTM": (ls.LSTM(), "b_f", "w_g")}
+
+
+def there(tree: Any) -> Any:
+    """Arrays on the card, by their shapes."""
+    device = topologies.get_topology_desc(
+        platform="cuda", topology_name="1x1x1", topology="1x1x1", target_config=CARD
+    ).devices[0]
+    on = jax.sharding.SingleDeviceSharding(device)
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=on), tree)
+
+
+def surface(cell: Any, x: str, y: str, order: int) -> tuple[Any, tuple]:
+    problem = ls.Recurrence(ls.latch(), range(1, 101), order=order, episodes=32)
+    evaluator = Evaluator(ls.plane(cell, {}, **{x: (0.0, 1.0), y: (0.0, 1.0)}), problem)
+    points = np.zeros((1, 2, 32768), "float32")
+    affine = jax.tree.map(np.asarray, evaluator._affine)
+    return _program(problem.fused(evaluator._affine)), (affine, points, np.asarray(1, "int32"), evaluator._data)
+
+
+def epoch(cell: Any) -> tuple[Any, tuple]:
+    def one(key: Any, rate: Any, data: Any) -> Any:
+        optimiser = training.keras_adam(rate)
+        return training.fit(key, training.begin(cell, key), data, optimiser, epochs=1, batch=16, validation=data)
+
+    routes.hindrance = lambda: ""
+    data = ls.Episode(x=np.zeros((320, 100), "float32"), target=np.zeros(320, "float32"))
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 64))
+    return jax.jit(jax.vmap(one, (0, 0, None))), (keys, np.zeros(64, "float32"), data)
+
+
+def kernels() -> list[tuple[str, int, int]]:
+    """Name, registers and spilled bytes of every kernel that was dumped."""
+    nvcc = importlib.util.find_spec("nvidia.cuda_nvcc")
+    ptxas = Path(next(iter(nvcc.submodule_search_locations)), "bin", "ptxas")  # type: ignore[union-attr,arg-type]
+    found = []
+    for file in Path(FOLDER).glob("*.ptx"):
+        words = [ptxas, "-v", "-arch=sm_90a", file, "-o", os.devnull]
+        said = subprocess.run(words, capture_output=True, text=True, check=True).stderr
+        for part in said.split("Compiling entry function '")[1:]:
+            registers, spilled = re.search(r"Used (\d+) registers", part), re.search(r"(\d+) bytes spill stores", part)
+            found.append((part.split("'")[0], int(registers[1]), int(spilled[1])))  # type: ignore[index]
+    return found
+
+
+name, what = JOB.split()
+program, args = epoch(CELLS[name][0]) if what == "epoch" else surface(*CELLS[name], int(what))
+text = program.lower(*there(args)).compile().as_text()
+print(json.dumps({"whiles": len(re.findall(r"= .* while\(", text)), "kernels": kernels()}))

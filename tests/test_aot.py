@@ -1,0 +1,37 @@
+"""Laws of programs for an H200, compiled without one: `pip install -e '.[aot]'` brings NVIDIA's compiler."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+pytest.importorskip("jax_plugins.xla_cuda12", reason="compiling for cuda needs the extra aot")
+
+
+def compiled(job: str, folder: Path) -> dict[str, Any]:
+    """What `aot.py` prints of a job, in a process of its own: JAX takes the plugin for a GPU when it starts."""
+    env = {**os.environ, "JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1", "JAX_ENABLE_COMPILATION_CACHE": "0"}
+    words = [sys.executable, Path(__file__).with_name("aot.py"), job, folder]
+    done = subprocess.run(words, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {**found, "ours": [kernel for kernel in found["kernels"] if kernel[0] == "body"]}
+
+
+@pytest.mark.parametrize("job", [f"{cell} {order}" for cell in ("SRNN", "GRU", "LSTM") for order in (0, 1, 2)])
+def test_a_block_of_a_surface_is_one_kernel_that_spills_nothing_in_no_loop_of_the_host(
+    job: str, tmp_path: Path
+) -> None:
+    found = compiled(job, tmp_path)
+    assert [spilled for _, _, spilled in found["ours"]] == [0]
+    assert found["whiles"] == 0
+
+
+@pytest.mark.parametrize("job", [f"{cell} epoch" for cell in ("SRNN", "GRU", "LSTM")])
+def test_an_epoch_of_training_is_one_kernel_that_spills_nothing(job: str, tmp_path: Path) -> None:
+    assert [spilled for _, _, spilled in compiled(job, tmp_path)["ours"]] == [0]

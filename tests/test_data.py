@@ -1,0 +1,226 @@
+"""Laws of files and arrays: what is written by hand is read back, and what is cut short or strange is refused."""
+
+import gzip
+import struct
+import sys
+import wave
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import landscape as ls
+from landscape import data, losses
+from landscape.training import begin, fit, keras_adam
+
+IMAGES = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+IDX = b"\0\0\x08\x03" + struct.pack(">3i", 2, 3, 4) + IMAGES.tobytes()
+
+
+def written(path, content):
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_an_idx_file_is_its_array(tmp_path, pack):
+    np.testing.assert_array_equal(data.idx(written(tmp_path / "a", pack(IDX))), IMAGES)
+
+
+def test_idx_numbers_are_big_endian_and_of_their_type(tmp_path):
+    found = data.idx(written(tmp_path / "a", b"\0\0\x0d\x01" + struct.pack(">i2f", 2, 0.5, -3)))
+    np.testing.assert_array_equal(found, np.float32([0.5, -3]))
+    assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x89PNG" + IDX, "is no idx file: it begins with 89 50 4e 47"),
+        (b"\0\0\x07\x01", "is no idx file"),
+        (IDX[:-1], r"promises \(2, 3, 4\) values of 1 bytes and holds 23 bytes"),
+        (IDX + b"\0", "holds 25 bytes"),
+        (IDX[:9], r"promises \(2,\)"),
+        (gzip.compress(IDX)[:-9], "begins as a gzip file and cannot be unpacked"),
+        (b"", "is no idx file"),
+    ],
+)
+def test_what_is_no_idx_file_or_cut_short_is_refused(tmp_path, content, message):
+    with pytest.raises(ValueError, match=message):
+        data.idx(written(tmp_path / "a", content))
+
+
+def test_a_text_is_its_symbols_and_comes_back(tmp_path):
+    (tmp_path / "a.txt").write_text("häuser\n", encoding="utf-8")
+    read = data.text(tmp_path / "a.txt")
+    assert read.words(read.symbols) == "häuser\n"
+    assert read.symbols.max() < len(read.alphabet) == len(set(read.alphabet))
+    again = data.text("users", read.alphabet)
+    assert again.words(again.symbols) == "users"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [("xa", "'x' is not among the 1 characters"), ("xya", "'x' and 1 more characters"), ("", "there is no text")],
+)
+def test_unseen_characters_and_no_text_are_refused(words, message):
+    with pytest.raises(ValueError, match=message):
+        data.text(words, "a")
+
+
+def test_symbols_are_asked_for_the_next_one_and_what_is_left_over_goes():
+    episodes = data.next_symbols(np.arange(8), 3)
+    np.testing.assert_array_equal(episodes.x, [[0, 1, 2], [3, 4, 5]])
+    np.testing.assert_array_equal(episodes.target, [[1, 2, 3], [4, 5, 6]])
+    assert episodes.mask.all()
+    frames = data.next_frames(np.arange(10.0).reshape(5, 2), 2)
+    np.testing.assert_array_equal(frames.target[1, 1], [8, 9])
+    with pytest.raises(ValueError, match="a sequence of 3 holds no episode of 3 steps and the one after"):
+        data.next_symbols(np.arange(3), 3)
+
+
+def recorded(path, channels, width, samples):
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(width)
+        file.setframerate(8000)
+        file.writeframes(samples)
+    return path
+
+
+def test_samples_of_a_wave_lie_between_plus_and_minus_one(tmp_path):
+    deep = recorded(tmp_path / "a.wav", 1, 2, struct.pack("<3h", -(2**15), 0, 2**14))
+    samples, rate = data.wav(deep)
+    np.testing.assert_array_equal(samples, [-1, 0, 0.5])
+    assert rate == 8000
+    flat = recorded(tmp_path / "b.wav", 1, 1, bytes([0, 128, 192]))
+    np.testing.assert_array_equal(data.wav(flat)[0], [-1, 0, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("channels", "width", "message"), [(2, 2, "has 2 channels"), (1, 3, "has 24 bits a sample; write it with 16 or 32")]
+)
+def test_stereo_and_24_bits_are_refused(tmp_path, channels, width, message):
+    with pytest.raises(ValueError, match=message):
+        data.wav(recorded(tmp_path / "a.wav", channels, width, bytes(24)))
+
+
+def test_what_is_no_wave_is_refused(tmp_path):
+    whole = recorded(tmp_path / "a.wav", 1, 2, bytes(400)).read_bytes()
+    for content in (b"nothing of it", whole[:60]):
+        with pytest.raises(ValueError, match="cannot be read as wav"):
+            data.wav(written(tmp_path / "b.wav", content))
+
+
+def test_rolls_of_npz_are_their_arrays_and_128_keys_lose_those_no_piano_has(tmp_path):
+    wide = np.zeros((3, 128), np.uint8)
+    wide[1, 60] = 1
+    np.savez(tmp_path / "a.npz", one=np.eye(4, 88), two=wide)
+    one, two = data.rolls(tmp_path / "a.npz")
+    np.testing.assert_array_equal(one, np.eye(4, 88))
+    assert two.shape == (3, 88)
+    assert list(zip(*np.nonzero(two), strict=True)) == [(1, 39)]
+
+
+def test_objects_pickles_other_shapes_and_broken_archives_are_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", np.array([{}], object))
+    with pytest.raises(ValueError, match="holds objects, which could run code"):
+        data.rolls(tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", np.full((3, 88), 2))
+    with pytest.raises(ValueError, match=r"must be \(time, 88\) or \(time, 128\) of 0 and 1"):
+        data.rolls(tmp_path / "b.npz")
+    with pytest.raises(ValueError, match="a pickle runs code when it is opened"):
+        data.rolls(tmp_path / "c.pickle")
+    (tmp_path / "d.npz").write_bytes((tmp_path / "b.npz").read_bytes()[:100])
+    with pytest.raises(ValueError, match="cannot be read as npz"):
+        data.rolls(tmp_path / "d.npz")
+
+
+def played(path, *notes):
+    """A MIDI file by hand: (key, ticks after the message before, ticks held), 480 ticks a beat."""
+    events = b"".join(
+        number(wait) + bytes([0x90, key, 64]) + number(held) + bytes([0x80, key, 0]) for key, wait, held in notes
+    )
+    track = events + b"\0\xff\x2f\0"
+    path.write_bytes(b"MThd" + struct.pack(">IHHH", 6, 0, 1, 480) + b"MTrk" + struct.pack(">I", len(track)) + track)
+    return path
+
+
+def number(value):
+    return bytes([0x80 | value >> 7, value & 0x7F]) if value > 127 else bytes([value])
+
+
+def test_a_midi_file_is_heard_frame_by_frame(tmp_path):
+    (roll,) = data.rolls(played(tmp_path / "a.mid", (60, 0, 240), (21, 120, 120)))
+    held = [(frame, 60 - 21) for frame in (0, 1)] + [(3, 0)]
+    assert list(zip(*map(np.ndarray.tolist, np.nonzero(roll)), strict=True)) == held
+    assert roll.shape == (4, 88)
+
+
+def test_midi_without_a_key_of_the_piano_or_cut_short_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="has no note between 21 and 108"):
+        data.rolls(played(tmp_path / "a.mid", (12, 0, 240)))
+    whole = played(tmp_path / "b.mid", (60, 0, 240)).read_bytes()
+    with pytest.raises(ValueError, match="cannot be read as MIDI"):
+        data.rolls(written(tmp_path / "b.mid", whole[:20]))
+
+
+def test_without_mido_and_scikit_learn_one_sentence_says_what_to_install(tmp_path, monkeypatch):
+    for name in ("mido", "sklearn", "sklearn.datasets"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError, match=r"pip install 'rnn-landscape\[data\]'"):
+        data.rolls(played(tmp_path / "a.mid", (60, 0, 240)))
+    with pytest.raises(ImportError, match=r"pip install 'rnn-landscape\[data\]'"):
+        data.digits()
+
+
+def test_digits_are_1797_images_of_ten_classes():
+    images, labels = data.digits()
+    assert (images.shape, images.min(), images.max()) == ((1797, 8, 8), 0, 1)
+    assert np.bincount(labels).min() == 174
+
+
+def test_images_become_sequences_of_pixels_or_rows_in_one_order():
+    images = np.arange(12.0).reshape(2, 2, 3)
+    order = np.array([5, 0, 1, 2, 3, 4])
+    np.testing.assert_array_equal(data.scan_order(images)[1, :, 0], np.arange(6.0) + 6)
+    np.testing.assert_array_equal(data.scan_order(images, rows=True), images)
+    np.testing.assert_array_equal(data.scan_order(images, order=order)[1, :, 0], order + 6)
+    with pytest.raises(ValueError, match=r"images must be \(image, row, column\), given \(2, 6\)"):
+        data.scan_order(images.reshape(2, 6))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [([0, 3], "label 3 is not one of the 3 classes"), ([0], "one for each of 2"), ([0.5, 1], "must be whole numbers")],
+)
+def test_labels_outside_the_classes_are_refused(labels, message):
+    with pytest.raises(ValueError, match=message):
+        data.classified(np.zeros((2, 4)), np.array(labels), 3)
+
+
+def test_a_task_of_arrays_is_those_arrays_and_stores_know_them_by_a_digest():
+    x = np.random.default_rng(0).normal(size=(3, 5, 1)).astype(np.float32)
+    episodes = data.classified(x, np.array([0, 1, 1]))
+    task = data.task(episodes, name="three")
+    model = begin(ls.SRNN(), jax.random.key(0), units=2, inputs=1)
+    plane = ls.span(model, {"a": jax.tree.map(jnp.ones_like, model)}, a=np.array([0.0, 0.1]))
+    made = ls.surface(plane, task, [2, 5], episodes=3)
+    for length in (2, 5):
+        logits = jax.vmap(lambda one: ls.run(model, one[:length])[-1])(x)  # noqa: B023
+        want = np.mean([losses.cross_entropy(y, t) for y, t in zip(logits, episodes.target, strict=True)])
+        assert made.loss.sel(length=length, a=0).item() == pytest.approx(want, rel=1e-6)
+    other = data.task(data.classified(x + 1, np.array([0, 1, 1])), name="three")
+    assert str(task) != str(other)
+    with pytest.raises(TypeError, match="the episodes have 2 steps, and 3 are asked for"):
+        ls.surface(plane, data.task(data.classified(x[:, :2], np.array([0, 1, 1]))), [2])
+
+
+def test_a_user_trains_on_a_text_of_his_own():
+    """A text of period four is learned: its loss falls below that of the characters' frequencies."""
+    read = data.text("abca" * 64)
+    model = begin(ls.GRU(), jax.random.key(0), units=6, inputs=3, outputs=3)
+    episodes = data.next_symbols(read.symbols, 8)
+    record = fit(jax.random.key(1), model, episodes, keras_adam(0.03), losses.classes, epochs=12, batch=5).record
+    assert record.val_loss[-1] < 1.04 / 2  # entropy of 1/2, 1/4, 1/4 in nats

@@ -1,0 +1,299 @@
+"""Laws of kernels: a fused program is the same function traced differently, or says in a sentence why there is none."""
+
+import warnings
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import landscape as ls
+from landscape import cells, tasks, training
+from landscape.cells import Cell, State
+from landscape.engine import Evaluator, routes
+from landscape.engine.jets import Jet, push
+from landscape.kernels import surfaces
+from landscape.kernels.lanes import Unfusable, boxed, is_box, lanes
+from landscape.planes import named_leaves
+from landscape.tree import dot, param, pytree
+
+EPS = float(np.finfo(np.float32).eps)
+
+
+@pytree
+class Sine(Cell):
+    """A user's cell: numbers are stacked, multiplied by a matrix and indexed, as users do."""
+
+    w: Any = param("unit", "unit", default=1.0)
+    u: Any = param("input", "unit", default=1.0)
+    b: Any = param("unit")
+
+    def step(self, state: State, x: Any) -> State:
+        v = jnp.array([[0.9, 0.1], [0.2, 0.8]], state.h.dtype) @ jnp.stack([state.h, x])
+        return State(jnp.sin(dot(v[0], self.w) + dot(v[1], self.u) + jax.nn.softplus(self.b)))
+
+
+@pytree
+class Iterated(Sine):
+    """A cell whose step is a loop, which has no elementwise form."""
+
+    def step(self, state: State, x: Any) -> State:
+        return State(jax.lax.fori_loop(0, 3, lambda _, h: jnp.sin(self.w * h + x + self.b), state.h))
+
+
+def plane(cell: Cell, **axes: Any) -> ls.Plane:
+    """The plane of two parameters of a cell, the first two unless named."""
+    first = list(named_leaves(ls.RNN(cell=cell)))[:2]
+    return ls.plane(cell, **(axes or {name: np.linspace(-2, 2, 8) for name in first}))
+
+
+def task_of(cell: Cell) -> ls.Task:
+    return tasks.bengio() if isinstance(cell, cells.BengioLatch) else tasks.latch()
+
+
+FUNCTIONS = {
+    "softmax of stacked numbers": lambda a, b: jax.nn.softmax(jnp.stack([a, b, a * b]))[1],
+    "argmax of what may be NaN": lambda a, b: jnp.argmax(jnp.stack([a, jnp.sqrt(b), a])).astype(a.dtype),
+    "a product of matrices": lambda a, b: (jnp.array([[1.0, 2.0], [3.0, 4.0]], a.dtype) @ jnp.stack([a, b])).sum(),
+    "slices, reversed, of a padded row": lambda a, b: jnp.pad(jnp.stack([a, b]), 1)[::-1][1:3] @ jnp.stack([b, a]),
+    "a gradient of indexed numbers": lambda a, b: jax.grad(lambda v: jnp.prod(v[:1]) * v[1] ** 3)(jnp.stack([a, b]))[0],
+    "a choice of constants": lambda a, b: jnp.where(
+        a > b, jnp.arange(3.0)[1].astype(a.dtype), jnp.max(jnp.stack([a, b]))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_on_lanes_is_the_mapped_function(name: str) -> None:
+    f = FUNCTIONS[name]
+    a, b = (jnp.asarray(row) for row in np.random.default_rng(0).normal(size=(2, 5)).astype("float32"))
+    np.testing.assert_allclose(lanes(f)(a, b), jax.vmap(f)(a, b), rtol=4 * EPS, atol=EPS)
+
+
+def test_lanes_of_episodes_and_points_broadcast_and_keep_boxes_and_floats() -> None:
+    column, row = jnp.ones((4, 1)), jnp.arange(3.0)
+    made = lanes(lambda x, p, box, zero: (x * p, box[::-1], type(zero) is float))(
+        column, row, boxed([row, column], (2,)), 0.0
+    )
+    assert made[0].shape == (4, 3)
+    assert is_box(made[1])
+    assert made[1][0] is column
+    assert made[2] is True or made[2] == 1
+
+
+EVERY = {**cells.known(), "Sine": Sine}
+
+
+def stepped(cell: Cell) -> Any:
+    """``(p, q, h, x) -> jet`` of one step of a cell from a state of numbers ``h`` that has all derivatives."""
+    made, channels = plane(cell), tasks.check(task_of(cell), ls.RNN(cell=cell)).x.shape[1:]
+
+    def step(p: Any, q: Any, h: Any, x: Any) -> Jet:
+        state = jax.tree.map(lambda _: h, cell.initial())
+        jet = Jet(state, (state,) * 2, {})
+        x = jnp.broadcast_to(x, channels)
+        return push(lambda p, s: made.affine.at(p).step(s, x), (p, q), (x.sum(), h), jet)
+
+    return step
+
+
+def test_a_step_of_every_cell_on_lanes_is_its_mapped_step_with_derivatives() -> None:
+    steps = {name: stepped(make()) for name, make in EVERY.items()}
+    lane = [jnp.asarray(row) for row in np.random.default_rng(0).uniform(-1, 1, (4, 3)).astype("float32")]
+    got, want = jax.jit(lambda *lane: [{n: by(f)(*lane) for n, f in steps.items()} for by in (lanes, jax.vmap)])(*lane)
+    for name in steps:
+        for one, other in zip(jax.tree.leaves(got[name]), jax.tree.leaves(want[name]), strict=True):
+            one = np.broadcast_to(one, other.shape)
+            np.testing.assert_allclose(one, other, rtol=40 * EPS, atol=40 * EPS, err_msg=name)
+
+
+def both(cell: Cell, problem: ls.Recurrence, **axes: Any) -> tuple[dict, dict]:
+    """What the scan and the interpreted kernel make of a problem on a plane."""
+    made = plane(cell, **axes)
+    points = np.random.default_rng(0).uniform(-2, 2, (130, len(made.axes)))  # a block of 128 and two more
+    with routes.interpreted():
+        fused = Evaluator(made, problem).resize(len(points))
+    assert fused.route.fused
+    return ls.values(made, problem, points), fused(points)
+
+
+@pytest.mark.parametrize(
+    ("cell", "problem", "registers"),
+    [
+        (Sine(), ls.Recurrence(tasks.latch(), range(1, 11), order=2, episodes=3), 96),  # one lane is no episode
+        (ls.LSTM(), ls.Recurrence(tasks.latch(), [2, 9], episodes=4), 12),  # two passes of two
+        (cells.BengioLatch(), ls.Recurrence(tasks.bengio(), range(1, 6), order=0, episodes=2), 96),  # a vector input
+        *(
+            pytest.param(make(), ls.Recurrence(tasks.latch(), lengths, order=order), 96, marks=pytest.mark.slow)
+            for make in (ls.SRNN, ls.GRU, ls.LSTM)
+            for order in (0, 1, 2)
+            for lengths in (range(1, 17), [5, 20])
+        ),
+    ],
+)
+def test_the_kernel_is_the_scan_to_four_roundings_of_the_largest_value(
+    cell: Cell, problem: ls.Recurrence, registers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surfaces, "REGISTERS", registers)
+    want, got = both(cell, problem)
+    assert list(want) == list(got)
+    for name in want:
+        if name != "log10_gradient":  # the logarithm of what cancels is as far off as that is
+            np.testing.assert_allclose(got[name], want[name], rtol=0, atol=4 * EPS * np.abs(want[name]).max())
+
+
+def test_what_overflows_overflows_alike_and_its_logarithm_stays() -> None:
+    problem = ls.Recurrence(tasks.latch(), [100], episodes=2)
+    want, got = both(cells.LinearRNN(), problem, w=np.linspace(1, 60, 4), b=np.linspace(-1, 1, 4))
+    assert not np.isfinite(want["d_w"]).all()
+    assert np.isfinite(want["log10_gradient"]).any()
+    for name in want:
+        np.testing.assert_array_equal(np.isfinite(got[name]), np.isfinite(want[name]))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if isinstance(make, type) else pytest.param(name, marks=pytest.mark.slow)  # variants of the same class
+        for name, make in EVERY.items()
+    ],
+)
+def test_the_kernel_of_every_cell_is_made_for_cuda_without_a_device(name: str) -> None:
+    cell = EVERY[name]()
+    problem = ls.Recurrence(task_of(cell), [3, 7], order=1, episodes=4)
+    evaluator = Evaluator(plane(cell), problem)
+    kernel = problem.fused(evaluator._affine)
+    points = jax.ShapeDtypeStruct((2, surfaces.POINTS), "float32")
+    made = jax.jit(kernel).trace(evaluator._affine, points, problem.data).lower(lowering_platforms=("cuda",))
+    assert made.as_text().count("__gpu$xla.gpu.triton") == 1
+
+
+LAYER = ls.SRNN(w=np.eye(9, dtype="float32"), u=np.zeros(9, "float32"), b=np.zeros(9, "float32"))
+
+
+@pytest.mark.parametrize(
+    ("made", "problem", "why"),
+    [
+        (plane(ls.SRNN()), ls.Recurrence(tasks.relay(), [2, 4]), "relay draws each length anew"),
+        (plane(Iterated()), ls.Recurrence(tasks.latch(), [2]), "scan|while on numbers that differ"),
+        (ls.span(LAYER, {"p": LAYER}, p=(0, 1)), ls.Recurrence(tasks.latch(), [2]), "state of 9 numbers"),
+        (plane(ls.SRNN()), ls.Function(lambda model, data: model.cell.w), "Function has no fused kernel"),
+    ],
+)
+def test_what_cannot_be_written_as_a_kernel_says_so_and_is_scanned(made: ls.Plane, problem: Any, why: str) -> None:
+    with routes.interpreted():
+        evaluator = Evaluator(made, problem)
+    assert evaluator.route.kernel == problem.kernel
+    assert not evaluator.route.fused
+    with pytest.raises(Unfusable, match=why):
+        problem.fused(evaluator._affine)
+
+
+def test_a_cpu_scans_and_a_route_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = ls.Recurrence(tasks.latch(), [2], episodes=2)
+    monkeypatch.setenv(routes.SETTING, "fused")
+    assert "on a CPU the scan is the fast route" in Evaluator(plane(ls.SRNN()), problem).route.why
+    with routes.interpreted():
+        assert Evaluator(plane(ls.SRNN()), problem).route.fused
+        routes.turn("scan")
+        assert Evaluator(plane(ls.SRNN()), problem).route.why == "kernels are turned off by --route scan"
+    with pytest.raises(ValueError, match="a route is one of fused, scan; given 'quick'"):
+        routes.turn("quick")
+
+
+def test_a_kernel_that_the_compiler_refuses_is_one_warning_and_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any) -> Any:
+        raise NotImplementedError("Unimplemented primitive in Pallas GPU lowering: erf.\nMore.")
+
+    problem = ls.Recurrence(tasks.latch(), [2], episodes=2)
+    with routes.interpreted():
+        evaluator = Evaluator(plane(ls.SRNN()), problem)
+    evaluator.route = evaluator.route._replace(kernel=refused)
+    with pytest.warns(
+        RuntimeWarning, match="fused kernel failed here: NotImplementedError: .* erf.; the scan computes"
+    ):
+        got = evaluator([[0.5, 0.5]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = evaluator([[0.5, 0.5]])
+    np.testing.assert_array_equal(got["loss"], again["loss"])
+
+
+def test_a_block_that_does_not_fit_into_the_device_is_halved_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluator = Evaluator(plane(ls.SRNN()), ls.Recurrence(tasks.latch(), [2], episodes=2)).resize(300)
+    points = np.random.default_rng(0).uniform(-1, 1, (300, 2))
+    want, part = evaluator(points), Evaluator._part
+
+    def small(self: Evaluator, points: Any, size: int, *rest: Any) -> Any:
+        if size > 256:
+            raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate")
+        return part(self, points, size, *rest)
+
+    monkeypatch.setattr(Evaluator, "_part", small)
+    with pytest.warns(RuntimeWarning, match="512 points did not fit into the memory of the device; 256"):
+        got = evaluator(points)
+    assert evaluator.size == 256
+    np.testing.assert_allclose(got["loss"], want["loss"], rtol=4 * EPS)
+
+
+OPTIMISERS = {
+    "Adam of Keras, flattened": training.keras_adam,
+    "clipping and momentum": lambda rate: optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(rate, momentum=0.9)),
+    "RMSProp": optax.rmsprop,
+}
+
+
+def fitted(make: Any, cell: Cell, **options: Any) -> training.Fit:
+    """Three runs of their own rate, 5 updates each."""
+    data = tasks.episodes(tasks.latch(), jax.random.key(0), 15, 4)
+    rates, keys = jnp.float32([0.01, 0.03, 0.1]), jax.random.split(jax.random.key(1), 3)
+
+    def one(key: Any, rate: Any) -> training.Fit:
+        settings = {"epochs": 1, "batch": 3, "validation": data, **options}
+        return training.fit(key, training.begin(cell, key), data, make(rate), **settings)
+
+    return jax.vmap(one)(keys, rates)
+
+
+@pytest.mark.parametrize(
+    "name", [name if name.startswith("clip") else pytest.param(name, marks=pytest.mark.slow) for name in OPTIMISERS]
+)
+def test_an_epoch_in_one_kernel_is_the_scan_of_its_updates_for_any_optimiser(name: str) -> None:
+    want = jax.jit(lambda: fitted(OPTIMISERS[name], ls.SRNN()))()
+    with routes.interpreted():
+        got = jax.jit(lambda: fitted(OPTIMISERS[name], ls.SRNN()))()
+    np.testing.assert_array_equal(got.record.accuracy, want.record.accuracy)
+    for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        # roundings of five updates, each of which may divide by a running root mean square
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
+def launches(cell: Cell, make: Any, **options: Any) -> int:
+    """Kernels in the training of three runs, as it is made for cuda without a device."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(routes, "hindrance", lambda: "")
+        made = jax.jit(lambda: fitted(make, cell, **options)).trace().lower(lowering_platforms=("cuda",))
+    return made.as_text().count("__gpu$xla.gpu.triton")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [Sine(), *(pytest.param(make(), marks=pytest.mark.slow) for make in (ls.SRNN, ls.GRU, ls.LSTM))],
+    ids=lambda cell: type(cell).__name__,
+)
+def test_an_epoch_of_all_runs_is_one_launch_on_a_gpu(cell: Cell) -> None:
+    assert launches(cell, training.keras_adam) == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (lambda rate: optax.apply_if_finite(optax.sgd(rate), 3), {}),  # a choice between two programs
+        (optax.sgd, {"watch": lambda state: state.step}),
+        (optax.sgd, {"route": training.gradients.reverse}),
+    ],
+)
+def test_training_that_cannot_be_one_launch_is_scanned(make: Any, options: dict) -> None:
+    assert launches(ls.SRNN(), make, **options) == 0

@@ -1,0 +1,93 @@
+"""Laws of parts: processes that know nothing of each other make the store of one, whoever of them is killed."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import landscape as ls
+from landscape import cli, devices, store
+from landscape.surfaces import share
+
+pytestmark = pytest.mark.optimised  # laws of bits
+
+LENGTHS = [1, 2, 5]
+BLOCK = (4, 9)  # 4 x 2 blocks, some of them cut off
+# A process that is killed while it computes its second block.
+KILLED = f"""
+import os, signal
+import numpy as np
+import landscape as ls
+from landscape import devices
+from landscape.surfaces import share
+
+devices.block_shape = lambda *_: {BLOCK}
+stop = lambda state: os.kill(os.getpid(), signal.SIGKILL) if state.fresh == 2 else None
+plane = ls.plane(ls.SRNN(), w=np.linspace(-3, 3, 14), b=np.linspace(-2, 2, 17))
+share((1, 2), plane, ls.latch(), {LENGTHS}, out="s.zarr", progress=stop, episodes=4)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(devices, "block_shape", lambda *_: BLOCK)
+    return tmp_path
+
+
+def plane() -> ls.Plane:
+    return ls.plane(ls.SRNN(), w=np.linspace(-3, 3, 14), b=np.linspace(-2, 2, 17))
+
+
+def part(i: int, n: int, **settings: Any) -> bool:
+    return share((i, n), plane(), ls.latch(), LENGTHS, out="s.zarr", **{"episodes": 4, **settings})
+
+
+def test_parts_make_the_store_of_one_process_and_the_last_finishes_it(folder: Path) -> None:
+    assert [part(2, 3), part(0, 3)] == [False, False]
+    with pytest.raises(store.StoreError, match=r"s\.zarr is not complete, 5 of 8 blocks are done"):
+        store.open_surface("s.zarr")
+    assert part(1, 3)
+    whole = ls.surface(plane(), ls.latch(), LENGTHS, out="one.zarr", episodes=4)
+    made = store.open_surface("s.zarr")
+    for name in whole:
+        np.testing.assert_array_equal(made[name], whole[name])
+    assert made.attrs["origin_loss"] == whole.attrs["origin_loss"]
+    assert part(0, 3)  # nothing is left to do, and nothing is done again
+
+
+def test_a_killed_part_holds_nobody_up_and_is_started_again(folder: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED], cwd=folder, env={**os.environ, "NPROC": "1"})
+    assert done.returncode == -signal.SIGKILL
+    assert 0 < store.blocks_done("s.zarr")[0] < 4
+    assert not part(0, 2)  # the other part neither waits nor finishes
+    assert part(1, 2)
+    whole = ls.surface(plane(), ls.latch(), LENGTHS, episodes=4)
+    made = store.open_surface("s.zarr")
+    for name in whole:
+        np.testing.assert_array_equal(made[name], whole[name])
+
+
+def test_parts_that_do_not_exist_or_have_other_settings_are_refused(folder: Path, capsys: Any) -> None:
+    with pytest.raises(ValueError, match="shard 5/4 does not exist; the shards of 4 are 0/4 to 3/4"):
+        part(5, 4)
+    assert not Path("s.zarr").exists()
+    assert not part(0, 2)
+    with pytest.raises(store.StoreError, match="surface of other settings"):
+        part(1, 2, seed=1)
+
+
+def test_the_command_computes_a_part_and_says_how_far_the_store_is(folder: Path, capsys: Any) -> None:
+    words = shlex.split("surface SRNN latch w=-3:3:14 b=-2:2:17 --lengths 1,2,5 --episodes 4 --out c.zarr --shard")
+    assert cli.main([*words, "0/2"]) == 0
+    assert "shard 0/2 is done: 4 of 8 blocks are in c.zarr; the last shard finishes it" in capsys.readouterr().out
+    assert cli.main([*words, "1/2"]) == 0
+    assert "Draw it:" in capsys.readouterr().out
+    assert cli.main([*words, "one/2"]) == 2
+    assert "--shard must be I/N with I from 0 to N - 1, such as 0/4; given 'one/2'" in capsys.readouterr().err
