@@ -50,6 +50,7 @@ from .planes import plane as plane
 from .planes import span as span
 from .progress import bar as bar
 from .recurrence import Recurrence as Recurrence
+from .risk import Checkpoints as Checkpoints
 from .risk import Risk as Risk
 from .store import StoreError as StoreError
 from .store import open_surface as open_surface
