@@ -10,6 +10,7 @@ import pytest
 
 import landscape as ls
 from landscape import directions, specs
+from landscape.cli.report import show
 
 EPS32, EPS = float(np.finfo(np.float32).eps), float(np.finfo(np.float64).eps)
 RULES = (directions.last, directions.first, directions.layer, directions.every)
@@ -264,3 +265,18 @@ def test_directions_of_other_shapes_are_refused() -> None:
     params = {"w": np.ones((2, 3), "f4")}
     with pytest.raises(ValueError, match=r"'a' has a leaf \(3,\) where the model has \(2, 3\)"):
         ls.span(params, {"a": {"w": np.ones(3, "f4")}}, a=(0, 1))
+
+
+def test_an_array_of_integers_cannot_be_moved() -> None:
+    params = {"n": np.arange(3)}
+    with pytest.raises(ValueError, match="'a' moves an array of int64, which is no line; make it float32"):
+        ls.span(params, {"a": {"n": np.ones(3, "f4")}}, a=(0, 1))
+
+
+def test_the_words_of_a_store_tell_how_its_directions_were_made(tmp_path: Any) -> None:
+    around = directions.random(relu_net(), KEY, ("a", "b"))
+    ls.surface(ls.span(relu_net(), around, a=[-1, 1], b=[-1, 1]), RISK, out=tmp_path / "net.zarr")
+    norm = around.about["norms"]["a"]
+    assert f"random, rule last, key [0, 0]; lengths a {norm:.6g}, b {norm:.6g}; largest cosine" in show(
+        tmp_path / "net.zarr"
+    )
