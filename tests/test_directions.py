@@ -149,6 +149,51 @@ def test_a_factor_for_each_unit_changes_every_surface_but_that_of_every_weight()
     assert all(value > 0.5 for value in off.values()), off
 
 
+def normed(p: dict, x: Any) -> jax.Array:
+    """A layer before batch norm whose statistics are those of the batch."""
+    h = x @ p["w"]
+    h = (h - jnp.mean(h, axis=0, keepdims=True)) / jnp.std(h, axis=0, keepdims=True)
+    return jax.nn.relu(h + p["b"][None]) @ p["v"]
+
+
+def test_before_batch_norm_factors_of_filters_change_nothing_under_last_with_recomputed_statistics() -> None:
+    risk = ls.Risk(normed, (X, Y), ls.losses.raw, batch=20, order=0, policy="batch statistics", dtype="float64")
+    axis, plain = np.linspace(-1, 1, 5), relu_net()
+    scaled = {**plain, "w": plain["w"] * np.geomspace(0.05, 20, 7)}
+    made = []
+    for params in (plain, scaled):
+        around = directions.random(params, KEY, ("a", "b"), directions.last)
+        made.append(ls.surface(ls.span(params, around, a=axis, b=axis), risk)["loss"].values)
+    assert np.abs(made[0] - made[1]).max() < 100 * EPS * np.ptp(made[0])  # sums, a variance and a root more
+    assert np.ptp(made[0]) > 1
+
+
+@pytest.mark.parametrize("library", ["equinox", "nnx"])
+def test_filters_are_normalised_where_a_library_lays_them_out(library: str) -> None:
+    params, rule = equinox_mlp() if library == "equinox" else nnx_mlp()
+    around = directions.random(params, KEY, ("a", "b"), rule)
+    axis = int(rule is directions.last)
+    weights = [(w, d) for w, d in zip(jax.tree.leaves(params), jax.tree.leaves(around["a"]), strict=True) if w.ndim > 1]
+    assert len(weights) == 2
+    for w, d in weights:
+        lengths = [np.linalg.norm(np.asarray(leaf, "f8"), axis=1 - axis) for leaf in (w, d)]
+        np.testing.assert_allclose(*lengths, rtol=EPS32)
+    assert list(around.about["filters"].values()) == [4, 2]
+
+
+def equinox_mlp() -> tuple[Any, Any]:
+    eqx = pytest.importorskip("equinox")
+    model = eqx.nn.MLP(3, 2, 4, 1, key=KEY)
+    return eqx.partition(model, eqx.is_array)[0], directions.first
+
+
+def nnx_mlp() -> tuple[Any, Any]:
+    from flax import nnx
+
+    model = nnx.Sequential(nnx.Linear(3, 4, rngs=nnx.Rngs(0)), nnx.Linear(4, 2, rngs=nnx.Rngs(1)))
+    return nnx.split(model)[1], directions.last
+
+
 # Through given models
 
 
