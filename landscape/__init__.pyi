@@ -2,7 +2,9 @@
 
 from . import cells as cells
 from . import cliffs as cliffs
+from . import connectivity as connectivity
 from . import convert as convert
+from . import curvature as curvature
 from . import data as data
 from . import descent as descent
 from . import directions as directions
