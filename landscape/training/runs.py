@@ -195,8 +195,7 @@ def _compiled(programs: tuple, numbers: np.ndarray, points: dict[str, np.ndarray
     On a CPU with as little effort as their loops are still as fast with: two thirds of the time.
     """
     draw, begun, train = (jax.jit(program) for program in programs)
-    cpu = jax.default_backend() == "cpu"
-    effort: list[Any] = [{"xla_backend_optimization_level": n} if cpu else {} for n in (1, 0, 1)]
+    effort = [devices.effort(n) for n in (1, 0, 1)]
     length = jnp.int32(1)
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         drawn = draw.lower(length)
