@@ -33,7 +33,7 @@ CELLS = ("SRNN", "HardLSTM", "HardGRU")
 def train(
     cell: Cell,
     lengths: tuple[int, ...] = (5, 10, 20, 50, 100),
-    repeats: int = 128,
+    repeats: int = 10,
     units: int = 8,
     count: int = 10_000,
     noise: float = 0.1,
@@ -47,7 +47,7 @@ def train(
     def setup(key):
         return training.begin(cell, key, keras2, units=units), training.keras_adam(rate)
 
-    options = {"count": count, "seed": seed, "epochs": epochs, "batch": batch, "own_data": True}
+    options = {"count": count, "seed": seed, "epochs": epochs, "batch": batch}
     made = training.curves(setup, relay(noise), lengths, seeds=repeats, **options)
     chance = training.baseline(training.begin(cell, jax.random.key(0), units=units), relay(noise), lengths, seed=seed)
     return made[["accuracy", "loss"]].assign(guessed=chance.guessed)
@@ -55,7 +55,7 @@ def train(
 
 def run(
     lengths: tuple[int, ...] = (5, 10, 20, 50, 100),
-    repeats: int = 128,
+    repeats: int = 10,
     units: int = 8,
     count: int = 10_000,
     rate: float = 1e-3,

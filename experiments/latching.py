@@ -61,7 +61,7 @@ def train(
     cell: Cell,
     protocol: str,
     lengths: tuple[int, ...] = LENGTHS,
-    repeats: int = 128,
+    repeats: int = 30,
     count: int = 10_000,
     noise: float = 0.1,
     rate: float = 1e-3,
@@ -93,7 +93,7 @@ def published(cell: Cell, protocol: str, lengths: np.ndarray) -> np.ndarray:
 
 def run(
     lengths: tuple[int, ...] = LENGTHS,
-    repeats: int = 128,
+    repeats: int = 30,
     count: int = 10_000,
     noise: float = 0.1,
     seed: int = 0,

@@ -46,7 +46,7 @@ def train(
     units: int | None = None,
     rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
     lengths: tuple[int, ...] = (20, 100),
-    repeats: int = 100,
+    repeats: int = 12,
     count: int = 10_000,
     epochs: int = 20,
     batch: int = 100,
@@ -60,7 +60,7 @@ def train(
     def setup(key, rate):
         return training.begin(cell, key, keras2, units=units), training.keras_adam(rate)
 
-    options = {"count": count, "seed": seed, "epochs": epochs, "batch": batch, "own_data": True}
+    options = {"count": count, "seed": seed, "epochs": epochs, "batch": batch}
     made = training.curves(setup, task, lengths, seeds=repeats, settings={"rate": rates}, **options)
     chance = training.baseline(training.begin(cell, jax.random.key(0), units=units), task, lengths, seed=seed)
     return made[["accuracy", "loss", "nonfinite"]].assign(guessed=chance.guessed)
@@ -69,7 +69,7 @@ def train(
 def run(
     rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
     lengths: tuple[int, ...] = (20, 100),
-    repeats: int = 100,
+    repeats: int = 12,
     count: int = 10_000,
     epochs: int = 20,
     batch: int = 100,

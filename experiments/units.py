@@ -39,7 +39,7 @@ def train(
     task: Task,
     units: int,
     length: int = 20,
-    repeats: int = 128,
+    repeats: int = 8,
     count: int = 2000,
     rate: float = 3e-3,
     epochs: int = 10,
@@ -52,7 +52,7 @@ def train(
     def setup(key):
         return training.begin(cell, key, keras2, units=layer), training.keras_adam(rate)
 
-    options = {"count": count, "seed": seed, "epochs": epochs, "batch": batch, "own_data": True}
+    options = {"count": count, "seed": seed, "epochs": epochs, "batch": batch}
     made = training.curves(setup, task, [length], seeds=repeats, **options)
     model = training.begin(cell, jax.random.key(0), units=layer)
     chance = training.baseline(model, task, [length], seed=seed, tried=256)
@@ -63,7 +63,7 @@ def run(
     units: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 100),
     tasks: tuple[str, ...] = ("latch", "relay"),
     length: int = 20,
-    repeats: int = 128,
+    repeats: int = 8,
     count: int = 2000,
     rate: float = 3e-3,
     epochs: int = 10,
