@@ -155,6 +155,17 @@ def test_every_suspect_says_what_is_removed_or_added_and_its_cases_are_trained()
         assert {suspect.after.more, suspect.after.less} <= trained
 
 
+def test_a_quick_look_trains_few_runs_of_every_case_that_verdicts_need_and_shares_programs():
+    quick = why.quickly(why.base(), 16)
+    cases = {case for program in quick for case in program.cases()}
+    assert {case for suspect in why.SUSPECTS for case in suspect.after[:2]} <= cases
+    assert {f"{name}, default" for name in why.CELLS} <= cases
+    assert max(program.runs for program in quick) == 16
+    assert all(program.length == why.AT for program in quick)
+    alike = [(p.name, p.runs, p.epochs) for p in quick]
+    assert len(set(alike)) == len(alike) < len([p for p in why.base() if p.length == why.AT])
+
+
 def test_the_answer_names_the_start_only_where_it_is_the_cause():
     start = xarray.Dataset({"multiplier": (("cell", "draw"), np.array([[1.0], [0.7], [0.5]]))}, {"cell": why.NAMES})
     for rate, words in ((HIGH, "Because at the start"), (LOW, "not the cause")):
