@@ -11,7 +11,18 @@ characters, a tenth of them to test on), or a text of yours; networks of one and
 one LSTM layer of 64 units; 32 stretches side by side, slices of 50, RMSprop at .002 with decay .95, gradients clipped
 to 5 element by element, as char-rnn does. n-grams of order 1 to 7 in the same run (`landscape.data.ngrams`).
 
-{EXPECTED}
+Expected, nats a character on 20,000 test characters, one run each of six epochs (2,022 updates), Python 3.11's library:
+
+              1 layer         2 layers        n-gram, order 1 to 7
+    tanh      1.86 (142)      1.77 (97)       3.03  2.35  1.86  1.68  1.73  1.83  1.93
+    GRU       1.73 (77)       1.71 (54)       (units in brackets; about 47,000 parameters each)
+    LSTM      1.85 (64)       1.85 (46)
+
+At this budget the 4-gram is not passed: networks still fall by .03 an epoch. Two layers are ahead of one for tanh and
+GRU, LSTM and GRU are not alike. Of the GRU's update gates 69 of 77 let the new in at more than half of the characters, as
+the source saw in first layers; of the LSTM's forget gates 9 of 64 keep at more than half. n-grams get 33 to 39 % of the
+networks' errors right (the source: 42). A closing bracket is better foreseen by the 7-gram within 4 characters, by
+the GRU beyond 10, of 46, 60 and 9 brackets: few. Ten minutes of one core.
 """
 
 import bisect
