@@ -9,7 +9,21 @@ LSTMs reach 98.9 %. Here: scikit-learn's 1,797 digits of 8 x 8 (not MNIST), 64 s
 gradients clipped to a norm of 1, batches of 32, the last 357 images (in one random order) to test on, which no choice
 but that of the rate has seen. Every cell by two optimisers over the same rates, every run from its own start.
 
-{EXPECTED}
+Expected, test accuracy after 30 epochs, mean of 4 runs, at rates .0001, .001, .01, .1:
+
+                          RMSprop               SGD, momentum .9
+    IRNN                  .26  .15  .38  .08    .11  .08  .08  .17
+    IRNN, inputs x 100    .35  .54  .54  .12    .27  .35  .39  .19
+    tanh                  .60  .89  .37  .10    .36  .69  .89  .24
+    LSTM                  .38  .69  .93  .48    .11  .16  .68  .91
+    LSTM, hard gates      .33  .70  .93  .47    .11  .16  .66  .90
+    GRU                   .24  .68  .92  .11    .08  .18  .66  .94
+
+So at this size the IRNN's lead holds at no rate; what the source compared, one rate, ranks how fast cells learn at
+that rate. SGD fails on the IRNN alone. Median |dL/da| at the last pixel and 48 before it: IRNN .82 and .82 before
+training (identity: flat), tanh 1.1 and .040, LSTM .29 and 4e-5, GRU .58 and 5e-11; after RMSprop tanh .12 and .14,
+LSTM .0044 and .0007, GRU .0092 and .0018: training makes it flat. In the trained IRNN it is 0 from 17 pixels on: dead
+units. About 8 minutes of one core, beside other work.
 """
 
 import functools

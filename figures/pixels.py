@@ -38,7 +38,7 @@ def best(ds: xarray.Dataset, rule: str) -> xarray.DataArray:
 def title(ds: xarray.Dataset, rule: str) -> str:
     """The finding, from the numbers: who is ahead, and where the source's cell stands."""
     last = ds.val_accuracy.sel(rule=rule).isel(epoch=-1).isel(rate=best(ds, rule)).mean("seed")
-    first = str(last.cell.values[int(last.argmax())])
+    first = str(last.cell.values[last.values.argmax()])
     told = f"{first} reads {float(last.max()):.0%} of the digits, each cell at its best rate"
     return f"{told}; the IRNN {float(last.sel(cell='IRNN')):.0%}" if "IRNN" in last.cell and first != "IRNN" else told
 

@@ -2,7 +2,9 @@
 
 from . import cells as cells
 from . import cliffs as cliffs
+from . import connectivity as connectivity
 from . import convert as convert
+from . import curvature as curvature
 from . import data as data
 from . import descent as descent
 from . import directions as directions
@@ -48,6 +50,7 @@ from .planes import plane as plane
 from .planes import span as span
 from .progress import bar as bar
 from .recurrence import Recurrence as Recurrence
+from .risk import Checkpoints as Checkpoints
 from .risk import Risk as Risk
 from .store import StoreError as StoreError
 from .store import open_surface as open_surface

@@ -47,6 +47,11 @@ def threads() -> int:
     return max(1, cores() // count()) if jax.default_backend() == "cpu" else 2
 
 
+def effort(level: int) -> dict[str, Any]:
+    """What `jax.jit` compiles with on a CPU to spend less on it, from 3, its own, to 0; elsewhere as it would."""
+    return {"xla_backend_optimization_level": level} if jax.default_backend() == "cpu" else {}
+
+
 def cores() -> int:
     """Cores this process may use: NPROC, which XLA reads too, so that workers can share a machine; else all."""
     if os.environ.get("NPROC", "").isdecimal():

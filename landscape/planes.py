@@ -210,7 +210,6 @@ def span(model: PyTree, directions: Mapping[str, PyTree], **axes: Real[ArrayLike
     _refuse_maker(model)
     model = as_rnn(model)
     tree: Any = jax.tree.structure(model)
-    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(model)]
     sparse = []
     for name in axes:
         direction = as_rnn(directions[name])
@@ -219,9 +218,15 @@ def span(model: PyTree, directions: Mapping[str, PyTree], **axes: Real[ArrayLike
                 f"direction {name!r} must be a pytree like the model, {tree}; given {jax.tree.structure(direction)}"
             )
         sparse.append(tuple(leaf if np.any(leaf) else None for leaf in jax.tree.leaves(direction)))
-        for leaf, shape in zip(sparse[-1], shapes, strict=True):
-            if leaf is not None and np.shape(leaf) != shape:
-                raise ValueError(f"direction {name!r} has a leaf {np.shape(leaf)} where the model has {shape}")
+        for leaf, there in zip(sparse[-1], jax.tree.leaves(model), strict=True):
+            if leaf is not None and np.shape(leaf) != np.shape(there):
+                raise ValueError(
+                    f"direction {name!r} has a leaf {np.shape(leaf)} where the model has {np.shape(there)}"
+                )
+            if leaf is not None and np.shape(there) and not jnp.issubdtype(there.dtype, jnp.floating):
+                raise ValueError(
+                    f"direction {name!r} moves an array of {there.dtype}, which is no line; make it float32"
+                )
     checked = {name: _axis(name, values) for name, values in axes.items()}
     about = dict(getattr(directions, "about", {}))
     affine = Affine(origin=model, directions=tuple(sparse))

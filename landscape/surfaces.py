@@ -46,11 +46,14 @@ def surface(
 
     Returns a Dataset with dims (leading dimensions, *coordinates), for a task ("length", *coordinates): ``loss``;
     ``d_w``, ``d_b`` and ``log10_gradient``, the log of the gradient's norm, finite and right where the gradient itself
-    is inf; ``d_w_w``, ``d_w_b``, ``d_b_b``. inf and NaN are results. Gradients below the least normal number of the
-    dtype are 0, and their logarithm -inf; so they are where the loss itself reads 0, since every answer has rounded to
-    its target (tanh is 1 from 9 on in float32, from 19 on in float64). Values keep the digits of the dtype: where the
-    old and the new h of a GRU are both close to 1, their difference has none left, and neither has what is multiplied
-    by it: gradients below 1e-7 in float32.
+    is inf; ``d_w_w``, ``d_w_b``, ``d_b_b``. inf and NaN are results.
+
+    Gradients below the least normal number of the dtype are 0, and their logarithm -inf; so they are where the loss
+    itself reads 0, since every answer has rounded to its target (tanh is 1 from 9 on in float32, from 19 on in
+    float64): 9 in 1,000 points of an SRNN on latching with w and b up to 12, none with ``dtype="float64"``. Scores do
+    not carry ``1 - |h|``, which would mend it: a state that brings it along made the SRNN's kernel take 1.6 times as
+    long. Values keep the digits of the dtype: where the old and the new h of a GRU are both close to 1, their
+    difference has none left, and neither has what is multiplied by it: gradients below 1e-7 in float32.
 
     With ``out`` blocks go to a zarr store there as they are finished, and the Dataset is read lazily from it; a store
     of the same settings is completed, one of other settings raises ValueError. ``progress`` is called after each

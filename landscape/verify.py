@@ -17,11 +17,15 @@ import numpy as np
 from landscape import cliffs, dynamics
 from landscape.cells import GRU, LSTM, SRNN, FrozenLSTM, HardLSTM, Pascanu, SoftsignRNN, logistic, tanh
 from landscape.convert import as_unit, from_keras
+from landscape.engine import Evaluator
+from landscape.losses import raw
 from landscape.models import RNN, Dense, run
-from landscape.planes import plane
+from landscape.planes import plane, span
 from landscape.recurrence import Recurrence
+from landscape.risk import Risk
 from landscape.surfaces import surface, values
 from landscape.tasks import Task, episodes, latch, pascanu, reach
+from landscape.tree import dot
 
 EPS = {dtype: float(np.finfo(dtype).eps) for dtype in ("float32", "float64")}
 MOST_DIGITS = 17.0
@@ -291,6 +295,37 @@ def replay() -> Iterator[Check]:
         yield check(f"its logistic replay misses {name} by > .01", 1, miss > 0.01, 0, f"misses by {miss:.4f}")
 
 
+def risks() -> Iterator[Check]:
+    """A quadratic in closed form, and a net with its gradient and Hessian on a plane by reverse mode."""
+    draw = np.random.default_rng(340898).normal
+    x, y, centre, one, two = draw(size=(20, 4)), draw(size=20), draw(size=4), draw(size=4), draw(size=4)
+    for dtype, eps in EPS.items():
+        square = Risk(lambda w, x: dot(x, w), (x, y), raw, batch=8, order=2, dtype=dtype)
+        found = values(span(centre, {"a": one, "b": two}, a=(0, 1), b=(0, 1)), square, [(0.5, -0.25)])
+        miss, along = x @ (centre + 0.5 * one - 0.25 * two) - y, (x @ one, x @ two)
+        known: dict[str, Any] = {"loss": miss @ miss, "d_a": 2 * miss @ along[0], "d_b": 2 * miss @ along[1]}
+        known |= {"d_a_a": 2 * along[0] @ along[0], "d_a_b": 2 * along[0] @ along[1], "d_b_b": 2 * along[1] @ along[1]}
+        for name, total in known.items():
+            yield check(f"mean square over data, {name}, {dtype}", total / 20, found[name][0], 100 * eps)
+
+        shapes = {"w": (4, 6), "v": (6, 3)}
+        net = [{name: draw(size=shape) for name, shape in shapes.items()} for _ in range(3)]
+        risk = Risk(_network, (x, np.arange(20) % 3), batch=8, order=2, dtype=dtype)
+        made = Evaluator(span(net[0], {"a": net[1], "b": net[2]}, a=(-1, 1), b=(-1, 1)), risk).origin()
+        yield check(f"loss of a net, {dtype}", made["origin_loss_by_another_route"], made["origin_loss"], 32 * eps)
+        ours, other = made["origin_derivatives"], made["origin_derivatives_by_another_route"]
+        size = max(map(abs, other.values()))
+        for name, expected in other.items():
+            how = "d'g by reverse mode" if name.count("_") == 1 else "d'Hd by reverse mode"
+            yield check(
+                f"{name} of a net, {dtype}", expected / size, ours[name] / size, 64 * eps, f"{how}, of {size:.3g}"
+            )
+
+
+def _network(params: dict, x: Any) -> Any:
+    return dot(jnp.tanh(dot(x, params["w"])), params["v"])
+
+
 GROUPS: tuple[Callable[[], Iterator[Check]], ...] = (
     curves,
     saturated,
@@ -301,6 +336,7 @@ GROUPS: tuple[Callable[[], Iterator[Check]], ...] = (
     overflow,
     closed_forms,
     replay,
+    risks,
 )
 
 

@@ -224,3 +224,38 @@ def test_a_user_trains_on_a_text_of_his_own():
     episodes = data.next_symbols(read.symbols, 8)
     record = fit(jax.random.key(1), model, episodes, keras_adam(0.03), losses.classes, epochs=12, batch=5).record
     assert record.val_loss[-1] < 1.04 / 2  # entropy of 1/2, 1/4, 1/4 in nats
+
+
+def counted(train, test, size, order):
+    """The same by dictionaries, symbol by symbol."""
+    found = []
+    p = [1 / size] * (len(test) - 1)
+    for n in range(order):
+        seen = {}
+        for i in range(n, len(train)):
+            after = seen.setdefault(tuple(train[i - n : i]), {})
+            after[train[i]] = after.get(train[i], 0) + 1
+        for i in range(1, len(test)):
+            if i >= n and (after := seen.get(tuple(test[i - n : i]))):
+                total, kinds = sum(after.values()), len(after)
+                p[i - 1] = (after.get(test[i], 0) + kinds * p[i - 1]) / (total + kinds)
+        found.append(np.log(p))
+    return np.stack(found)
+
+
+def test_ngrams_are_those_counted_one_by_one():
+    rng = np.random.default_rng(0)
+    train, test = rng.integers(0, 3, 60), rng.integers(0, 4, 25)  # one symbol was never seen
+    np.testing.assert_allclose(data.ngrams(train, test, 4, 4), counted(train.tolist(), test.tolist(), 4, 4), rtol=1e-12)
+
+
+def test_probabilities_of_the_next_symbol_sum_to_one_at_every_order():
+    rng = np.random.default_rng(1)
+    train, before = rng.integers(0, 4, 80), rng.integers(0, 4, 6)
+    last = [data.ngrams(train, np.append(before, k), 5, 5)[:, -1] for k in range(5)]
+    np.testing.assert_allclose(np.exp(last).sum(0), 1, rtol=1e-12)
+
+
+def test_contexts_too_many_to_count_are_refused():
+    with pytest.raises(ValueError, match="contexts of 10 of 100 symbols are too many to count"):
+        data.ngrams(np.arange(3), np.arange(3), 100, 10)

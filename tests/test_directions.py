@@ -10,6 +10,7 @@ import pytest
 
 import landscape as ls
 from landscape import directions, specs
+from landscape.cli.report import show
 
 EPS32, EPS = float(np.finfo(np.float32).eps), float(np.finfo(np.float64).eps)
 RULES = (directions.last, directions.first, directions.layer, directions.every)
@@ -148,6 +149,51 @@ def test_a_factor_for_each_unit_changes_every_surface_but_that_of_every_weight()
     assert all(value > 0.5 for value in off.values()), off
 
 
+def normed(p: dict, x: Any) -> jax.Array:
+    """A layer before batch norm whose statistics are those of the batch."""
+    h = x @ p["w"]
+    h = (h - jnp.mean(h, axis=0, keepdims=True)) / jnp.std(h, axis=0, keepdims=True)
+    return jax.nn.relu(h + p["b"][None]) @ p["v"]
+
+
+def test_before_batch_norm_factors_of_filters_change_nothing_under_last_with_recomputed_statistics() -> None:
+    risk = ls.Risk(normed, (X, Y), ls.losses.raw, batch=20, order=0, policy="batch statistics", dtype="float64")
+    axis, plain = np.linspace(-1, 1, 5), relu_net()
+    scaled = {**plain, "w": plain["w"] * np.geomspace(0.05, 20, 7)}
+    made = []
+    for params in (plain, scaled):
+        around = directions.random(params, KEY, ("a", "b"), directions.last)
+        made.append(ls.surface(ls.span(params, around, a=axis, b=axis), risk)["loss"].values)
+    assert np.abs(made[0] - made[1]).max() < 100 * EPS * np.ptp(made[0])  # sums, a variance and a root more
+    assert np.ptp(made[0]) > 1
+
+
+@pytest.mark.parametrize("library", ["equinox", "nnx"])
+def test_filters_are_normalised_where_a_library_lays_them_out(library: str) -> None:
+    params, rule = equinox_mlp() if library == "equinox" else nnx_mlp()
+    around = directions.random(params, KEY, ("a", "b"), rule)
+    axis = int(rule is directions.last)
+    weights = [(w, d) for w, d in zip(jax.tree.leaves(params), jax.tree.leaves(around["a"]), strict=True) if w.ndim > 1]
+    assert len(weights) == 2
+    for w, d in weights:
+        lengths = [np.linalg.norm(np.asarray(leaf, "f8"), axis=1 - axis) for leaf in (w, d)]
+        np.testing.assert_allclose(*lengths, rtol=EPS32)
+    assert list(around.about["filters"].values()) == [4, 2]
+
+
+def equinox_mlp() -> tuple[Any, Any]:
+    eqx = pytest.importorskip("equinox")
+    model = eqx.nn.MLP(3, 2, 4, 1, key=KEY)
+    return eqx.partition(model, eqx.is_array)[0], directions.first
+
+
+def nnx_mlp() -> tuple[Any, Any]:
+    from flax import nnx
+
+    model = nnx.Sequential(nnx.Linear(3, 4, rngs=nnx.Rngs(0)), nnx.Linear(4, 2, rngs=nnx.Rngs(1)))
+    return nnx.split(model)[1], directions.last
+
+
 # Through given models
 
 
@@ -264,3 +310,18 @@ def test_directions_of_other_shapes_are_refused() -> None:
     params = {"w": np.ones((2, 3), "f4")}
     with pytest.raises(ValueError, match=r"'a' has a leaf \(3,\) where the model has \(2, 3\)"):
         ls.span(params, {"a": {"w": np.ones(3, "f4")}}, a=(0, 1))
+
+
+def test_an_array_of_integers_cannot_be_moved() -> None:
+    params = {"n": np.arange(3)}
+    with pytest.raises(ValueError, match="'a' moves an array of int64, which is no line; make it float32"):
+        ls.span(params, {"a": {"n": np.ones(3, "f4")}}, a=(0, 1))
+
+
+def test_the_words_of_a_store_tell_how_its_directions_were_made(tmp_path: Any) -> None:
+    around = directions.random(relu_net(), KEY, ("a", "b"))
+    ls.surface(ls.span(relu_net(), around, a=[-1, 1], b=[-1, 1]), RISK, out=tmp_path / "net.zarr")
+    norm = around.about["norms"]["a"]
+    assert f"random, rule last, key [0, 0]; lengths a {norm:.6g}, b {norm:.6g}; largest cosine" in show(
+        tmp_path / "net.zarr"
+    )

@@ -615,7 +615,7 @@ def test_names_of_coordinates_cannot_become_part_of_the_page(browser, wall, tmp_
 
 
 def test_other_things_than_surfaces_over_two_coordinates_are_refused(wall):
-    with pytest.raises(ValueError, match="shows a surface by length; this holds log10_gradient"):
+    with pytest.raises(ValueError, match="shows a surface, with its loss; this holds log10_gradient"):
         explorer.contents(wall[["log10_gradient"]])
     with pytest.raises(ValueError, match="does not say how it was made"):
         explorer.contents(wall.drop_attrs())

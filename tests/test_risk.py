@@ -221,3 +221,37 @@ def test_lengths_may_be_asked_of_a_surface_as_of_a_task() -> None:
     plane = ls.span(recurrence(0), {"a": recurrence(1)}, a=AXES["a"])
     found = ls.surface(plane, ls.Risk(recurrent, (x, Y[:10]), order=0), [2, 3])
     np.testing.assert_array_equal(found["length"], [2, 3])
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_a_surface_at_every_checkpoint_is_that_around_each_of_them(timed: bool) -> None:
+    x = rng(3).normal(size=(10, 7, 2)).astype("f4")
+    settings = {"lengths": (2, 7)} if timed else {}
+    predict = recurrent if timed else (lambda params, x: recurrent(params, x)[:, -1])
+    risk = ls.Risk(predict, (x, Y[:10]), batch=4, order=2, **settings)
+    models = [recurrence(seed) for seed in (4, 5, 6)]
+    stack = jax.tree.map(lambda *leaves: np.stack(leaves), *models)
+    along = {"a": recurrence(1), "b": recurrence(2)}
+    made = ls.surface(ls.span(models[0], along, **AXES), ls.Checkpoints(risk, stack, at=[0, 10, 50]))
+    assert made["loss"].dims == ("step", *(["length"] if timed else []), "a", "b")
+    np.testing.assert_array_equal(made["step"], [0, 10, 50])
+    for step, model in zip((0, 10, 50), models, strict=True):
+        alone = ls.surface(ls.span(model, along, **AXES), risk)
+        for name in alone.data_vars:
+            size = 64 * EPS * float(np.abs(alone["d_a_a" if name.count("_") == 2 else name]).max())
+            np.testing.assert_allclose(made[name].sel(step=step), alone[name], rtol=0, atol=size)
+    assert made.attrs["origin_loss"] == pytest.approx(made.attrs["origin_loss_by_another_route"], rel=8 * EPS)
+
+
+@pytest.mark.parametrize(
+    ("models", "settings", "sentence"),
+    [
+        ({"w": np.ones((3, 2)), "b": np.ones(2)}, {}, "one axis of steps in front of every array"),
+        (np.ones((3, 4)), {"at": [3, 2, 1]}, "at must be 3 increasing whole numbers"),
+        (np.ones((3, 5)), {}, r"models must be pytrees like the plane's, .* of shapes \[\(4,\)\], with steps in front"),
+    ],
+)
+def test_checkpoints_that_do_not_fit_get_one_sentence(models: Any, settings: dict, sentence: str) -> None:
+    plane = ls.span(np.zeros(4), {"a": np.ones(4)}, a=(0.0, 1.0))
+    with pytest.raises(ValueError, match=sentence):
+        ls.surface(plane, ls.Checkpoints(ls.Risk(quadratic, (X, Y), raw), models, **settings))

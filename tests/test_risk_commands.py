@@ -1,5 +1,6 @@
 """Laws of surfaces of any model on the command line, in stores, and after a kill."""
 
+import base64
 import json
 import os
 import re
@@ -126,6 +127,10 @@ def test_plot_and_explore_draw_it() -> None:
     data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
     assert data["live"] == {"reason": "predict is a model over data, not one unit"}
     assert data["along"] is False
+    slopes = [store.open_surface("digits.zarr")[name] for name in ("d_a", "d_b", "d_a_a", "d_a_b", "d_b_b")]
+    for packed, expected in zip(data["slopes"], slopes, strict=True):
+        values = np.frombuffer(base64.b64decode(packed), "<f4").reshape(11, 12)
+        np.testing.assert_array_equal(values, expected)
     assert [axis["name"] for axis in data["axes"]] == ["a", "b"]
 
 

@@ -9,10 +9,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import nnx
 
 import landscape as ls
+from landscape import descent, losses
 from landscape.losses import Objective, classes, raw, squared_error
 from landscape.risk.convolutions import unrolled
 
@@ -107,7 +109,7 @@ class Normed(nn.Module):
     @nn.compact
     def __call__(self, x: Any) -> Any:
         x = nn.Conv(2, (3,))(x)
-        x = nn.BatchNorm(use_running_average=self.frozen, momentum=0.9)(x)
+        x = nn.BatchNorm(use_running_average=self.frozen, momentum=0.0)(x)
         return nn.Dense(3)(jnp.mean(nn.relu(x), 1))
 
 
@@ -131,14 +133,10 @@ def of_batch(params: Any, x: Any, stats: Any) -> jax.Array:
 
 
 def recomputed(params: Any, x: Any, stats: Any) -> jax.Array:
-    """Statistics of a calibration set at the very same parameters, then frozen."""
-    net = Normed(False)
-    blank = {"params": params, "batch_stats": stats}
-    fresh = net.bind(blank, mutable=["batch_stats"])
-    hidden = nn.Conv(2, (3,)).apply({"params": params["Conv_0"]}, IMAGES)
-    assert fresh.frozen is False
-    new = {"BatchNorm_0": {"mean": jnp.mean(hidden, (0, 1)), "var": jnp.var(hidden, (0, 1))}}
-    return frozen(params, x, new)
+    """Statistics of all images at the very same parameters, with momentum 0, then frozen."""
+    variables = {"params": params, "batch_stats": stats}
+    fresh = Normed(False).apply(variables, IMAGES, mutable=["batch_stats"])[1]
+    return frozen(params, x, fresh["batch_stats"])
 
 
 def at_norm(predict: Any, normed: tuple, **settings: Any) -> Any:
@@ -162,8 +160,20 @@ def test_the_policy_is_stored_and_leaves_no_filler_in_the_statistics(normed: tup
     assert '"policy": "batch statistics"' in made.attrs["settings"]
     params, stats, _ = normed
     parts = [slice(0, 8), slice(8, 16), slice(16, 23)]
-    losses = [jax.vmap(classes.loss)(of_batch(params, IMAGES[part], stats), Y[part]) for part in parts]
-    assert float(made["loss"][0]) == pytest.approx(float(np.mean(np.concatenate(losses))), rel=16 * EPS)
+    each = [jax.vmap(classes.loss)(of_batch(params, IMAGES[part], stats), Y[part]) for part in parts]
+    assert float(made["loss"][0]) == pytest.approx(float(np.mean(np.concatenate(each))), rel=16 * EPS)
+
+
+def test_a_store_knows_what_predict_closes_over_its_fields_and_the_objective(normed: tuple) -> None:
+    _, stats, _ = normed
+    data = (IMAGES, Y)
+    other = jax.tree.map(lambda leaf: leaf + 1, stats)
+    risks = [ls.Risk(functools.partial(frozen, stats=s), data) for s in (stats, other)]
+    risks += [ls.Risk(Normed(flag).apply, data) for flag in (True, False)]
+    risks += [ls.Risk(plain, data, objective) for objective in (losses.softmax, losses.sigmoid, losses.within(0.1))]
+    told = [str(risk.settings) for risk in risks]
+    assert len(set(told)) == len(told)
+    assert str(ls.Risk(Normed(True).apply, data).settings) == told[2]
 
 
 def test_losses_that_depend_on_the_batch_need_a_policy(normed: tuple) -> None:
@@ -292,6 +302,7 @@ def changing() -> Any:
         (lambda: ls.surface(PLANE, ls.Risk(plain, (X, Y), lengths=[4])), "need answers after as many steps"),
         (lambda: ls.surface(PLANE, ls.Risk(plain, (X, Y), Objective(lambda a, t: a, None))), "must make one number of"),
         (lambda: ls.surface(PLANE, ls.Risk(lambda p, x: backwards(plain(p, x)), (X, Y))), "reverse mode alone"),
+        (lambda: descent.paths(PLANE, ls.Risk(plain, (X, Y)), optax.sgd(0.1), [(0,)], 3), "give landscape.Function"),
         (lambda: ls.surface(MOVING, ls.Risk(lambda p, x: x @ p["w"], (X, Y))), "a moves n, an array of int"),
         (lambda: ls.surface(ls.span({"w": COUNTED["w"], "f": jnp.tanh}, {"a": {"w": COUNTED["w"], "f": 0.0}}, a=(0, 1)),
                             ls.Risk(lambda p, x: x @ p["w"], (X, Y))), "f of the model is no number"),

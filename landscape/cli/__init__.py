@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from landscape import names
-from landscape.cli.analyses import basins, export
+from landscape.cli.analyses import basins, export, spectrum
 from landscape.cli.experiments import list_, run, status, sweep, verify
 from landscape.cli.machine import bench, devices
 from landscape.cli.surfaces import cliffs, explore, plot, show, surface
@@ -25,6 +25,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "cliffs": cliffs,
     "basins": basins,
     "export": export,
+    "spectrum": spectrum,
     "explore": explore,
     "run": run,
     "sweep": sweep,

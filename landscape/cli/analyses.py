@@ -1,8 +1,9 @@
-"""Verbs that take a surface or a model apart: basins, files for other programs."""
+"""Verbs that take a surface or a model apart: basins, files for other programs, spectra."""
 
 import hashlib
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
@@ -91,3 +92,74 @@ def export(
     with store.damage(path):
         made = topology.export(topology.picture(store.open_surface(path), where), Path(file))
     say(f"{path}: {made}")
+
+
+def spectrum(
+    model: Annotated[
+        Positional[str], arg(metavar="FILE.py:NAME", help="a function that returns (params, directions, risk)")
+    ],
+    /,
+    top: Annotated[int, arg(help="eigenvalues of largest magnitude, each with its residual; 0 for none")] = 10,
+    density: Annotated[bool, arg(help="the density of all eigenvalues too")] = False,
+    trace: Annotated[bool, arg(help="the trace too, with an interval")] = False,
+    matrix: Annotated[Literal["hessian", "gauss_newton", "empirical_fisher"], arg(help="of which matrix")] = "hessian",
+    block: Annotated[Many, arg(metavar="NAME", help="of these parameters alone, such as a layer")] = (),
+    steps: Annotated[int, unless("4 a value and 20 more, 64 for a density", None, "steps of Lanczos")] = 0,
+    probes: Annotated[int, unless("8 for a density, 48 for a trace", None, "random vectors")] = 0,
+    seed: Annotated[int, arg(help="seed of the random vectors")] = 0,
+    out: Annotated[str, unless("NAME-spectrum.zarr", "PATH", "the store to write")] = "",
+) -> None:
+    """Find the curvature of a model's loss over its data: eigenvalues with certificates, their density, the trace.
+
+    A residual |Av - λv| certifies an eigenvalue that near. Products with vectors stream the data: no matrix is formed.
+
+    examples:
+      landscape spectrum mine.py:digits --top 10 --density --out spectrum.zarr
+      landscape spectrum mine.py:digits --matrix gauss_newton --block params.Dense_0 --trace
+    """
+    if top < 0 or steps < 0 or probes < 0:
+        raise ValueError("--top, --steps and --probes are numbers from 0 up")
+    if not (top or density or trace):
+        raise ValueError("there is nothing to find; ask for --top 10, --density or --trace")
+    names.seed(seed)
+    params, _, risk = names.model(model)
+
+    import jax
+    import xarray
+
+    from landscape import curvature, specs, store
+
+    made = getattr(curvature, matrix)(risk, params)
+    made = curvature.block(made, *block) if block else made
+    keys = jax.random.split(jax.random.key(seed), 3)
+    how = {"steps": steps} if steps else {}
+    drawn = {"probes": probes} if probes else {}
+    path = Path(out or f"{model.rpartition(':')[2]}-spectrum.zarr")
+    asked = {"top": top, "density": density, "trace": trace, "steps": steps, "probes": probes, "seed": seed}
+    settings = {**made.about, **asked, "origin_sha256": [specs.digest(leaf) for leaf in jax.tree.leaves(params)]}
+    found = store.find(path, settings)
+    if found is None:
+        parts = [curvature.top(made, top, keys[0], **how).drop_vars("vector")] if top else []
+        parts += [curvature.density(made, keys[1], **drawn, **how)] if density else []
+        parts += [curvature.trace(made, keys[2], **drawn)] if trace else []
+        found = xarray.merge([part.drop_attrs() for part in parts]).assign_attrs(title=f"{matrix} of {model}")
+        store.save(found, path, settings)
+    say(f"{path}: {eigenvalues(found, made.size)}\nDraw it: landscape plot {shlex.quote(str(path))}")
+
+
+def eigenvalues(found: "xarray.Dataset", size: int) -> str:
+    """A spectrum in words."""
+    lines = [f"{found.attrs['title']}, {size:,} parameters"]
+    if "residual" in found:
+        pairs = zip(found["value"].values, found["residual"].values, strict=True)
+        lines += [f"{'eigenvalue':>15}  an eigenvalue lies within"]
+        lines += [f"{value:>15.8g}  {residual:.2g}" for value, residual in pairs]
+    if "density" in found:
+        each = (found["node"] * found["weight"]).sum("rank").values
+        lines += [
+            f"mean of all eigenvalues: {each.mean():.6g}, of {len(each)} probes with an SD of {each.std(ddof=1):.2g}"
+        ]
+    if "trace" in found:
+        ends = (float(found[name]) for name in ("trace", "low", "high"))
+        lines += ["trace: {:.6g}, from {:.6g} to {:.6g} with 95 % confidence".format(*ends)]
+    return "\n".join(lines)

@@ -89,11 +89,21 @@ def _setup(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, axis in settings["axes"].items():
         moves = "" if axis["moves"] == [name] else f" ({' = '.join(axis['moves']) or 'displacement'})"
         yield "plane", f"{name}{moves} from {axis['from']:g} to {axis['to']:g}, {axis['count']} values"
+    if made := settings.get("made"):
+        yield "directions", _directions(made)
     if not (lengths := settings.get("lengths")):
         return
     every = ", every one" if lengths == list(range(lengths[0], lengths[-1] + 1)) and len(lengths) > 1 else ""
     words = ", ".join(map(str, lengths)) if len(lengths) < 9 else f"{len(lengths)} from {lengths[0]} to {lengths[-1]}"
     yield "lengths", words + every
+
+
+def _directions(made: dict[str, Any]) -> str:
+    """How the directions of a plane were made, how long they are, and how far from right angles."""
+    rule = f", rule {made['rule']}, key {made['key']}" if "rule" in made else ""
+    norms = ", ".join(f"{name} {norm:.6g}" for name, norm in made["norms"].items())
+    off = max((abs(c) for i, row in enumerate(made["cosines"]) for c in row[:i]), default=0.0)
+    return f"{made['made']}{rule}; lengths {norms}; largest cosine {off:.1g}"
 
 
 def _values(ds: "xarray.Dataset", path: Any) -> Iterator[tuple[str, str]]:

@@ -164,6 +164,11 @@ def plot(
     if variable or lines:
         raise ValueError(f"--variable and --lines are for a sweep; {path} holds a {store.kind(path)}")
     ds = store.open_surface(path)
+    if {"density", "residual"} & set(ds):
+        file = Path(out) if out else Path(path).with_suffix(".png")
+        with store.damage(path):
+            plots.save(plots.spectrum(ds, **look), file)
+        return say(f"{ds.attrs['title']}: {file}")
     if "loss" not in ds:
         raise ValueError(f"{path} is not a surface: it holds {', '.join(map(str, ds.data_vars))}; nothing to plot")
     ending = {"animation": ".gif", "interactive": ".html"}.get(kind, ".png")

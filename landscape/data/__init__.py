@@ -6,6 +6,7 @@
 
 from landscape.data.arrays import classified, digits, next_frames, next_symbols, scan_order, task
 from landscape.data.images import idx
+from landscape.data.ngrams import ngrams
 from landscape.data.sound import rolls, wav
 from landscape.data.symbols import Text, text
 
@@ -16,6 +17,7 @@ __all__ = [
     "idx",
     "next_frames",
     "next_symbols",
+    "ngrams",
     "rolls",
     "scan_order",
     "task",

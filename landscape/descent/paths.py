@@ -220,6 +220,11 @@ def _stepped(problem: Problem, optimiser: Any, steps: Any) -> Problem:
     if not isinstance(optimiser, optax.GradientTransformation):
         raise TypeError(f"optimiser must be an optax transformation such as optax.sgd(0.1), given {optimiser!r}")
     whole(steps, "steps", 1)
+    if type(problem).parts is not Problem.parts:
+        raise TypeError(
+            f"an optimiser's path is one program, and the data of a {type(problem).__name__} come in parts: give "
+            "landscape.Function(loss, data), a mean over data that fit in memory"
+        )
     if any(len(values) != 1 for values in problem.leading.values()):
         many = ", ".join(f"{len(values)} of {name}" for name, values in problem.leading.items())
         raise ValueError(f"an optimiser goes down one loss, so give one length; the problem has {many}")

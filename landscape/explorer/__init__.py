@@ -41,7 +41,8 @@ def page(
     a squared error, the page computes the map, fixed points, orbit, loss and gradient at any place, in float64, on the
     surface's own episodes; for others it shows the surface and says so. ``task`` is needed only for a task of your own;
     ``mine``, a module of yours, names the cells and tasks of a stored surface. At most 24 lengths and 2 MB of values
-    are put in; the page says what was left out.
+    are put in; the page says what was left out. A surface without lengths, such as that of a model over data, has no
+    slider; at the place pointed at the page tells its loss, draws its gradient, and tells its principal curvatures.
 
     Raises ValueError unless ``surface`` is one of `landscape.surfaces.surface` over two coordinates.
     """
@@ -75,7 +76,8 @@ def contents(
     surface = surface if along else surface.expand_dims("length").assign_coords(length=[1])  # one picture, no slider
     lengths = choose(surface, None, MOST_LENGTHS)
     shown = [name for name in ("loss", "log10_gradient") if name in surface]
-    most = int((MOST_BYTES / (4 * len(lengths) * len(shown))) ** 0.5)
+    slopes = [] if along else [name for name in _slopes(x, y) if name in surface]
+    most = int((MOST_BYTES / (4 * len(lengths) * (len(shown) + len(slopes)))) ** 0.5)
     fields, note = {}, ""
     for name in shown:
         values, note = thin(surface[name].sel(length=lengths).transpose("length", x, y).load(), most)
@@ -96,10 +98,16 @@ def contents(
         ],
         "lengths": lengths,
         "along": along,
+        "slopes": [packed(thin(surface[name].transpose("length", x, y).load(), most)[0].values) for name in slopes],
         "fields": fields,
         "lines": lines(surface, settings, lengths, *modules),
         "live": live(settings, lengths, task),
     }
+
+
+def _slopes(x: str, y: str) -> list[str]:
+    """The gradient and the upper half of the Hessian, in the order in which the page reads them."""
+    return [f"d_{x}", f"d_{y}", f"d_{x}_{x}", f"d_{x}_{y}", f"d_{y}_{y}"]
 
 
 def _settings(surface: "xarray.Dataset") -> dict[str, Any]:

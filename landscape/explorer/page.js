@@ -19,6 +19,7 @@ const style = name => ({ colour: "#fff", width: 1.6, casing: "rgba(0, 0, 0, .6)"
 const BAD = css("--bad");
 
 for (const field of Object.values(data.fields)) field.values = floats(field.values);
+data.slopes = data.slopes.map(floats);
 if (data.live.inputs) data.live.inputs = data.live.inputs.map(floats);
 
 const view = { point: [0, 0], index: data.lengths.length - 1, field: "loss", pinned: false, hidden: new Set() };
@@ -51,6 +52,18 @@ function value(field, k, i, j) {
 }
 
 const nearest = (values, v) => values.reduce((best, x, i) => (Math.abs(x - v) < Math.abs(values[best] - v) ? i : best), 0);
+
+// Gradient and Hessian at a grid point, as far as the surface has them: [d_x, d_y, d_xx, d_xy, d_yy].
+const slopes = (i, j) => data.slopes.map(values => values[i * yAxis.values.length + j]);
+
+// In words: the gradient, and the eigenvalues of the Hessian, along which the loss bends most and least.
+function bent(i, j) {
+  const [gx, gy, a, b, c] = slopes(i, j);
+  if (gx === undefined) return "";
+  const middle = (a + c) / 2, half = Math.hypot((a - c) / 2, b);
+  const curvature = a === undefined ? "" : `, curvatures ${brief(middle + half)} and ${brief(middle - half)}`;
+  return `, gradient (${brief(gx)}, ${brief(gy)})${curvature}`;
+}
 
 // Colours ------------------------------------------------------------------------------------------------------------
 
@@ -102,6 +115,20 @@ function drawLines() {
   }
 }
 
+// The gradient at the nearest grid point, an arrow that is a sixth of the frame where it is longest.
+function drawArrow() {
+  if (data.slopes.length < 2) return;
+  const [i, j] = [nearest(xAxis.values, view.point[0]), nearest(yAxis.values, view.point[1])], [gx, gy] = slopes(i, j);
+  const [spanX, spanY] = [surface.x[1] - surface.x[0], surface.y[1] - surface.y[0]];
+  const size = k => Math.hypot(data.slopes[0][k] * spanX, data.slopes[1][k] * spanY);
+  longest ||= data.slopes[0].reduce((most, _, k) => (Number.isFinite(size(k)) ? Math.max(most, size(k)) : most), 0);
+  const from = [xAxis.values[i], yAxis.values[j]], to = [from[0] + gx * spanX * spanX / longest / 6, from[1] + gy * spanY * spanY / longest / 6];
+  if (!to.every(Number.isFinite)) return;
+  surface.line([from[0], to[0]], [from[1], to[1]], { colour: "#fff", width: 2.4, casing: "rgba(0, 0, 0, .6)" });
+  surface.dot(...to, { colour: "#fff", radius: 3.2, casing: "#000" });
+}
+let longest = 0;
+
 function drawBar() {
   const { context: c, frame: [left, top, width, height], canvas } = surface;
   const x = left + width + 14, { low, high, log, table } = data.fields[view.field];
@@ -130,6 +157,7 @@ function drawSurface() {
   surface.begin(edges(xAxis), edges(yAxis));
   drawField();
   drawLines();
+  drawArrow();
   surface.axes(xAxis.label, yAxis.label);
   drawBar();
   const [x, y] = view.point;
@@ -227,7 +255,7 @@ function draw() {
   const size = xAxis.values.length * yAxis.values.length;
   const bad = data.fields[view.field].values.subarray(view.index * size, (view.index + 1) * size).filter(v => !Number.isFinite(v) && v !== -Infinity).length;
   const there = `${xAxis.name} = ${brief(xAxis.values[i])}, ${yAxis.name} = ${brief(yAxis.values[j])}`;
-  element("grid-value").textContent = `nearest grid point, ${there}: ${seen.join(", ")}`;
+  element("grid-value").textContent = `nearest grid point, ${there}: ${seen.join(", ")}${bent(i, j)}`;
   element("bad").hidden = !bad;
   element("lines").hidden = !bad && !data.lines.length;
   element("bad").lastChild.textContent = ` inf or NaN: ${bad} of ${size} points`;

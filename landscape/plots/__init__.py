@@ -13,6 +13,7 @@ from landscape.plots.files import indexed, save
 from landscape.plots.look import NONFINITE, STYLE, Look, styled
 from landscape.plots.moving import animation, interactive
 from landscape.plots.parts import leading
+from landscape.plots.spectra import spectrum
 from landscape.plots.still import formation, gradient, profile, surface3d
 from landscape.plots.sweeps import sweep
 from landscape.plots.trajectories import trajectory
@@ -35,6 +36,7 @@ __all__ = [
     "profile",
     "save",
     "short",
+    "spectrum",
     "styled",
     "success",
     "surface3d",

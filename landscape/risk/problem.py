@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int, PyTree
 
-from landscape import specs
+from landscape import losses, specs
 from landscape.engine.evaluator import cast
 from landscape.engine.problem import Problem, checked_dtype, checked_lengths, checked_order, derivatives, whole
 from landscape.losses import Objective, classes
@@ -97,14 +97,14 @@ class Risk(Problem):
     ) -> list[Float[np.ndarray, "row point"]]:
         """Means from the sums over batches, added up in float64, and the log of the gradient's norm."""
         sums: list = []
-        for rows in parts:
-            sums = [np.add(s, r, dtype=np.float64) for s, r in zip(sums or [0.0] * len(rows), rows, strict=True)]
-        with np.errstate(invalid="ignore"):  # 0 / 0 where nothing but the program was asked for
+        with np.errstate(all="ignore"):  # inf and NaN are results; 0 / 0 where nothing but the program was asked for
+            for rows in parts:
+                sums = [np.add(s, r, dtype=np.float64) for s, r in zip(sums or [0.0] * len(rows), rows, strict=True)]
             means = [rows / sums[-1] for rows in sums[:-1]]
-        if self.order > 0:
-            at = list(names).index("log10_gradient")
-            means.insert(at, log10_norm(np.stack(means[1:at])))
-        return [rows.astype(self.precision) for rows in means]
+            if self.order > 0:
+                at = list(names).index("log10_gradient")
+                means.insert(at, log10_norm(np.stack(means[1:at])))
+            return [rows.astype(self.precision) for rows in means]
 
     @property
     def leading(self) -> dict[str, Int[np.ndarray, "length"]]:
@@ -128,7 +128,8 @@ class Risk(Problem):
             "cell": {"name": called(self.predict), "options": {}},
             "examples": self.data.examples,
             "data": self.data.digest,
-            "objective": specs.of_function(self.objective.loss),
+            "predict": specs.of_function(held(self.predict)),
+            "objective": judge(self.objective),
             "batch": self.batch,
             "policy": self.policy,
             "order": self.order,
@@ -237,16 +238,28 @@ class Risk(Problem):
 
 def log10_norm(slopes: Float[np.ndarray, "coordinate row point"]) -> Float[np.ndarray, "row point"]:
     """``log10 |(g_k)_k|``, also where squares would leave the range; -inf where all are 0."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        top = np.max(np.abs(slopes), axis=0)
-        norm = np.linalg.norm(slopes / np.where((top > 0) & np.isfinite(top), top, 1), axis=0)
-        return np.log10(norm) + np.log10(np.where((top > 0) & np.isfinite(top), top, 1))
+    top = np.max(np.abs(slopes), axis=0)
+    size = np.where((top > 0) & np.isfinite(top), top, 1)
+    return np.log10(np.linalg.norm(slopes / size, axis=0)) + np.log10(size)
 
 
 def called(predict: Any) -> str:
     """What a function is called, or the model whose method it is."""
     owner = getattr(predict, "__self__", None)
     return type(owner).__name__ if owner is not None else getattr(predict, "__name__", type(predict).__name__)
+
+
+def held(predict: Any) -> list:
+    """A function with what it closes over, and the fields of the model whose method it is."""
+    owner = getattr(predict, "__self__", None)
+    fields = dataclasses.fields(owner) if dataclasses.is_dataclass(owner) else ()
+    return [predict, {f.name: getattr(owner, f.name) for f in fields if f.name not in ("name", "parent")}]
+
+
+def judge(objective: Objective) -> str:
+    """The name of an objective of this package, or a fingerprint of one's own."""
+    known = [name for name, value in vars(losses).items() if value is objective]
+    return known[0] if known else specs.of_function(objective.loss)
 
 
 def code(predict: Any) -> list:

@@ -121,4 +121,5 @@ def _like(leaf: Array, direction: PyTree) -> Array:
 
 
 def _dot(a: Sequence[Array], b: Sequence[Array], dtype: jnp.dtype) -> Float[Array, ""]:
-    return sum((jnp.vdot(x.astype(dtype), y.astype(dtype)) for x, y in zip(a, b, strict=True)), jnp.zeros((), dtype))
+    dot = functools.partial(jnp.vdot, precision=jax.lax.Precision.HIGHEST)
+    return sum((dot(x.astype(dtype), y.astype(dtype)) for x, y in zip(a, b, strict=True)), jnp.zeros((), dtype))

@@ -236,8 +236,7 @@ def _compiled(programs: tuple, length: jax.Array, numbers: np.ndarray, points: d
     On a CPU with as little effort as their loops are still as fast with: two thirds of the time.
     """
     draw, begun, train = (jax.jit(program) for program in programs)
-    cpu = jax.default_backend() == "cpu"
-    effort: list[Any] = [{"xla_backend_optimization_level": n} if cpu else {} for n in (1, 0, 1)]
+    effort = [devices.effort(n) for n in (1, 0, 1)]
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         drawn = draw.lower(length)
         compiling = [pool.submit(drawn.compile, compiler_options=effort[0])]

@@ -1,6 +1,7 @@
 """How long a bit can be seen before training: in the gradient of a unit, and by how fast its state forgets."""
 
 import functools
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from landscape import devices
 from landscape.cells import Cell
 from landscape.dynamics import noise_multiplier, origin_multiplier
 from landscape.initialisers import keras2
@@ -56,9 +58,14 @@ def decay(multiplier: np.ndarray, u: Any, noise: float) -> np.ndarray:
     rate = np.abs(np.log(np.abs(multiplier)))
     if u is None or not noise:
         return rate
+    return np.where(rate < 1e-4, np.interp(np.abs(u) * noise, *_paces()), rate)
+
+
+@functools.cache
+def _paces() -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Strengths of noise, and what an SRNN of |w| = 1 loses a step under each."""
     strengths = (0.025, 0.05, 0.1, 0.2)
-    lost = [-np.log(noise_multiplier(1.0, 1.0, s)) for s in strengths]
-    return np.where(rate < 1e-4, np.interp(np.abs(u) * noise, (0.0, *strengths), (0.0, *lost)), rate)
+    return (0.0, *strengths), (0.0, *(-math.log(noise_multiplier(1.0, 1.0, s)) for s in strengths))
 
 
 PUSHED = {"SRNN": ("w",), "LSTM": ("b_i", "b_f", "b_o"), "GRU": ("b_z",)}
@@ -80,7 +87,9 @@ def before(
         found = {}
         for name, cell in cells.items():
             one = functools.partial(at_start, cell, pairs=pairs, length=length, sd=noise)
-            found[name] = jax.device_get(jax.jit(lambda keys, one=one: jax.lax.map(one, keys))(keys))
+            found[name] = jax.device_get(
+                jax.jit(lambda keys, one=one: jax.lax.map(one, keys), compiler_options=devices.effort(1))(keys)
+            )
     stacked = {
         each: (
             ("cell", "draw", "length")[: np.ndim(found["SRNN"][each]) + 1],
