@@ -45,14 +45,14 @@ def cross_entropy(logits: Float[Array, "output"], label: Shaped[Array, ""]) -> F
 
 @jax.custom_jvp
 def _cross_entropy(logits: Float[Array, "output"], label: Int[Array, ""]) -> Float[Array, ""]:
-    others = jnp.where(jnp.arange(len(logits)) == label, -jnp.inf, logits - logits[label])
+    others = jnp.where(jnp.arange(len(logits), dtype=label.dtype) == label, -jnp.inf, logits - logits[label])
     return jax.nn.softplus(jax.nn.logsumexp(others))
 
 
 @_cross_entropy.defjvp
 def _cross_entropy_moved(at: tuple, moves: tuple) -> tuple:
     (logits, label), (move, _) = at, moves
-    others = jnp.where(jnp.arange(len(logits)) == label, 0, _softmax(logits))
+    others = jnp.where(jnp.arange(len(logits), dtype=label.dtype) == label, 0, _softmax(logits))
     return _cross_entropy(*at), jnp.sum(others * (move - move[label]))
 
 

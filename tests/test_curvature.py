@@ -21,7 +21,7 @@ EPS32 = float(np.finfo(np.float32).eps)
 KEY = jax.random.key(0)
 rng = np.random.default_rng
 X = rng(1).normal(size=(50, 4))
-LABELS = rng(2).integers(0, 3, 50)
+LABELS = rng(2).integers(0, 3, 50).astype("i4")
 
 
 def linear(params: dict, x: Any) -> jax.Array:
@@ -143,7 +143,7 @@ def test_lanczos_finds_the_top_of_a_dense_matrix_of_610_parameters_and_certifies
     params = layers(13, 25, 10)
     assert sum(np.size(leaf) for leaf in jax.tree.leaves(params)) == 610
     x = rng(10).normal(size=(40, 13))
-    risk = ls.Risk(mlp, (x, rng(11).integers(0, 10, 40)), classes, batch=40, dtype="float64")
+    risk = ls.Risk(mlp, (x, rng(11).integers(0, 10, 40).astype("i4")), classes, batch=40, dtype="float64")
     with jax.enable_x64(True):
         flat, back = ravel_pytree(jax.tree.map(jnp.asarray, params))
         h = np.asarray(jax.jit(jax.hessian(lambda v: risk.score.total(back(v), risk.data.first)))(flat)) / 40

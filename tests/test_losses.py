@@ -141,3 +141,12 @@ def test_cross_entropy_of_an_infinite_logit_is_0_or_infinite():
     assert float(losses.cross_entropy(jnp.array([0.0, -jnp.inf]), 0)) == 0
     assert float(losses.cross_entropy(jnp.array([0.0, -jnp.inf]), 1)) == math.inf
     assert not float(losses.cross_entropy(logits, 1)) > 0
+
+
+def test_cross_entropy_in_double_precision_mixes_no_integers() -> None:
+    with jax.enable_x64(True):
+        logits = jnp.asarray([0.5, -1.0, 2.0])
+        value, slope = jax.value_and_grad(losses.cross_entropy)(logits, jnp.asarray(1))
+    assert value.dtype == np.float64
+    p = np.exp([0.5, -1.0, 2.0]) / np.exp([0.5, -1.0, 2.0]).sum()
+    np.testing.assert_allclose(slope, p - [0, 1, 0], rtol=1e-14)
