@@ -17,13 +17,13 @@ Expected, share of 8 runs with accuracy > .99 (Wilson intervals of up to +-.3):
     a bit  LSTM 0     .38   .88   1     1     1     .62
            GRU  0     0     0     0     0     0     0
 
-For 50 steps, of 100 runs that share their data, 2, 4 and 8 units keep the bit: SRNN .80 (.71-.87), 1 and 1 (.96-1), LSTM
-0 (0-.04), .10 (.06-.17) and .02 (.01-.07), GRU 0, 0 (0-.04) and .04 (.02-.10): more units widen the gap. Two and a half
-minutes of processor time.
+For 50 steps, of 100 runs that share their data, 2, 4 and 8 units keep the bit: SRNN .80 (.71-.87), 1 and 1 (.96-1),
+LSTM 0 (0-.04), .10 (.06-.17) and .02 (.01-.07), GRU 0, 0 (0-.04) and .04 (.02-.10): more units widen the gap. Two and
+a half minutes of processor time.
 
-From 16 units on every cell keeps the bit for 20 steps in nearly every run. Size does not teach a GRU to relay it at this rate (at
-.1 it does with 8 units, see ``learning_rates.py``), and 100 units need not be better than 32. Eight minutes of CPU
-time, a good part of it compiling 42 programs: 11 minutes on two cores with other work.
+From 16 units on every cell keeps the bit for 20 steps in nearly every run. Size does not teach a GRU to relay it at
+this rate (at .1 it does with 8 units, see ``learning_rates.py``), and 100 units need not be better than 32. Eight
+minutes of CPU time, a good part of it compiling 42 programs: 11 minutes on two cores with other work.
 """
 
 import jax
