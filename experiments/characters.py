@@ -19,10 +19,10 @@ Expected, nats a character on 20,000 test characters, one run each of six epochs
     LSTM      1.85 (64)       1.85 (46)
 
 At this budget the 4-gram is not passed: networks still fall by .03 an epoch. Two layers are ahead of one for tanh and
-GRU, LSTM and GRU are not alike. Of the GRU's update gates 69 of 77 let the new in at more than half of the characters,
-as the source saw in first layers; of the LSTM's forget gates 9 of 64 keep at more than half. n-grams get 33 to 39 % of the
-networks' errors right (the source: 42). A closing bracket is better foreseen by the 7-gram within 4 characters, by
-the GRU beyond 10, of 46, 60 and 9 brackets: few. Ten minutes of one core.
+GRU, LSTM and GRU are not alike. Of the GRU's update gates 69 of 77 let the new in at more than half of the
+characters, as the source saw in first layers; of the LSTM's forget gates 9 of 64 keep at more than half. n-grams get
+33 to 39 % of the networks' errors right (the source: 42). A closing bracket is better foreseen by the 7-gram within 4
+characters, by the GRU beyond 10, of 46, 60 and 9 brackets: few. Ten minutes of one core.
 """
 
 import bisect
