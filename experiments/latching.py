@@ -1,8 +1,7 @@
 """Does a one-unit LSTM latch worse than a simple unit, as published (stats.SE 340898), and does an error decide it?
 
     landscape run latching                                    the figure: 8 lengths, 128 runs each
-    landscape run latching --repeats 30 --lengths 2 5 8 10 15 20 25 30 40 50 60 70 80 90 100 120 150 180 200 \
-        --out results/latching_30.zarr                        as many runs and all lengths that can be read from his
+    landscape run latching --repeats 30 --out results/latching_30.zarr      as many runs as his, at the same lengths
     landscape run latching --repeats 300 --lengths 20 50 --out results/latching_300.zarr            narrow intervals
     python figures/latching.py
 

@@ -91,7 +91,7 @@ def _setup(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "plane", f"{name}{moves} from {axis['from']:g} to {axis['to']:g}, {axis['count']} values"
     if made := settings.get("made"):
         yield "directions", _directions(made)
-    if not (lengths := settings.get("lengths")):
+    if (lengths := settings.get("lengths")) is None:
         return
     every = ", every one" if lengths == list(range(lengths[0], lengths[-1] + 1)) and len(lengths) > 1 else ""
     words = ", ".join(map(str, lengths)) if len(lengths) < 9 else f"{len(lengths)} from {lengths[0]} to {lengths[-1]}"
