@@ -302,7 +302,7 @@ def changing() -> Any:
         (lambda: ls.surface(PLANE, ls.Risk(plain, (X, Y), Objective(lambda a, t: a, None))), "must make one number of"),
         (lambda: ls.surface(PLANE, ls.Risk(lambda p, x: backwards(plain(p, x)), (X, Y))), "reverse mode alone"),
         (lambda: descent.paths(PLANE, ls.Risk(plain, (X, Y)), optax.sgd(0.1), [(0,)], 3), "give landscape.Function"),
-        (lambda: ls.span(COUNTED, {"a": {"w": COUNTED["w"], "n": np.ones(3, "f4")}}, a=(0.0, 1.0)), "an array of int64"),
+        (lambda: ls.span(COUNTED, {"a": {"w": COUNTED["w"], "n": np.ones(3, "f4")}}, a=(0.0, 1.0)), "array of int64"),
         (lambda: ls.surface(ls.span({"w": COUNTED["w"], "f": jnp.tanh}, {"a": {"w": COUNTED["w"], "f": 0.0}}, a=(0, 1)),
                             ls.Risk(lambda p, x: x @ p["w"], (X, Y))), "f of the model is no number"),
     ],
