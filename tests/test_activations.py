@@ -126,7 +126,10 @@ def norms(gradient: np.ndarray) -> np.ndarray:
     return np.log10(size, out=np.full_like(size, -np.inf), where=size > 0)
 
 
-@pytest.mark.parametrize("name", NAMES)
+OFTEN = ("SRNN", "LSTM", "LSTMPeephole", "GRU", "MUT1")  # in every run; each cell in `make test-all`
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in OFTEN)) for n in NAMES])
 def test_gradients_of_saturated_cells_are_right_in_float32_by_both_routes(name):
     """Parameters up to 12 saturate every unit; with slopes that cancel up to half of these gradients are 0 or far off.
 

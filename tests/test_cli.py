@@ -766,7 +766,7 @@ def test_a_killed_command_resumes_to_the_same_bits(folder, whole, times):
     same(store.open_surface(path), whole)
 
 
-@pytest.mark.parametrize("count", [2, 8])
+@pytest.mark.parametrize("count", [2, pytest.param(8, marks=pytest.mark.slow)])
 def test_the_number_of_devices_changes_no_value(folder, count, whole):
     process = start(folder / "s.zarr", XLA_FLAGS=f"--xla_force_host_platform_device_count={count}")
     _, said = process.communicate()

@@ -73,6 +73,7 @@ def test_the_places_of_the_plane_are_those_of_the_table(found):
 # Kinds of cliff
 
 
+@pytest.mark.slow
 def test_measured_growth_is_the_predicted_one_and_names_the_kind(found):
     ds = found("kinds_of_cliff")
     assert list(ds.kind_at.values) == ["period two", "fold", "basin"]
@@ -136,6 +137,7 @@ def test_without_an_unstable_start_there_is_nothing_to_collapse():
 # Growth
 
 
+@pytest.mark.slow
 def test_slopes_are_true_maxima_and_grow_by_their_laws(found):
     ds = found("cliff_growth")
     basin, fold = ds.sel(w=5.0), ds.sel(w=4.1)
@@ -157,6 +159,7 @@ def test_slopes_that_float64_cannot_resolve_are_missing(found):
 # Aliasing
 
 
+@pytest.mark.slow
 def test_the_largest_sampled_gradient_falls_while_the_true_one_grows(found):
     ds = found("aliasing")
     late = ds.sel(length=[40, 50, 100, 400])

@@ -544,6 +544,7 @@ def test_followed_to_its_root_a_basin_cliff_lies_on_its_line_to_rounding(traced)
     assert float(found["error"].max()) < 1e-12
 
 
+@pytest.mark.slow
 def test_a_slope_without_a_jump_has_no_limit_and_a_pitchfork_has_its_own():
     """h' = tanh(w h + b) from 0: for w > 1 the state 0 is unstable at b = 0, for w < 1 the loss stays a slope."""
     window = plane(SRNN(), w=np.linspace(0.55, 1.45, 10), b=np.linspace(-0.52, 0.5, 31))
@@ -565,6 +566,7 @@ def test_a_planted_slope_has_no_limit_however_steep_it_is(k):
     assert np.all(np.isnan(cliffs.limit(window, Recurrence(reach(0.0, 1.5), [1]), lines, length=2)["b"]))
 
 
+@pytest.mark.slow
 def test_the_limit_of_an_early_ridge_is_the_cliff_line_or_nan():
     """At T = 20 some vertices lead to the slope beside the jump; bisection of a level once put them .024 off."""
     window = plane(Pascanu(), w=np.linspace(4.4, 6, 41), b=np.linspace(-3.4, -2.1, 41))
@@ -761,6 +763,7 @@ class Own(Cell):
 """
 
 
+@pytest.mark.slow
 def test_a_stored_surface_is_described_afresh_if_its_cell_can_be_made_again(stored, capsys):
     wall, own = str(stored / "wall.zarr"), str(stored / "own.zarr")
     assert cli.main(["cliffs", wall]) == 0

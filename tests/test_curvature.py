@@ -139,6 +139,7 @@ def test_leaves_that_cannot_move_have_no_part_in_a_matrix() -> None:
 # Spectra
 
 
+@pytest.mark.slow
 def test_lanczos_finds_the_top_of_a_dense_matrix_of_610_parameters_and_certifies_it() -> None:
     params = layers(13, 25, 10)
     assert sum(np.size(leaf) for leaf in jax.tree.leaves(params)) == 610
@@ -172,6 +173,7 @@ def test_a_space_that_ends_gives_what_it_holds() -> None:
     assert found["residual"].values[0] < 1e-14
 
 
+@pytest.mark.slow
 def test_spikes_on_noise_stand_where_theory_puts_them_and_the_bulk_ends_at_4() -> None:
     """Papyan's spikes 5, 4, 3 among ones, n = N: eigenvalues l + l/(l - 1) (Baik & Silverstein 2006)."""
     n = 1000
@@ -213,6 +215,7 @@ COVERED = {
 }
 
 
+@pytest.mark.slow
 def test_the_trace_of_a_rotated_diagonal_is_found_within_its_errors() -> None:
     matrix, _ = rotated(1 / np.arange(1, 81))
     found = curvature.trace(matrix, KEY)
@@ -259,6 +262,7 @@ def test_the_krylov_space_of_matfree_is_that_of_numpy() -> None:
     np.testing.assert_allclose(np.linalg.eigvalsh(ours[1]), np.linalg.eigvalsh(other[1]), rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_noise_scale_is_that_of_the_examples_gradients(whole: Any) -> None:
     found = curvature.noise_scale(MLP, layers(), KEY, probes=200)  # the whole space: exact
     square = np.sum(whole["gradient"] ** 2)

@@ -217,6 +217,7 @@ def test_a_task_of_arrays_is_those_arrays_and_stores_know_them_by_a_digest():
         ls.surface(plane, data.task(data.classified(x[:, :2], np.array([0, 1, 1]))), [2])
 
 
+@pytest.mark.slow
 def test_a_user_trains_on_a_text_of_his_own():
     """A text of period four is learned: its loss falls below that of the characters' frequencies."""
     read = data.text("abca" * 64)

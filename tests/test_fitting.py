@@ -49,7 +49,9 @@ def weights(state):
 # Cut and resumed
 
 
-@pytest.mark.parametrize("kind", ["plain", "stopped", "drawn anew"])
+@pytest.mark.parametrize(
+    "kind", ["plain", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("stopped", "drawn anew"))]
+)
 def test_a_fit_cut_anywhere_and_resumed_equals_the_uncut_one_bit_for_bit(kind, data, model):
     options = {"epochs": 6, "batch": 8, "watch": weights}
     if kind == "stopped":

@@ -224,6 +224,7 @@ def test_lengths_may_be_asked_of_a_surface_as_of_a_task() -> None:
 
 
 @pytest.mark.parametrize("timed", [False, True])
+@pytest.mark.slow
 def test_a_surface_at_every_checkpoint_is_that_around_each_of_them(timed: bool) -> None:
     x = rng(3).normal(size=(10, 7, 2)).astype("f4")
     settings = {"lengths": (2, 7)} if timed else {}

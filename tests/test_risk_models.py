@@ -145,6 +145,7 @@ def at_norm(predict: Any, normed: tuple, **settings: Any) -> Any:
     return ls.surface(plane, ls.Risk(functools.partial(predict, stats=stats), (IMAGES, Y), **settings))
 
 
+@pytest.mark.slow
 def test_the_policy_of_batch_norm_is_the_picture(normed: tuple) -> None:
     still = at_norm(frozen, normed, batch=8)
     batch = at_norm(of_batch, normed, batch=8, policy="batch statistics")

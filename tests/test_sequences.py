@@ -178,6 +178,7 @@ def test_whole_numbers_stay_numbers_to_one_unit_and_as_vectors(unit):
         np.testing.assert_array_equal(flat(ends[0]), flat(ends[1]))
 
 
+@pytest.mark.slow
 def test_training_learns_symbols_and_echoes(layer):
     """The next of five symbols in a fixed circle is known from this one: the loss falls below the blind ln 5."""
     x = (np.arange(32)[:, None] + np.arange(TIME)) % SYMBOLS
@@ -235,6 +236,7 @@ def test_the_parameters_of_a_stack_are_named_by_layer_and_stored_as_data():
     assert specs.of_cell(stack)["options"]["layers"] == [specs.of_cell(ls.LSTM()), specs.of_cell(ls.SRNN())]
 
 
+@pytest.mark.slow
 def test_random_guesses_count_if_they_are_right_at_every_step_asked_for():
     episodes = tasks.episodes(tasks.echo(0), KEY, COUNT, 3)
     assert guess(KEY, ls.SRNN(), episodes, tried=64).solved > 0
@@ -315,6 +317,7 @@ def test_a_carried_state_is_one_long_episode(layer):
     np.testing.assert_allclose(flat(one.model), flat(other.model), atol=20 * EPS)  # in another order of episodes
 
 
+@pytest.mark.slow
 def test_a_stream_learns_begins_each_epoch_anew_and_shows_its_states(layer):
     read = jnp.asarray((np.arange(3)[:, None] + np.arange(41)) % SYMBOLS)
     data = Episode(x=read[:, :-1], target=read[:, 1:], mask=jnp.ones((3, 40)))

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal
 
+import dask.config
 import numpy as np
 import optax
 import pandas
@@ -870,7 +871,9 @@ def test_workers_that_do_not_start_are_one_sentence_and_not_a_failed_chunk(exper
 def test_an_address_without_a_scheduler_is_one_sentence(experiment, capfd):
     file = experiment.parent / "cli.toml"
     file.write_text(SWEEP % "b")
-    assert cli.main(["sweep", str(file), "--scheduler", "not an address"]) == 2
+    with dask.config.set(scheduler="threads"):
+        assert cli.main(["sweep", str(file), "--scheduler", "not an address"]) == 2
+        assert dask.config.get("scheduler") == "threads"  # else no lazy array could be read after it
     assert re.search(r"there is no scheduler at 'not an address' \(.*\); give tcp://HOST:PORT", capfd.readouterr().err)
 
 

@@ -184,6 +184,7 @@ def test_runs_mapped_over_models_minibatches_data_and_lengths_equal_runs_alone(d
 
 
 @pytest.mark.parametrize("name", ["SRNN", "GRU", "LSTM", "BengioLatch"])
+@pytest.mark.slow
 def test_constants_of_a_program_are_as_good_as_its_arguments(name, data):
     """Weights, data and minibatch known when compiling: the compiler may fold them into the loop."""
     model, (_, episodes), index = jax.tree.map(jnp.zeros_like, model_of(name)), of(name, data), jnp.arange(BATCH)

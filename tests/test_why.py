@@ -217,6 +217,7 @@ def real(lstm, srnn="learns", runs=MANY, **after):
 
 
 @pytest.mark.parametrize("name", [n for n in NUMBERS if n != "H2"])
+@pytest.mark.slow
 def test_units_built_so_that_a_suspect_is_or_is_not_the_cause_are_found_out(name):
     nothing = dict.fromkeys(NUMBERS, "not the cause")
     assert real("forgets", **{name: "learns"}) == nothing | {name: "is the cause"}
@@ -344,6 +345,7 @@ def test_default_starts_have_the_multipliers_of_keras_and_the_blind_part_pushes_
         assert ((start.push_blind.sel(push=name) > 0) == name.endswith("b_z")).sum() >= 38
 
 
+@pytest.mark.slow
 def test_the_signal_part_is_that_of_the_package():
     with jax.enable_x64(True):
         key = jax.random.key(3)

@@ -166,8 +166,10 @@ def cluster(workers: int = 0, scheduler: str = "") -> Iterator[Any]:
     import dask.config
     import distributed
 
+    # A client that could not connect leaves word that Dask must use it, and lazy arrays could not be read any more.
+    kept = {"scheduler": dask.config.get("scheduler", None)}
     if scheduler:
-        with _client(scheduler) as client:
+        with dask.config.set(kept), _client(scheduler) as client:
             yield client
         return
     env = {"NPROC": str(max(1, devices.cores() // workers)), "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
@@ -183,7 +185,7 @@ def cluster(workers: int = 0, scheduler: str = "") -> Iterator[Any]:
     quiet = {f"distributed.nanny.pre-spawn-environ.{key}": text for key, text in QUIET.items()}
     spread = {"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.allowed-failures": 1}
     with contextlib.ExitStack() as stack:
-        stack.enter_context(dask.config.set({**spread, **quiet}))
+        stack.enter_context(dask.config.set({**spread, **quiet, **kept}))
         try:
             with _deaf():
                 here = stack.enter_context(distributed.LocalCluster(**local, silence_logs=logging.CRITICAL))
