@@ -78,6 +78,7 @@ class Evaluator:
         along = jax.tree.map(lambda leaf: np.asarray(leaf, self.dtype), plane.affine.directions)
         self._affine = dataclasses.replace(plane.affine, origin=origin, directions=along)
         self._affine = problem.admit(self._affine)
+        self._there: dict[Any, Affine] = {}
         self._data = problem.data
         self.route = routes.choose(problem, self._affine)
         self.resize(1)
@@ -145,11 +146,18 @@ class Evaluator:
         tile = self._tile(size)
         tiles = np.moveaxis(np.resize(points, (size, coordinates)).reshape(-1, tile, coordinates), 2, 1)
         with jax.enable_x64(self.dtype == "float64"), jax.default_device(devices.local(device)):
-            program, used, affine = _program(kernel), np.int32(-(-count // tile)), jax.device_put(self._affine)
+            program, used, affine = _program(kernel), np.int32(-(-count // tile)), self._on(device)
             parts = itertools.islice(self.problem.parts(self._data), None if count else 1)
             made = (jax.device_get(program(affine, tiles, used, part)) for part in parts)
             out = self.problem.joined(made, self.names)
         return [o[:, :count] for o in out]
+
+    def _on(self, device: int) -> Affine:
+        """The plane's map on a device, put there once and not for every block."""
+        where = devices.local(device)
+        if where not in self._there:
+            self._there[where] = jax.block_until_ready(jax.device_put(self._affine, where))
+        return self._there[where]
 
     def _give_way(self, error: Exception, size: int, route: routes.Route) -> None:
         """Compute by smaller calls if memory was short, by the scan if its kernel failed; raise if neither is left."""
