@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, ArrayLike, Float, Key, PyTree
 from scipy.optimize import linear_sum_assignment
 
-from landscape.directions.base import floats
+from landscape.directions.base import floats, opened
 from landscape.engine import Problem
 from landscape.planes import named_leaves, span
 from landscape.surfaces import values
@@ -88,7 +87,7 @@ def bent(
         raise TypeError(
             f"loss must return one number for a model and a key, it returns {made}; take a mean over examples"
         )
-    moving, whole = _moving(a)
+    moving, whole = opened(a)
 
     def step(carry: tuple, key: Key[Array, ""]) -> tuple:
         bend, state = carry
@@ -98,22 +97,10 @@ def bent(
         moves, state = optimiser.update(slope, state, bend)
         return (optax.apply_updates(bend, moves), state), value
 
-    start = [(x + y) / 2 for x, y in zip(moving, _moving(b)[0], strict=True)]
+    start = [(x + y) / 2 for x, y in zip(moving, opened(b)[0], strict=True)]
     train = jax.jit(lambda bend: jax.lax.scan(step, (bend, optimiser.init(bend)), jax.random.split(key, steps)))
     (bend, _), met = train(start)
     return whole(bend), np.asarray(met)
-
-
-def _moving(params: PyTree) -> tuple[list[Array], Callable[[list], PyTree]]:
-    """The leaves that can move, and the model as a function of them."""
-    leaves, tree = jax.tree.flatten(params)
-    where = [i for i, leaf in enumerate(leaves) if floats(leaf)]
-
-    def whole(some: list) -> PyTree:
-        new = dict(zip(where, some, strict=True))
-        return jax.tree.unflatten(tree, [new.get(i, leaf) for i, leaf in enumerate(leaves)])
-
-    return [jnp.asarray(leaves[i]) for i in where], whole
 
 
 class Aligned(NamedTuple):

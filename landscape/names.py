@@ -308,9 +308,3 @@ def experiment(text: str) -> ModuleType:
     if not inspect.isfunction(getattr(made, "run", None)):
         raise ValueError(f"{path} has no function run; an experiment is a docstring and a function run(**settings)")
     return made
-
-
-def need(package: str, extra: str, what: str) -> None:
-    """Raise ValueError, with what to install, unless a package that only ``what`` needs is there."""
-    if importlib.util.find_spec(package) is None:
-        raise ValueError(f"{what} need {package}, which is not installed: pip install 'rnn-landscape[{extra}]'")

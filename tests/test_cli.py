@@ -306,10 +306,10 @@ def test_the_wheel_holds_experiments_and_figures_where_they_are_looked_for(folde
 
 
 def test_a_missing_extra_is_said_before_anything_is_computed(folder, capsys, monkeypatch):
-    monkeypatch.setattr(names.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "distributed", None)
     (folder / "s.toml").write_text("run = 'room'\naxes = {noise = [0.1]}")
     said = refused(capsys, "sweep", "s.toml", "--workers", "2")
-    assert re.search(r"need distributed, .*pip install 'rnn-landscape\[cluster\]'", said)
+    assert re.search(r"by distributed, which is missing: pip install 'rnn-landscape\[cluster\]'", said)
     assert [path.name for path in folder.iterdir()] == ["s.toml"]
 
 

@@ -169,9 +169,9 @@ def test_midi_without_a_key_of_the_piano_or_cut_short_is_refused(tmp_path):
 def test_without_mido_and_scikit_learn_one_sentence_says_what_to_install(tmp_path, monkeypatch):
     for name in ("mido", "sklearn", "sklearn.datasets"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ImportError, match=r"pip install 'rnn-landscape\[data\]'"):
+    with pytest.raises(ImportError, match=r"which is missing: pip install 'rnn-landscape\[data\]'"):
         data.rolls(played(tmp_path / "a.mid", (60, 0, 240)))
-    with pytest.raises(ImportError, match=r"pip install 'rnn-landscape\[data\]'"):
+    with pytest.raises(ImportError, match=r"which is missing: pip install 'rnn-landscape\[data\]'"):
         data.digits()
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from landscape import devices
-from landscape.directions.base import floats
+from landscape.directions.base import floats, opened
 from landscape.engine.evaluator import cast
 from landscape.planes import named_leaves
 from landscape.risk import Batch, Risk, Score
@@ -141,18 +141,6 @@ def apart(vector: Vector, params: PyTree) -> Leaves:
     ends = np.cumsum([np.size(leaf) for leaf in leaves])
     pairs = zip(np.split(vector, ends[:-1]), leaves, strict=True)
     return [part.reshape(np.shape(leaf)).astype(leaf.dtype) for part, leaf in pairs]
-
-
-def opened(params: PyTree) -> tuple[Leaves, Callable[[Leaves], PyTree]]:
-    """The leaves of a model that can move, and the model as a function of them."""
-    leaves, tree = jax.tree.flatten(params)
-    moving = [i for i, leaf in enumerate(leaves) if floats(leaf)]
-
-    def closed(some: Leaves) -> PyTree:
-        new = dict(zip(moving, some, strict=True))
-        return jax.tree.unflatten(tree, [new.get(i, leaf) for i, leaf in enumerate(leaves)])
-
-    return [jnp.asarray(leaves[i]) for i in moving], closed
 
 
 def each(score: Score, params: PyTree, batch: Batch) -> Float[Array, "example"]:

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
-from landscape.curvature.matrices import Leaves, apart, checked, last, opened, summed
-from landscape.directions.base import floats
+from landscape.curvature.matrices import Leaves, apart, checked, last, summed
+from landscape.directions.base import floats, opened
 from landscape.engine.problem import whole
 from landscape.risk import Batch, Risk, Score
 

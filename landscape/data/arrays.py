@@ -7,16 +7,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Real, Shaped
 
 from landscape import losses, specs
+from landscape.extras import needed
 from landscape.tasks import Episode, Task
 
 
 def digits() -> tuple[Float[np.ndarray, "image row column"], Int[np.ndarray, "image"]]:
     """The 1,797 images of handwritten digits, 8 x 8 in [0, 1], in scikit-learn's wheel (extra ``data``); not MNIST."""
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise ImportError("the digits lie in scikit-learn; pip install 'rnn-landscape[data]'") from error
-    found = load_digits()
+    found = needed("sklearn.datasets", "data", "digits are brought").load_digits()
     return (found.images / 16).astype(np.float32), found.target.astype(np.int32)
 
 

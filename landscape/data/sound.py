@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from landscape.extras import needed
+
 KEYS = (21, 109)  # the keys of a piano in MIDI's numbers
 
 
@@ -74,10 +76,7 @@ def _roll(path: Path, name: str, array: np.ndarray) -> Int[np.ndarray, "time key
 
 
 def _midi(path: Path, step: float) -> Int[np.ndarray, "time key"]:
-    try:
-        import mido
-    except ImportError as error:
-        raise ImportError("MIDI files are read by mido; pip install 'rnn-landscape[data]'") from error
+    mido = needed("mido", "data", "MIDI files are read")
     try:
         file = mido.MidiFile(path)
     except (EOFError, OSError, ValueError) as error:

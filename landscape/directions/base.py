@@ -1,13 +1,13 @@
 """Directions by name with how they were made, and the leaves that can move."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, PyTree
+from jaxtyping import Array, Float, PyTree
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,6 +48,18 @@ def rows(leaves: Sequence[Any]) -> Float[np.ndarray, "row number"]:
 def floats(leaf: Any) -> bool:
     """Whether a leaf can move: integers, flags and random keys stay."""
     return jnp.issubdtype(_dtype(leaf), jnp.floating)
+
+
+def opened(params: PyTree) -> tuple[list[Array], Callable[[list], PyTree]]:
+    """The leaves of a model that can move, and the model as a function of them."""
+    leaves, tree = jax.tree.flatten(params)
+    moving = [i for i, leaf in enumerate(leaves) if floats(leaf)]
+
+    def closed(some: list) -> PyTree:
+        new = dict(zip(moving, some, strict=True))
+        return jax.tree.unflatten(tree, [new.get(i, leaf) for i, leaf in enumerate(leaves)])
+
+    return [jnp.asarray(leaves[i]) for i in moving], closed
 
 
 def _kind(leaf: Any) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from landscape.cells import Cell, check
+from landscape.extras import needed
 
 
 class Found(NamedTuple):
@@ -34,13 +35,7 @@ class Found(NamedTuple):
 
 
 def _optimistix() -> Any:
-    try:
-        import optimistix
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "fixed points of a layer are found by optimistix, which is missing: pip install 'rnn-landscape[layers]'"
-        ) from error
-    return optimistix
+    return needed("optimistix", "layers", "fixed points of a layer are found")
 
 
 def _turn(cell: Cell, x: Any, unravel: Any, period: int, s: jax.Array) -> jax.Array:

@@ -16,7 +16,8 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from landscape import devices, names, store
+from landscape import devices, store
+from landscape.extras import needed
 from landscape.store import StoreError
 from landscape.store.records import DONE, FAILED
 from landscape.sweeps import settings
@@ -162,9 +163,8 @@ def cluster(workers: int = 0, scheduler: str = "") -> Iterator[Any]:
 
     Processes here listen on 127.0.0.1 alone, compute one chunk at a time and share the cores evenly.
     """
-    names.need("distributed", "cluster", "workers")
+    distributed = needed("distributed", "cluster", "workers are run")
     import dask.config
-    import distributed
 
     # A client that could not connect leaves word that Dask must use it, and lazy arrays could not be read any more.
     kept = {"scheduler": dask.config.get("scheduler", None)}
