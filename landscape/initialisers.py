@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from landscape.cells import GRU, LSTM, MUT1, MUT2, MUT3, SRNN, BengioLatch, Cell, LeakyRNN, Pascanu, logistic
-from landscape.models import Dense, Stack
+from landscape.models import Around, Dense, Stack
 from landscape.tree import params
 
 Draw = Callable[[jax.Array, tuple[int, int]], jax.Array]  # (key, shape of a matrix) -> matrix
@@ -34,10 +34,12 @@ def svd_orthogonal(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
 
 
 def layerwise(start: Initialiser) -> Initialiser:
-    """An initialiser of cells that also starts each layer of a `Stack`, the lowest from the very key."""
+    """An initialiser of cells that also starts each layer of a `Stack`, the lowest from the very key, and what is wrapped."""
 
     @functools.wraps(start)
     def initialise(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
+        if isinstance(cell, Around):
+            return dataclasses.replace(cell, cell=initialise(cell.cell, key, units, inputs))
         if not isinstance(cell, Stack):
             return start(cell, key, units, inputs)
         keys = [jax.random.fold_in(key, k) if k else key for k in range(len(cell.layers))]
