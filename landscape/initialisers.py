@@ -34,7 +34,7 @@ def svd_orthogonal(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
 
 
 def layerwise(start: Initialiser) -> Initialiser:
-    """An initialiser of cells that also starts the layers of a `Stack`, the lowest from the very key, and what is wrapped."""
+    """An initialiser of cells that starts a `Stack` too, the lowest layer from the very key, and what is wrapped."""
 
     @functools.wraps(start)
     def initialise(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
