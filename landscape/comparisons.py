@@ -33,8 +33,8 @@ def welch(groups: Mapping[str, Float[np.ndarray, "trial"]], to: str) -> "xarray.
     """Each group's mean against that of the group ``to``, dims (group,): Welch's test, unequal variances.
 
     ``difference`` with its interval of 95 % from ``low`` to ``high``, not corrected; ``p``; ``holm``, p corrected for
-    all comparisons; ``effect``, Cohen's d. A group whose scores do not vary, like the one it is compared to, has p 1 if
-    their means agree and 0 if not. Raises ValueError for less than two groups, two scores, or one that is not finite.
+    all comparisons; ``effect_size``, Cohen's d. A group whose scores do not vary, like the one it is compared to, has
+    p 1 if their means agree and 0 if not. Raises ValueError for less than two groups, two scores, or one that is not finite.
     """
     import xarray
     from scipy.stats import ttest_ind
@@ -58,6 +58,8 @@ def welch(groups: Mapping[str, Float[np.ndarray, "trial"]], to: str) -> "xarray.
         low, high = test.confidence_interval(0.95)
         return gap, low, high, test.pvalue, effect
 
-    columns = dict(zip(("difference", "low", "high", "p", "effect"), np.array([row(n) for n in others]).T, strict=True))
+    columns = dict(
+        zip(("difference", "low", "high", "p", "effect_size"), np.array([row(n) for n in others]).T, strict=True)
+    )
     columns["holm"] = holm(columns["p"])
     return xarray.Dataset({name: ("group", column) for name, column in columns.items()}, {"group": others}, {"to": to})

@@ -102,6 +102,17 @@ def irnn(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | Non
     return _initialise(cell, key, units, inputs, small, lambda _, shape: jnp.eye(*shape), together=False, forget=0.0)
 
 
+def gaussian(sd: float) -> Initialiser:
+    """An initialiser that draws every matrix from N(0, ``sd``²), with all biases 0 (Greff et al. 2017: sd .1)."""
+    normal = jax.nn.initializers.normal(sd)
+
+    @layerwise
+    def initialise(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
+        return _initialise(cell, key, units, inputs, normal, normal, together=False, forget=0.0)
+
+    return initialise
+
+
 def chrono(longest: float, start: Initialiser = keras3) -> Initialiser:
     """An initialiser for memories of up to ``longest`` steps: ``b_f = ln U[1, longest - 1]``, ``b_i = -b_f``.
 

@@ -163,7 +163,7 @@ def test_welch_is_that_of_scipy_and_its_interval_that_of_the_formula():
         half = scipy.stats.t.ppf(0.975, freedom) * math.sqrt(sum(parts))
         assert row.difference.item() == pytest.approx(one.mean() - base.mean(), rel=1e-12)
         assert (row.high - row.low).item() / 2 == pytest.approx(half, rel=1e-9)
-        assert row.effect.item() == pytest.approx(
+        assert row.effect_size.item() == pytest.approx(
             (one.mean() - base.mean()) / math.sqrt((np.var(one, ddof=1) + np.var(base, ddof=1)) / 2), rel=1e-12
         )
     assert found.holm.sel(group="NFG") == min(1, 2 * found.p.sel(group="NFG"))
@@ -181,7 +181,7 @@ def test_groups_that_do_not_vary_are_compared_by_their_means():
     same, other = np.full(3, 0.5), np.full(3, 0.7)
     found = comparisons.welch({"V": same, "equal": same, "apart": other}, "V")
     assert found.p.values.tolist() == [1, 0]
-    assert found.effect.values.tolist() == [0, np.inf]
+    assert found.effect_size.values.tolist() == [0, np.inf]
 
 
 @pytest.mark.parametrize(
