@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from landscape.cells import GRU, LSTM, MUT1, MUT2, MUT3, SRNN, BengioLatch, Cell, LeakyRNN, Pascanu, logistic
-from landscape.models import Dense, Stack
+from landscape.models import Around, Dense, Stack
 from landscape.tree import params
 
 Draw = Callable[[jax.Array, tuple[int, int]], jax.Array]  # (key, shape of a matrix) -> matrix
@@ -34,10 +34,12 @@ def svd_orthogonal(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
 
 
 def layerwise(start: Initialiser) -> Initialiser:
-    """An initialiser of cells that also starts each layer of a `Stack`, the lowest from the very key."""
+    """An initialiser of cells that starts a `Stack` too, the lowest layer from the very key, and what is wrapped."""
 
     @functools.wraps(start)
     def initialise(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
+        if isinstance(cell, Around):
+            return dataclasses.replace(cell, cell=initialise(cell.cell, key, units, inputs))
         if not isinstance(cell, Stack):
             return start(cell, key, units, inputs)
         keys = [jax.random.fold_in(key, k) if k else key for k in range(len(cell.layers))]
@@ -98,6 +100,17 @@ def irnn(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | Non
     """Recurrent weights the identity, input weights N(0, 0.001²), biases 0 (Le, Jaitly & Hinton 2015)."""
     small = jax.nn.initializers.normal(1e-3)
     return _initialise(cell, key, units, inputs, small, lambda _, shape: jnp.eye(*shape), together=False, forget=0.0)
+
+
+def gaussian(sd: float) -> Initialiser:
+    """An initialiser that draws every matrix from N(0, ``sd``²), with all biases 0 (Greff et al. 2017: sd .1)."""
+    normal = jax.nn.initializers.normal(sd)
+
+    @layerwise
+    def initialise(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
+        return _initialise(cell, key, units, inputs, normal, normal, together=False, forget=0.0)
+
+    return initialise
 
 
 def chrono(longest: float, start: Initialiser = keras3) -> Initialiser:

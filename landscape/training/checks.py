@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from landscape import cells, losses
-from landscape.models import RNN, Stack, as_rnn
+from landscape.models import RNN, as_rnn, innermost
 from landscape.tasks import Episode
 from landscape.tree import params
 
@@ -67,7 +67,7 @@ def _mask(mask: Any, x: jax.Array, target: Any) -> jax.Array:
 
 def _symbols(model: RNN, x: jax.Array) -> bool:
     """Whether whole numbers are symbols: to a cell that reads vectors, one number is the place of a 1 among zeros."""
-    cell = model.cell.layers[0] if isinstance(model.cell, Stack) else model.cell
+    cell = innermost(model.cell)
     rows = [
         jnp.shape(getattr(cell, name))[0]
         for name, field in params(cell).items()
