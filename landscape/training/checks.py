@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from landscape import cells, losses
-from landscape.models import RNN, Stack, as_rnn
+from landscape.models import RNN, Stack, TwoWay, as_rnn
 from landscape.tasks import Episode
 from landscape.tree import params
 
@@ -67,7 +67,7 @@ def _mask(mask: Any, x: jax.Array, target: Any) -> jax.Array:
 
 def _symbols(model: RNN, x: jax.Array) -> bool:
     """Whether whole numbers are symbols: to a cell that reads vectors, one number is the place of a 1 among zeros."""
-    cell = model.cell.layers[0] if isinstance(model.cell, Stack) else model.cell
+    cell = _reader(model.cell)
     rows = [
         jnp.shape(getattr(cell, name))[0]
         for name, field in params(cell).items()
@@ -80,6 +80,13 @@ def _symbols(model: RNN, x: jax.Array) -> bool:
         if least < 0 or most >= rows[0]:
             raise ValueError(f"the cell reads symbols 0 to {rows[0] - 1}, and x holds {least} to {most}")
     return True
+
+
+def _reader(cell: Any) -> Any:
+    """The cell that reads the inputs: the lowest layer, and of two ways that ahead."""
+    while isinstance(cell, Stack | TwoWay):
+        cell = cell.layers[0] if isinstance(cell, Stack) else cell.ahead
+    return cell
 
 
 def dtype(model: RNN, data: Episode) -> Any:
@@ -95,9 +102,17 @@ def _dtype(model: RNN) -> Any:
 
 def fits(model: RNN, data: Episode, objective: losses.Objective) -> None:
     """Raise unless the cell can read one input of time-first ``data``, and the objective compare answer and target."""
-    inputs = data.x.shape[2:]
+    inputs, ways = data.x.shape[2:], [model.cell]
+    if isinstance(model.cell, TwoWay):
+        ways = [model.cell.ahead, model.cell.back]
+        if data.mask is None:
+            raise ValueError(
+                "a TwoWay model answers at every step: give a target for each, (episode, time, ...), and a mask such as "
+                "numpy.ones((episode, time))"
+            )
     try:
-        cells.check(model.cell, inputs, jnp.issubdtype(data.x.dtype, jnp.integer))
+        for cell in ways:
+            cells.check(cell, inputs, jnp.issubdtype(data.x.dtype, jnp.integer))
     except (TypeError, ValueError) as error:
         made = f"training.begin(..., inputs={inputs[0]})" if inputs else "training.begin without inputs="
         raise ValueError(f"x has an input of shape {inputs} at each step; {made} makes such a cell: {error}") from error

@@ -18,7 +18,7 @@ from landscape import devices, losses
 from landscape.cells import Cell
 from landscape.engine import routes
 from landscape.initialisers import Initialiser, keras3, readout
-from landscape.models import RNN
+from landscape.models import RNN, TwoWay
 from landscape.planes import named_leaves
 from landscape.provenance import here
 from landscape.tasks import Episode, Task, episodes
@@ -45,8 +45,9 @@ def begin(
 ) -> RNN:
     """A model to start from: ``cell`` by ``initialise`` and a Glorot readout of ``outputs`` logits (None: one).
 
-    ``units`` and ``inputs`` make a layer that reads vectors; None is one unit, and scalar inputs. Raises ValueError for
-    fewer than one of any, TypeError for a number that is not whole.
+    ``units`` and ``inputs`` make a layer that reads vectors; None is one unit, and scalar inputs. The readout of a
+    `landscape.models.TwoWay` sees twice as many units. Raises ValueError for fewer than one of any, TypeError for a
+    number that is not whole.
     """
     for name, number in (("outputs", outputs), ("units", units), ("inputs", inputs)):
         if number is not None and not isinstance(number, int | np.integer):
@@ -54,7 +55,8 @@ def begin(
         if number is not None and number < 1:
             raise ValueError(f"{name} must be 1 or more, or None for none of that axis, given {number}")
     one, two = jax.random.split(key)
-    return RNN(cell=initialise(cell, one, units, inputs), readout=readout(two, units, outputs))
+    seen = 2 * (units or 1) if isinstance(cell, TwoWay) else units
+    return RNN(cell=initialise(cell, one, units, inputs), readout=readout(two, seen, outputs))
 
 
 def curves(
