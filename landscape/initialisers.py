@@ -50,9 +50,10 @@ def layerwise(start: Initialiser, table: Draw = keras_table) -> Initialiser:
             back = initialise(cell.back, jax.random.fold_in(key, 1), units, inputs)
             return TwoWay(ahead=initialise(cell.ahead, key, units, inputs), back=back)
         if isinstance(cell, Embedding):
-            if inputs is None or (cell.size or units) is None:
+            size = cell.size or units
+            if inputs is None or size is None:
                 raise ValueError("an Embedding is a table: give inputs, the number of symbols, and its size or units")
-            return dataclasses.replace(cell, w=table(key, (inputs, cell.size or units)))
+            return dataclasses.replace(cell, w=table(key, (inputs, size)))
         if not isinstance(cell, Stack):
             return start(cell, key, units, inputs)
         layers: list[Any] = []

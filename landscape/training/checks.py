@@ -107,8 +107,8 @@ def fits(model: RNN, data: Episode, objective: losses.Objective) -> None:
         ways = [model.cell.ahead, model.cell.back]
         if data.mask is None:
             raise ValueError(
-                "a TwoWay model answers at every step: give a target for each, (episode, time, ...), and a mask such as "
-                "numpy.ones((episode, time))"
+                "a TwoWay model answers at every step: give a target for each, (episode, time, ...), and a mask, such "
+                "as numpy.ones((episode, time))"
             )
     try:
         for cell in ways:
@@ -151,8 +151,10 @@ def steps(length: Any, time: int) -> jax.Array:
     return jnp.asarray(length, jnp.int32)
 
 
-def sizes(epochs: int, batch: int, train: int, validation: int) -> None:
-    """Raise ValueError unless there is an epoch, a minibatch, and something to validate on."""
+def sizes(epochs: int, batch: int, train: int, validation: int, test: int | None) -> None:
+    """Raise ValueError unless there is an epoch, a minibatch, and something in each part of the data."""
+    if test == 0:
+        raise ValueError("the split leaves no episode to test on; give it a larger share of test, or none")
     if not 0 < batch <= train or validation == 0 or epochs < 1:
         raise ValueError(
             f"training needs 1 epoch or more, a batch of 1 to {train} episodes and some to validate on, "
