@@ -278,7 +278,7 @@ def _dataset(start: Any, result: Fit, coordinates: Mapping[str, Any], attrs: Map
         "initial": ((*dims, "parameter"), _flat(start, depth)),
         "final": ((*dims, "parameter"), _flat(result.model, depth)),
     }
-    if record.test_loss != ():
+    if not isinstance(record.test_loss, tuple):
         variables |= {name: (dims, end(getattr(record, name), best)) for name in ("test_accuracy", "test_loss")}
     epochs = np.arange(1, record.loss.shape[-1] + 1)
     return xarray.Dataset(variables, {**coordinates, "epoch": epochs, "parameter": labels}, dict(attrs))
