@@ -27,6 +27,11 @@ BLIND = float(np.log(len(LETTERS)))
 TEMPERATURES = (0.25, 0.5, 1.0, 2.0, 4.0)
 SINGULAR = (0.9, 1.0, 1.1)
 UNITS, LAG = 24, 3
+BY_RATE = (
+    *("tanh, SGD", "tanh, SGD, clipped", "tanh, RMSprop", "softsign, RMSprop"),
+    *("GRU, SGD", "GRU, RMSprop", "GRU, AdaGrad", "two layers of GRU, RMSprop"),
+)
+BY_EPOCH = ("3 units", "64 units", "64 units, dropout .5")
 
 #: What the slides say, what is measured for it in every run, and what its mean must exceed.
 RULES = {
@@ -120,6 +125,7 @@ def text_rules(seeds: int, epochs: int, rates: Mapping[str, tuple], seed: int) -
         "temperature": heated(gated["RMSprop"]),
     }
     lines = {"tanh, SGD": raw, "tanh, SGD, clipped": held, **{f"GRU, {name}": run for name, run in gated.items()}}
+    lines |= {"tanh, RMSprop": tanh, "softsign, RMSprop": soft, "two layers of GRU, RMSprop": deep}
     return effects, {name: np.stack([run.rate.values, by_rate(run)]) for name, run in lines.items()}
 
 
@@ -184,8 +190,8 @@ def sample_rules(seeds: int, epochs: int, seed: int) -> tuple[dict, dict]:
         "stop accuracy": at(record, found, "test_accuracy") - record.test_accuracy[:, -1],
         "dropout": at(record, found, "test_loss") - at(*dropped, "test_loss"),
     }
-    named = {"3 units": runs[3][0], "64 units": record, "64 units, dropout .5": dropped[0]}
-    return effects, {name: run.val_loss.mean(0) for name, run in named.items()}
+    shown = zip(BY_EPOCH, (runs[3][0], record, dropped[0]), strict=True)
+    return effects, {name: run.val_loss.mean(0) for name, run in shown}
 
 
 def echoes(cell: Cell, units: int, lag: int, seeds: int, epochs: int, seed: int) -> np.ndarray:
@@ -292,20 +298,17 @@ def run(seeds: int = 8, epochs: int = 15, draws: int = 32, seed: int = 0, quick:
     more = [sample_rules(seeds, 5 * epochs, seed), way_rules(seeds, 2 * epochs, seed), signal_rules(draws, seed)]
     for effect, panel in more:
         effects, panels = effects | effect, panels | panel
-    found = judge(effects)
-    curves = ("3 units", "64 units", "64 units, dropout .5")
-    lines = [name for name in panels if np.shape(panels[name])[:1] == (2,) and name != "right"]
-    return found.assign(
-        by_rate=(("line", "axis", "rate"), np.stack([panels[name] for name in lines])),
-        val=(("net", "epoch"), np.stack([panels[name] for name in curves])),
-        right=(("task", "ways"), panels["right"]),
-        norms=(("singular", "act"), panels["norms"]),
-        variance=("layer", panels["variance"]),
-    ).assign_coords(
-        line=lines, axis=["rate", "nats"], net=list(curves), task=["ahead", "behind"], ways=[1, 2],
-        singular=list(SINGULAR), act=["linear", "tanh"], layer=np.arange(len(panels["variance"])),
-        epoch=np.arange(1, 5 * epochs + 1),
-    ).assign_attrs(seeds=seeds, epochs=epochs, blind=BLIND)  # fmt: skip
+    lines, nets = list(BY_RATE), list(BY_EPOCH)
+    shown = {
+        "by_rate": (("line", "axis", "rate"), np.stack([panels[name] for name in lines])),
+        "val": (("net", "epoch"), np.stack([panels[name] for name in nets])),
+        "right": (("task", "ways"), panels["right"]),
+        "norms": (("singular", "act"), panels["norms"]),
+        "variance": ("layer", panels["variance"]),
+    }
+    axes = {"line": lines, "axis": ["rate", "nats"], "net": nets, "task": ["ahead", "behind"], "ways": [1, 2]}
+    axes |= {"singular": list(SINGULAR), "act": ["linear", "tanh"]}
+    return judge(effects).assign(shown).assign_coords(axes).assign_attrs(seeds=seeds, epochs=epochs, blind=BLIND)
 
 
 def sentence(results: xarray.Dataset) -> str:
