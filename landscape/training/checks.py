@@ -57,6 +57,8 @@ def _mask(mask: Any, x: jax.Array, target: Any) -> jax.Array:
             f"{wrong[0] if wrong else mask.shape}"
         )
     if not isinstance(mask, jax.core.Tracer):
+        if not np.all(np.asarray(mask) >= 0):
+            raise ValueError("a mask holds weights, 0 or more; there are negative ones or NaN")
         empty = np.flatnonzero(~np.any(np.asarray(mask) > 0, 1))
         if len(empty):
             raise ValueError(
@@ -136,6 +138,20 @@ def fits(model: RNN, data: Episode, objective: losses.Objective) -> None:
         raise ValueError(
             f"the objective must give one loss and one verdict an episode; for an answer of shape {answer.shape} it "
             f"gives {loss} and {right}: did begin(..., outputs=) make the outputs that it scores?"
+        )
+
+
+def labels(model: RNN, data: Episode, objective: losses.Objective) -> None:
+    """Raise ValueError for a label that is asked for and that the model has no output for, where labels are known."""
+    known = not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(data))
+    if objective is not losses.classes or not known:
+        return
+    asked = np.asarray(data.target) if data.mask is None else np.asarray(data.target)[np.asarray(data.mask) > 0]
+    outputs = jax.eval_shape(lambda model: model.output(model.initial()), model).shape[0]
+    if asked.min() < 0 or asked.max() >= outputs:
+        raise ValueError(
+            f"the model has {outputs} outputs, for labels 0 to {outputs - 1}, and targets are {asked.min()} to "
+            f"{asked.max()}; make it by begin(..., outputs={max(int(asked.max()) + 1, 1)}) or mend the labels"
         )
 
 

@@ -139,6 +139,8 @@ def fit(
     tested = None if shape.test is None else len(shape.test)
     checks.sizes(epochs, batch, len(shape.train), len(shape.validation), tested)
     checks.fits(model, shape.episodes, objective)
+    for given in (ready.episodes, ready.judged) if ready else ():
+        checks.labels(model, given, objective)
     dtype, updates = checks.dtype(model, shape.episodes), len(shape.train) // batch
     length = checks.steps(length, len(shape.episodes.x))
     model = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), model)
