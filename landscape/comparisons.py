@@ -34,7 +34,8 @@ def welch(groups: Mapping[str, Float[np.ndarray, "trial"]], to: str) -> "xarray.
 
     ``difference`` with its interval of 95 % from ``low`` to ``high``, not corrected; ``p``; ``holm``, p corrected for
     all comparisons; ``effect_size``, Cohen's d. A group whose scores do not vary, like the one it is compared to, has
-    p 1 if their means agree and 0 if not. Raises ValueError for less than two groups, two scores, or one that is not finite.
+    p 1 if their means agree and 0 if not. Raises ValueError for less than two groups, two scores, or one that is not
+    finite.
     """
     import xarray
     from scipy.stats import ttest_ind
