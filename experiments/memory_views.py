@@ -64,7 +64,7 @@ def steps_back(each: np.ndarray) -> np.ndarray:
 
 
 def fading(distance: np.ndarray, low: float = 1e-5) -> float:
-    """The steps in which D falls by e, from the slope of log D between `LEVEL` and ``low``; NaN where it is not seen."""
+    """Steps in which D falls by e, from the slope of log D between `LEVEL` and ``low``; NaN where it is not seen."""
     seen = np.flatnonzero((distance < LEVEL) & (distance > low))
     if len(seen) < 3:
         return np.nan

@@ -8,11 +8,21 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
+from landscape.cells import Cell
 from landscape.models import as_rnn
 from landscape.views.walking import visited
 
 if TYPE_CHECKING:
     import xarray
+
+
+@jax.jit
+def _turns(cell: Cell, x: Array, start: float) -> Float[Array, "time state state"]:
+    """ds_t/ds_(t-1) along inputs x; compiled once for cells of a kind and size."""
+    back = ravel_pytree(jax.tree.map(jnp.asarray, cell.initial(start)))[1]
+    before = jax.vmap(lambda s: ravel_pytree(s)[0])(visited(cell, x, start))[:-1]
+    flow = lambda s, x: ravel_pytree(cell.step(back(s), x))[0]  # noqa: E731
+    return jax.vmap(jax.jacfwd(flow))(before, x)
 
 
 def spectra(model: PyTree, x: Float[Array, "time *input"], start: float = 0.0) -> "xarray.Dataset":
@@ -23,11 +33,7 @@ def spectra(model: PyTree, x: Float[Array, "time *input"], start: float = 0.0) -
     """
     import xarray
 
-    cell = as_rnn(model).cell
-    back = ravel_pytree(jax.tree.map(jnp.asarray, cell.initial(start)))[1]
-    flow = lambda s, x: ravel_pytree(cell.step(back(s), x))[0]  # noqa: E731
-    before = jax.jit(lambda x: jax.vmap(lambda s: ravel_pytree(s)[0])(visited(cell, x, start))[:-1])(jnp.asarray(x))
-    turns = np.asarray(jax.jit(jax.vmap(jax.jacfwd(flow)))(before, jnp.asarray(x)), np.float64)
+    turns = np.asarray(_turns(as_rnn(model).cell, jnp.asarray(x), start), np.float64)
     eigenvalues = np.linalg.eigvals(turns)
     order = np.argsort(-np.abs(eigenvalues), axis=1)
     frame, growth = np.eye(turns.shape[1]), np.zeros(turns.shape[1])
