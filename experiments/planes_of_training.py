@@ -186,7 +186,7 @@ def run(
 def law(results: xarray.Dataset, task: str, cell: str) -> cliffs.Growth:
     """How the steepest slope on the line across grows from length 16 on: as of one cliff of one unit, or not at all."""
     one = results[["slope", "resolved"]].sel(task=task, cell=cell, line="across").reset_coords(drop=True)
-    return cliffs.growth(one.sel(length=slice(16, None)).astype({"resolved": bool}))
+    return cliffs.growth(one.sel(length=slice(16, None)).assign(resolved=one.resolved.astype(bool)))
 
 
 def stands(results: xarray.Dataset, task: str, cell: str) -> float:

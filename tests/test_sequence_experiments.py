@@ -8,8 +8,10 @@ import xarray
 from landscape import names, store
 
 ROOT = names.shipped("experiments").parent
-NAMES = ("pixels", "characters", "memory_views", "planes_of_training")
-pixels, characters, memory_views, planes = (names.module(str(ROOT / f"experiments/{name}.py")) for name in NAMES)
+NAMES = ("pixels", "characters", "memory_views", "planes_of_training", "truncation")
+pixels, characters, memory_views, planes, truncation = (
+    names.module(str(ROOT / f"experiments/{name}.py")) for name in NAMES
+)
 drawn = {name: names.module(str(ROOT / f"figures/{name}.py")) for name in NAMES}
 
 
@@ -168,6 +170,83 @@ def test_a_store_without_networks_is_refused_in_a_sentence(tmp_path):
     store.save(spoken(2.0), tmp_path / "old.zarr", {})
     with pytest.raises(ValueError, match="holds no networks; remove it and run `landscape run characters` again"):
         memory_views.run(networks=str(tmp_path / "old.zarr"))
+
+
+def cut(*means):
+    """Invented accuracies of one cell where errors are cut at 2, 4, 8 steps or not."""
+    runs = np.array(means)[None, :, None] + np.random.default_rng(0).normal(0, 0.01, (1, 4, 5))
+    found = {"accuracy": (("cell", "k", "seed"), runs), "gradient": (("cell", "lag"), 0.5 ** np.arange(8.0)[None])}
+    return xarray.Dataset(found, {"cell": ["GRU"], "k": [2, 4, 8, 128], "lag": range(8)}).assign(
+        differs=("cell", [0.0])
+    )
+
+
+@pytest.mark.parametrize(
+    ("means", "steps"), [((0.5, 0.7, 0.9, 0.9), 8), ((0.9, 0.9, 0.9, 0.9), 2), ((0.5, 0.5, 0.5, 0.9), 128)]
+)
+def test_how_far_errors_must_go_follows_the_runs(means, steps):
+    found = cut(*means)
+    assert truncation.needed(found, "GRU") == steps
+    assert f"GRU needs errors over {steps} steps ({means[0]:.2f} at k = 2" in truncation.sentence(found)
+    assert len(drawn["truncation"].page(found).axes) == 2
+
+
+def laid(rate, place, fading):
+    """Invented planes of two cells: slopes that grow by ``rate`` a step, steepest at ``place`` on average."""
+    T, two = np.arange(1, 65), np.ones((1, 2, 2))
+    rng = np.random.default_rng(0)
+    each = {
+        "slope": (("task", "cell", "line", "length"), two[..., None] * np.exp(rate * T + 0.001 * rng.normal(size=64))),
+        "resolved": (("task", "cell", "line", "length"), np.ones((1, 2, 2, 64))),
+        "place": (("task", "cell", "line", "length"), two[..., None] * place * (T % 2)),
+        "gradient": (("task", "cell", "when", "lag"), two[..., None] * np.exp(-np.arange(64) / fading)),
+        "exponent": (("task", "cell", "when"), -0.1 * two),
+        "loss": (("task", "cell", "length", "along", "across"), rng.random((1, 2, 64, 3, 4))),
+        "log10_gradient": (("task", "cell", "length", "along", "across"), rng.random((1, 2, 64, 3, 4))),
+    }
+    names = ("updates", "at_along", "at_across", "off_plane", "distance", "at_loss")
+    each |= {name: (("task", "cell", "threshold", "step"), np.tile(np.arange(1.0, 6), (1, 2, 2, 1))) for name in names}
+    axes = {"along": [0.0, 1, 2], "across": [-1.0, 0, 1, 2], "length": T, "lag": np.arange(64), "task": ["digits"]}
+    labels = {
+        "cell": ["tanh", "LSTM"],
+        "line": ["along", "across"],
+        "when": ["before", "after"],
+        "threshold": [1, np.inf],
+    }
+    return xarray.Dataset(each, axes | labels)
+
+
+@pytest.mark.parametrize(("rate", "kind"), [(0.1, "basin cliff, 1.105"), (0.0, "no cliff")])
+def test_what_is_said_of_planes_follows_their_numbers(rate, kind):
+    found = laid(rate, 0.5, 20.0)
+    said = planes.sentence(found)
+    assert f"digits, tanh: {kind}" in said
+    assert "its place wanders by 0.50" in said
+    assert "fades by e in 20 steps, by the exponent 10" in said
+    assert "loss 5.00 clipped, 5.00 not; off the plane by up to 100% of the way" in said
+    page = drawn["planes_of_training"].page(found)
+    assert len(page.axes) == 2 + 1 + 4  # maps, their bar, lines
+
+
+@pytest.mark.slow
+def test_planes_of_training_hold_their_networks_and_are_drawn():
+    found = planes.run(tasks=("text",), cells=("tanh",), points=6, epochs=2, text=20_000)
+    at = {"along": 0.0, "across": 0.25}
+    assert found.loss.sel(length=64, **at, method="nearest").notnull().all()
+    start = found.isel(threshold=0, step=0)
+    assert float(start.distance) == 0 == float(start.off_plane)
+    assert float(abs(found.isel(threshold=0, step=-1).at_along - 1)) < 1e-5
+    assert float(found.isel(threshold=0, step=-1).off_plane) < 1e-4
+    # The plane holds the start at (0, 0) and the clipped network at (1, 0): between two of its rows across.
+    assert drawn["planes_of_training"].page(found).axes
+
+
+@pytest.mark.slow
+def test_errors_that_are_cut_at_the_start_are_not_cut():
+    found = truncation.run(quick=True)
+    assert float(found.differs.max()) == 0
+    assert (found.accuracy.sel(k=64) == found.accuracy.sel(k=128)).all()
+    assert (found.accuracy.sel(k=1) != found.accuracy.sel(k=128)).any()
 
 
 @pytest.mark.slow
