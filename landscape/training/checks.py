@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from landscape import cells, losses
-from landscape.models import RNN, as_rnn, innermost
+from landscape.models import RNN, TwoWay, as_rnn, innermost
 from landscape.tasks import Episode
 from landscape.tree import params
 
