@@ -1,0 +1,138 @@
+"""Experiments on the parts of a cell: what they say follows what they found, in planted worlds that flip it."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+import xarray
+
+from landscape import names, tasks
+
+ROOT = names.shipped("experiments").parent
+odyssey = names.module(str(ROOT / "experiments/odyssey.py"))
+drawn = {name: names.module(str(ROOT / f"figures/{name}.py")) for name in ("odyssey",)}
+REBER = tasks.reber()
+TRIALS = 40
+
+
+def searched(**losses):
+    """Invented trials: each case's losses spread round its level, what a cell keeps at the start beside."""
+    rng = np.random.default_rng(0)
+    noise = rng.uniform(0, 0.01, TRIALS)
+    rows = {case: np.asarray(level) + noise * (1 + 0.01 * k) for k, (case, level) in enumerate(losses.items())}
+    every = odyssey.draw(odyssey.ranges(24), TRIALS).items()
+    points = {name: (("case", "trial"), np.tile(np.asarray(values, float), (len(rows), 1))) for name, values in every}
+    made = {"loss": (("case", "trial", "epoch"), np.stack([*rows.values()])[..., None]), **points}
+    made["keeps"] = ("case", np.linspace(0.5, 1, len(rows)))
+    return xarray.Dataset(made, {"case": list(rows)})
+
+
+def judged(done, **about):
+    return odyssey.judged(done, REBER, **about).assign_attrs(units=24, trials=TRIALS, epochs=16)
+
+
+def told(found):
+    return {claim.claim: claim.verdict for claim in odyssey.claims(found)}
+
+
+GOOD, BAD = REBER.floor + 0.005, REBER.memoryless
+
+
+@pytest.mark.parametrize(
+    ("level", "spread", "worse", "alike"),
+    [
+        (BAD, 0, odyssey.HELD, odyssey.REFUTED),
+        (GOOD, 0, odyssey.REFUTED, odyssey.HELD),
+        (GOOD, 0.1, odyssey.OPEN, odyssey.OPEN),
+    ],
+)
+def test_verdicts_on_variants_follow_their_trials(level, spread, worse, alike):
+    wide = level + spread * (np.arange(TRIALS) % 4)
+    wide[4:] = np.maximum(wide[4:], level + 3 * spread)
+    found = judged(searched(V=GOOD, NFG=wide, NOAF=wide, CIFG=wide, NP=wide))
+    assert {told(found)[f"{case} is worse"] for case in ("NFG", "NOAF")} == {worse}
+    assert {told(found)[f"{case} is the same or better"] for case in ("CIFG", "NP")} == {alike}
+
+
+def test_full_gate_recurrence_is_of_use_where_it_is_better():
+    assert told(judged(searched(V=BAD, FGR=GOOD)))["FGR is the same or worse"] == odyssey.REFUTED
+    assert told(judged(searched(V=BAD, FGR=BAD)))["FGR is the same or worse"] == odyssey.HELD
+
+
+@pytest.mark.parametrize(
+    ("plain", "clipped", "verdict"), [(GOOD, BAD, "HELD"), (BAD, GOOD, "REFUTED"), (GOOD, GOOD, "OPEN")]
+)
+def test_clipping_is_judged_by_the_trials_that_it_changes(plain, clipped, verdict):
+    found = judged(searched(**{"V": plain, "V, clipped": clipped}))
+    assert told(found)["clipping to 1 hurts"] == getattr(odyssey, verdict)
+
+
+def test_what_a_start_foretells_is_told_by_rank():
+    levels = np.linspace(BAD + 0.1, GOOD, 8)
+    climbing = {f"c{k}": np.where(np.arange(TRIALS) < 5 * k, GOOD, BAD) for k in range(len(levels))}
+    claim = "what one step keeps at the start foretells who remembers"
+    assert told(judged(searched(**climbing)))[claim] == odyssey.HELD
+    assert told(judged(searched(**dict(reversed(climbing.items())))))[claim] == odyssey.REFUTED
+    assert told(judged(searched(V=GOOD, NP=GOOD)))[claim] == odyssey.OPEN
+
+
+def test_what_diverged_is_counted_worth_a_blind_guess_and_never_dropped():
+    wild = np.full(TRIALS, GOOD)
+    wild[:3], wild[3] = np.nan, 1e9
+    found = judged(searched(V=GOOD, NFG=wild))
+    assert found.diverged.values.tolist() == [0, 3]
+    assert found.share.values.tolist() == [1, 36 / 40]
+    assert found.lost.sel(case="NFG") == 4
+    all_wild = judged(searched(V=GOOD, NFG=np.full(TRIALS, np.inf)))
+    assert all_wild.best.sel(case="NFG").item() == pytest.approx(REBER.chance)
+
+
+def test_importance_is_that_of_the_grid():
+    for names_, verdict in ((("rate",), odyssey.HELD), (("damping", "size"), odyssey.REFUTED)):
+        axes = {"rate": range(4), "size": range(3), "damping": range(3), "noise": range(3)}
+        score = sum(xarray.DataArray(np.asarray(v, float), {k: list(v)}, (k,)) * (k in names_) for k, v in axes.items())
+        found = judged(searched(V=GOOD, NFG=GOOD), shares=odyssey.anova(score))
+        assert told(found)["the rate explains more than two thirds"] == verdict
+        assert told(found)["momentum explains less than .05"] == verdict
+
+
+def test_the_figure_is_drawn_from_what_was_found():
+    found = judged(searched(V=BAD, NFG=GOOD, NP=BAD))
+    assert drawn["odyssey"].title(found) == "NFG 100% of trials remember; V 0%, NP 0%"
+    page = drawn["odyssey"].page(found)
+    assert [ax.get_visible() for ax in page.axes] == [True] * 4 + [False]
+    assert drawn["odyssey"].colour(found, "NFG") == drawn["odyssey"].BLUE
+    assert "NFG: best tenth 0.4" in odyssey.sentence(found)
+
+
+def test_cases_are_the_cells_and_v_with_its_forget_bias_and_clipped():
+    assert odyssey.labels(odyssey.cases(("LSTMPeephole", "mine.py:Sine"))) == [
+        "V", "Sine", "V, forget bias 1", "V, forget bias 2", "V, clipped",
+    ]  # fmt: skip
+    assert odyssey.labels(odyssey.cases(("GRU",))) == ["GRU"]
+    with pytest.raises(ValueError, match="there is no task 'latch' that odyssey can train on"):
+        odyssey.run(task="latch")
+
+
+def test_noise_is_a_standard_deviation_on_one_hot_symbols():
+    setting, key = odyssey.SETTINGS["reber"], jax.random.key(0)
+    still, shaken = (jax.jit(lambda noise: odyssey.episodes(setting, key, 64, noise))(n) for n in (0.0, 0.5))
+    assert set(np.unique(still.x)) == {0, 1}
+    assert np.std(shaken.x - still.x) == pytest.approx(0.5, rel=0.05)
+    np.testing.assert_array_equal(still.target, shaken.target)
+
+
+@pytest.mark.slow
+def test_a_search_of_cells_of_ones_own_runs_resumes_and_is_judged(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "from landscape.cells import SRNN, Cell\n\n\ndef Sine() -> Cell:\n    return SRNN()\n"
+    )
+    cells = ("mine.py:Sine", "LSTM")
+    found = odyssey.run(cells, trials=4, units=5, epochs=1, grid=False, out="o")
+    assert found.case.values.tolist() == ["Sine", "LSTM"]
+    assert np.isfinite(found.loss).all()
+    again = odyssey.run(cells, trials=4, units=5, epochs=1, grid=False, out="o")
+    np.testing.assert_array_equal(again.loss, found.loss)
+    assert dataclasses.is_dataclass(REBER)
