@@ -1,7 +1,5 @@
 """Experiments on the parts of a cell: what they say follows what they found, in planted worlds that flip it."""
 
-import dataclasses
-
 import jax
 import numpy as np
 import pytest
@@ -10,8 +8,8 @@ import xarray
 from landscape import names, tasks
 
 ROOT = names.shipped("experiments").parent
-odyssey = names.module(str(ROOT / "experiments/odyssey.py"))
-drawn = {name: names.module(str(ROOT / f"figures/{name}.py")) for name in ("odyssey",)}
+odyssey, ablation = (names.module(str(ROOT / f"experiments/{name}.py")) for name in ("odyssey", "ablation"))
+drawn = {name: names.module(str(ROOT / f"figures/{name}.py")) for name in ("odyssey", "ablation")}
 REBER = tasks.reber()
 TRIALS = 40
 
@@ -135,4 +133,71 @@ def test_a_search_of_cells_of_ones_own_runs_resumes_and_is_judged(tmp_path, monk
     assert np.isfinite(found.loss).all()
     again = odyssey.run(cells, trials=4, units=5, epochs=1, grid=False, out="o")
     np.testing.assert_array_equal(again.loss, found.loss)
-    assert dataclasses.is_dataclass(REBER)
+
+
+def ablated(success, **features):
+    """Invented variants: ``success`` (case,) of 20 runs at the better of two rates, and what their planes show."""
+    count = len(success)
+    won = np.arange(20) < np.round(20 * np.asarray(success))[:, None]
+    accuracy = np.stack([np.full(won.shape, 0.5), np.where(won, 1.0, 0.5)], 1)[:, None]  # (case, length, rate, seed)
+    axis = np.linspace(-1, 1, 5)
+    made = {name: ("case", np.asarray(features.get(name, np.zeros(count)), float)) for name in ablation.FEATURES}
+    made["loss"] = (("case", "w_g", "b_g"), np.ones((count, 5, 5)))
+    made["kind"] = ("case", ["basin"] * count)
+    made["accuracy"] = (("case", "length", "rate", "seed"), accuracy)
+    coords = {"case": list(ablation.CASES)[:count], "length": [20], "rate": [0.01, 0.1], "w_g": axis, "b_g": axis}
+    return ablation.judged(xarray.Dataset(made, coords)).assign_attrs(at=0.5, length=50)
+
+
+CLIMBING = np.linspace(0, 1, 8)
+
+
+@pytest.mark.parametrize(
+    ("feature", "verdict"),
+    [(CLIMBING, "goes with success"), (-CLIMBING, "goes against success"), (np.tile([0, 1], 4), "not decided")],
+)
+def test_what_goes_with_success_is_read_off_the_variants(feature, verdict):
+    found = ablated(CLIMBING, room=feature)
+    said = {r.feature: r.verdict for r in ablation.readings(found)}
+    assert said == {name: verdict if name == "room" else "not decided" for name in ablation.FEATURES}
+    assert found.best_rate.values.ravel()[1:].tolist() == [0.1] * 7  # where anything is learned
+    np.testing.assert_allclose(found.share.isel(length=0), np.round(20 * CLIMBING) / 20)
+    title = drawn["ablation"].title(found)
+    assert title.startswith("V, forget bias 1 learns most often (100%), V least (0%)")
+    assert title.endswith(
+        "nothing seen from above surely goes with it" if verdict == "not decided" else "its room goes with it"
+    )
+
+
+def test_the_figure_of_ablation_has_a_panel_for_every_variant_and_three_for_what_goes_with_success():
+    page = drawn["ablation"].page(ablated(CLIMBING[:4], keeps=CLIMBING[:4]))
+    assert sum(ax.get_visible() for ax in page.axes) == 4 + 3 + 1  # and the bar of colours
+    assert "V: T = 20 0.00 (0.00 to 0.16); keeps 0.00" in ablation.sentence(ablated(CLIMBING))
+
+
+def test_a_forget_bias_is_that_of_cells_that_have_one():
+    assert ablation.with_bias(names.cell("LSTMPeephole"), 2.0).b_f == 2.0
+    for name in ("NFG", "CIFG"):
+        assert ablation.with_bias(names.cell(name), 2.0).b_f is None
+
+
+@pytest.mark.slow
+def test_the_cliff_of_an_ablated_unit_stands_where_the_plane_shows_it_and_grows_by_its_multiplier():
+    above = {name: ablation.seen(ablation.with_bias(names.cell(cell), bias), 41, 50, 6.0)
+             for name, (cell, bias) in ablation.CASES.items() if name in ("V", "CIFG", "NIG")}  # fmt: skip
+    assert {one["kind"] for one in above.values()} == {"basin"}
+    # At rest f of V and 1 - i of CIFG are both 1/2: one map, and so one cliff. Open gates let it stand further out.
+    assert above["V"]["position"] == pytest.approx(above["CIFG"]["position"], rel=1e-9)
+    assert above["NIG"]["position"] > above["V"]["position"] > 0.4
+    loss = above["V"]["loss"][1][np.searchsorted(above["V"]["w_g"], 6.0)]
+    across = above["V"]["b_g"][np.abs(np.diff(loss)).argmax()]
+    assert abs(abs(across) - above["V"]["position"]) < 2 * 0.1  # cells of the grid
+    # The unstable state of c' = c/2 + tanh(6 tanh(c)/2 + b)/2 where the cliff stands: it steepens by its slope.
+    b = above["V"]["position"]
+    step = lambda c: c / 2 + np.tanh(3 * np.tanh(c) + b) / 2  # noqa: E731
+    low, high = -1.0, 0.0
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if step(middle) < middle else (low, middle)
+    slope = 0.5 + 0.5 * 3 * (1 - np.tanh(low) ** 2) * (1 - np.tanh(3 * np.tanh(low) + b) ** 2)
+    assert above["V"]["growth"] == pytest.approx(slope, rel=2e-3)
