@@ -8,8 +8,9 @@ import xarray
 from landscape import names, tasks
 
 ROOT = names.shipped("experiments").parent
-odyssey, ablation = (names.module(str(ROOT / f"experiments/{name}.py")) for name in ("odyssey", "ablation"))
-drawn = {name: names.module(str(ROOT / f"figures/{name}.py")) for name in ("odyssey", "ablation")}
+FILES = ("odyssey", "ablation", "truncated_gradient")
+odyssey, ablation, cut = (names.module(str(ROOT / f"experiments/{name}.py")) for name in FILES)
+drawn = {name: names.module(str(ROOT / f"figures/{name}.py")) for name in FILES}
 REBER = tasks.reber()
 TRIALS = 40
 
@@ -201,3 +202,52 @@ def test_the_cliff_of_an_ablated_unit_stands_where_the_plane_shows_it_and_grows_
         low, high = (middle, high) if step(middle) < middle else (low, middle)
     slope = 0.5 + 0.5 * 3 * (1 - np.tanh(low) ** 2) * (1 - np.tanh(3 * np.tanh(low) + b) ** 2)
     assert above["V"]["growth"] == pytest.approx(slope, rel=2e-3)
+
+
+def led(turned, truncated=0.9):
+    """An invented plane of the loss w² + b²: its gradient, and that turned by so many degrees for the truncated one."""
+    axis = np.linspace(-1, 1, 9)
+    w, b = np.meshgrid(axis, axis, indexing="ij")
+    c, s = np.cos(np.radians(turned)), np.sin(np.radians(turned))
+    fields = np.array([[2 * w, 2 * b], [c * 2 * w - s * 2 * b, s * 2 * w + c * 2 * b]])[:, :, None]
+    learnt = np.zeros((2, 1, 10, 10), bool)
+    learnt[0, :, :8], learnt[1, :, : int(10 * truncated)] = True, True
+    made = {
+        "loss": (("route", "length", "w_g", "b_i"), np.tile(w**2 + b**2, (2, 1, 1, 1))),
+        "slope": (("route", "axis", "length", "w_g", "b_i"), fields),
+        "learnt": (("route", "length", "start_w_g", "start_b_i"), learnt),
+    }
+    coords = {"route": list(cut.ROUTES), "length": [10], "axis": list(cut.AXES), "w_g": axis, "b_i": axis}
+    coords |= {"start_w_g": range(10), "start_b_i": range(10)}
+    about = {"cell": "LSTM1997", "task": "latch", "steps": 1, "rate": 0.1, "clip": 1.0, "episodes": 2}
+    return cut.measured(xarray.Dataset(made, coords)).assign_attrs(about)
+
+
+@pytest.mark.parametrize(("turned", "ascent"), [(0, 0), (60, 0), (120, 80 / 81)])
+def test_angle_curl_and_ascent_are_those_of_a_field_that_is_turned(turned, ascent):
+    found = led(turned)
+    angle = found.angle.isel(length=0).values
+    np.testing.assert_allclose(angle[np.isfinite(angle)], turned, atol=1e-5)
+    assert np.isnan(angle[4, 4])  # no slope at the bottom
+    assert found.ascent.item() == pytest.approx(ascent)
+    # Of F = R(2 w, 2 b) the curl is 4 sin, and the four squares sum to 8: none for a gradient.
+    wanted = [0, 4 * np.sin(np.radians(turned)) / np.sqrt(8)]
+    np.testing.assert_allclose(found.turning.isel(length=0), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize(("truncated", "word"), [(0.9, "more starts"), (0.5, "fewer starts"), (0.8, "as many starts")])
+def test_the_figure_of_the_truncated_gradient_says_where_it_leads(truncated, word):
+    found = led(30, truncated)
+    assert f"leads {word} to the memory: {truncated:.0%}, the gradient 80%" in drawn["truncated_gradient"].title(found)
+    assert len(drawn["truncated_gradient"].page(found).axes) == 3
+    assert f"starts that learn: gradient 80%, truncated {truncated:.0%}" in cut.sentence(found)
+
+
+@pytest.mark.slow
+def test_the_truncated_field_parts_from_the_gradient_where_the_unit_is_recurrent():
+    found = cut.run(quick=True)
+    still = np.abs(found.w_g.values).argmin()
+    angle = found.angle.isel(length=0)
+    np.testing.assert_allclose(found.loss.sel(route="true"), found.loss.sel(route="truncated"), rtol=1e-6)
+    assert float(angle.isel(w_g=still).max()) < 0.1  # w_g = 0: h is read by nothing
+    assert float(angle.sel(w_g=slice(-2, -1)).max()) > 90
