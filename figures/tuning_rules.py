@@ -83,7 +83,7 @@ def page(ds: xarray.Dataset) -> Figure:
     """Six panels and the table of verdicts."""
     made = Figure(figsize=(7.2, 8.6), layout="constrained")
     axes = made.subplot_mosaic([list("abc"), list("def"), ["t"] * 3], height_ratios=[1, 1, 1.95])
-    rates(axes["a"], ds, {"tanh, SGD": "SGD", "tanh, SGD, clipped": "SGD, clipped at 1"}, "a  24 tanh units, text")
+    rates(axes["a"], ds, {"tanh, SGD": "SGD", "tanh, SGD, clipped": "SGD, clipped at .1"}, "a  24 tanh units, text")
     optimisers = {f"GRU, {name}": name for name in ("SGD", "RMSprop", "AdaGrad")}
     rates(axes["b"], ds, optimisers, "b  24 gated units (GRU), text")
     built = {"tanh, RMSprop": "tanh", "softsign, RMSprop": "softsign", "GRU, RMSprop": "GRU"}
