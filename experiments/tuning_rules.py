@@ -75,8 +75,8 @@ def learn(
 ) -> xarray.Dataset:
     """Runs of one network on the text, dims (*settings, seed, ...), as `training.curves` returns them."""
 
-    def setup(key, **at):
-        return training.begin(cell, key, units=units, inputs=len(LETTERS), outputs=len(LETTERS)), rule(**at)
+    def setup(key, rate, **more):
+        return training.begin(cell, key, units=units, inputs=len(LETTERS), outputs=len(LETTERS)), rule(rate, **more)
 
     options = {"objective": losses.classes, "split": training.last(1 / 6, 1 / 6), "epochs": epochs, "batch": 20}
     found = training.curves(
