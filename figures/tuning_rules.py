@@ -24,7 +24,8 @@ def rates(ax, ds: xarray.Dataset, names: dict, title: str) -> None:
         x, y = ds.by_rate.sel(line=name).values
         ax.plot(x, np.where(np.isfinite(y), y, np.nan), color=colour, marker=mark, markersize=3, label=label)
     ax.axhline(ds.attrs["blind"], color="0.5", linewidth=0.8, linestyle="--")
-    ax.set(xscale="log", xlabel="learning rate", ylabel="validation loss (nats)")
+    top = min(ax.get_ylim()[1], 1.4 * ds.attrs["blind"])  # what has diverged leaves the panel
+    ax.set(xscale="log", ylim=(None, top), xlabel="learning rate", ylabel="validation loss (nats)")
     ax.legend(loc="best", handlelength=1.4)
     ax.set_title(title, loc="left")
 
