@@ -33,7 +33,7 @@ CLIPS = (1.0, np.inf)
 #: Cells, as in `pixels`, and the rate of each for digits and for text.
 RATES = {"IRNN, inputs x 100": (0.01, 0.3), "tanh": (0.01, 0.3), "GRU": (0.1, 3.0), "LSTM": (0.1, 3.0)}
 TASKS = ("digits", "text")
-LINE = 401  # places along each line on which the steepest is looked for
+LINE = 257  # places along each line on which the steepest is looked for
 KEPT = 60  # moments of a path that are kept
 
 
@@ -165,7 +165,7 @@ def one(cell: str, task: str, points: int, epochs: int, most: int, seed: int) ->
 def run(
     tasks: tuple[str, ...] = TASKS,
     cells: tuple[str, ...] = tuple(RATES),
-    points: int = 41,
+    points: int = 33,
     epochs: int = 30,
     text: int = 120_000,
     seed: int = 0,

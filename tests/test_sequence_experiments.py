@@ -41,6 +41,18 @@ def test_the_verdict_on_the_irnn_follows_the_runs(irnn, lstm, word):
     assert (pixels.best(found).rate == 0.01).all()
 
 
+@pytest.mark.parametrize(("irnn", "word"), [(0.9, "upheld (by +0.3"), (0.5, "open (by"), (0.2, "refuted (by -0.3")])
+def test_claims_on_digits_are_upheld_refuted_or_open_by_the_runs(irnn, word):
+    one, other = read(IRNN=irnn, LSTM=0.5), read(IRNN=irnn, LSTM=0.8).assign_coords(rule=["SGD"])
+    said = pixels.claims(xarray.concat([one, other], "rule"))
+    assert said[0].startswith(f"the IRNN leads the LSTM: {word}")
+    assert [claim.split(":")[0] for claim in said[1:]] == [
+        f"SGD is behind RMSprop on the {c}" for c in ("IRNN", "LSTM")
+    ]
+    assert "refuted" in said[2]
+    assert "open" in said[1]
+
+
 def test_the_figure_of_digits_names_who_reads_best():
     assert drawn["pixels"].title(read(IRNN=0.3, LSTM=0.9), "RMSprop").startswith("LSTM reads 9")
     assert "the IRNN 3" in drawn["pixels"].title(read(IRNN=0.3, LSTM=0.9), "RMSprop")
