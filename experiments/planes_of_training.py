@@ -204,6 +204,28 @@ def folds(results: xarray.Dataset, task: str, cell: str) -> tuple[float, float]:
     return -1 / slope, -1 / float(after.exponent)
 
 
+def steep(results: xarray.Dataset, task: str, cell: str, threshold: float) -> tuple[int, float, float]:
+    """Where a path meets the largest gradient of the plane at the last length: updates, ``along``, log10 |gradient|.
+
+    By the nearest points of the grid, as long as the path lies over it; NaN of a path that never does.
+    """
+    one = results.sel(task=task, cell=cell, threshold=threshold)
+    place, over = [], np.ones(one.sizes["step"], bool)
+    for name in ("along", "across"):
+        axis, at = one[name].values, one[f"at_{name}"].values
+        over &= (at > axis[0]) & (at < axis[-1])
+        place.append(np.abs(np.nan_to_num(at)[:, None] - axis).argmin(1))
+    seen = np.where(over, one.log10_gradient.isel(length=-1).transpose("along", "across").values[*place], -np.inf)
+    at = int(seen.argmax())
+    return (int(one.updates[at]), float(one.at_along[at]), float(seen[at])) if over.any() else (-1, np.nan, np.nan)
+
+
+def _met(results: xarray.Dataset, task: str, cell: str) -> str:
+    """Where both paths are steepest, in words."""
+    met = [steep(results, task, cell, threshold) for threshold in results.threshold.values]
+    return " and ".join(f"10^{g:.1f} at update {k}" if k >= 0 else "nowhere on the plane" for k, _, g in met)
+
+
 def sentence(results: xarray.Dataset) -> str:
     """What came out, in numbers from the data."""
     said = []
@@ -215,8 +237,9 @@ def sentence(results: xarray.Dataset) -> str:
             off = (one.off_plane.isel(threshold=0) / one.distance.isel(threshold=0).max()).max()
             said.append(
                 f"{task}, {cell}: {law(results, task, cell)}, its place wanders by {stands(results, task, cell):.2f}; "
-                f"loss {clipped:.2f} clipped, {free:.2f} not; off the plane by up to {float(off):.0%} of the way; "
-                f"the gradient fades by e in {seen:.0f} steps, by the exponent {told:.0f}."
+                f"loss {clipped:.2f} clipped, {free:.2f} not, steepest for {_met(results, task, cell)}; "
+                f"off the plane by up to {float(off):.0%} of the way; the gradient fades by e in {seen:.0f} steps, by "
+                f"the exponent {told:.0f}."
             )
     return "\n".join(said)
 

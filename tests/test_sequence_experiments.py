@@ -236,9 +236,22 @@ def test_what_is_said_of_planes_follows_their_numbers(rate, kind):
     assert f"digits, tanh: {kind}" in said
     assert "its place wanders by 0.50" in said
     assert "fades by e in 20 steps, by the exponent 10" in said
-    assert "loss 5.00 clipped, 5.00 not; off the plane by up to 100% of the way" in said
+    assert "loss 5.00 clipped, 5.00 not, steepest for 10^0." in said
+    assert "; off the plane by up to 100% of the way" in said
     page = drawn["planes_of_training"].page(found)
     assert len(page.axes) == 2 + 1 + 4  # maps, their bar, lines
+
+
+def test_a_path_is_steepest_where_its_plane_is_there():
+    found = laid(0.0, 0.5, 20.0)
+    found["at_along"][..., 1, :] = np.linspace(0, 1.9, 5)
+    found["at_across"][..., 1, :] = 0.1
+    found["log10_gradient"][..., -1, 1, 1] = 7.0  # at along 1, across 0: third of five moments
+    updates, along, size = planes.steep(found, "digits", "LSTM", np.inf)
+    assert (updates, along, size) == (3, pytest.approx(0.95), 7.0)
+    found["at_along"][..., 1, :] = 9.0  # off the picture
+    assert planes.steep(found, "digits", "LSTM", np.inf)[0] == -1
+    assert "and nowhere on the plane;" in planes.sentence(found)
 
 
 @pytest.mark.slow
