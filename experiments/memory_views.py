@@ -133,8 +133,10 @@ def run(networks: str = "", epochs: int = 6, seed: int = 0, quick: bool = False)
     found = (
         store.open_surface(networks) if networks else characters.run(layers=(1,), epochs=epochs, seed=seed, quick=quick)
     )
-    if "test" not in found:
-        raise ValueError(f"{networks} holds no networks; remove it and run `landscape run characters` again")
+    if "test" not in found or 1 not in found.layers:
+        raise ValueError(
+            f"{networks} holds no networks of one layer; remove it and run `landscape run characters` again"
+        )
     nets = {str(name): characters.network(found, str(name), 1) for name in found.cell.values}
     nats = dict(zip(nets, found.nats.sel(layers=1).values.tolist(), strict=True))
     read, test = characters.texts(found.attrs["file"], found.attrs["characters"])

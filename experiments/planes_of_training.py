@@ -142,7 +142,8 @@ def one(cell: str, task: str, points: int, epochs: int, most: int, seed: int) ->
     episodes, shown, answers = read(task, most)
     paths, norms = train(cell, task, episodes, shown, answers, epochs, seed)
     back = ravel_pytree(jax.tree.map(np.asarray, begin(cell, task, answers, jax.random.key(0))))[1]
-    start, end = (jax.device_get(back(paths[0, k])) for k in (0, -1))
+    good = int(np.isfinite(paths[0]).all(1).argmin()) - 1  # the last model before any that is lost
+    start, end = (jax.device_get(back(paths[0, k])) for k in (0, good if good >= 0 else -1))
     problem, asked = risk(task, shown), data.task(shown, name=task)
     around = spanned(start, end, problem, seed)
     plane = ls.span(start, around, along=np.linspace(-0.5, 2, points), across=np.linspace(-1.25, 1.25, points))
@@ -186,7 +187,8 @@ def run(
 def law(results: xarray.Dataset, task: str, cell: str) -> cliffs.Growth:
     """How the steepest slope on the line across grows from length 16 on: as of one cliff of one unit, or not at all."""
     one = results[["slope", "resolved"]].sel(task=task, cell=cell, line="across").reset_coords(drop=True)
-    return cliffs.growth(one.sel(length=slice(16, None)).assign(resolved=one.resolved.astype(bool)))
+    one = one.sel(length=slice(16, None)).assign(resolved=one.resolved.astype(bool))
+    return cliffs.growth(one) if one.resolved.sum() > 3 else cliffs.Growth("unknown", *[np.nan] * 5)
 
 
 def stands(results: xarray.Dataset, task: str, cell: str) -> float:

@@ -180,7 +180,9 @@ def test_memories_of_networks_are_seen_and_drawn(tmp_path):
 
 def test_a_store_without_networks_is_refused_in_a_sentence(tmp_path):
     store.save(spoken(2.0), tmp_path / "old.zarr", {})
-    with pytest.raises(ValueError, match="holds no networks; remove it and run `landscape run characters` again"):
+    with pytest.raises(
+        ValueError, match="holds no networks of one layer; remove it and run `landscape run characters` again"
+    ):
         memory_views.run(networks=str(tmp_path / "old.zarr"))
 
 
