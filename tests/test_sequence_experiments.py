@@ -242,6 +242,9 @@ def test_what_is_said_of_planes_follows_their_numbers(rate, kind):
     assert "; off the plane by up to 100% of the way" in said
     page = drawn["planes_of_training"].page(found)
     assert len(page.axes) == 2 + 1 + 4  # maps, their bar, lines
+    assert "0 of 2 trainings are lost and 0 end higher" in drawn["planes_of_training"].title(found)
+    found["at_loss"][:, :, 1, -1] = [[np.nan, 9.0]]
+    assert "1 of 2 trainings are lost and 1 end higher" in drawn["planes_of_training"].title(found)
 
 
 def test_a_path_is_steepest_where_its_plane_is_there():
