@@ -63,7 +63,7 @@ def lines(axes, ds: xarray.Dataset, task: str, inks: dict) -> None:
     for cell, (colour, _) in inks.items():
         one = ds.sel(task=task, cell=cell)
         slope.plot(ds.length, one.slope.sel(line="across"), color=colour)
-        slope.plot(ds.length, one.slope.sel(line="along"), ":", color=colour, linewidth=0.9)
+        slope.plot(ds.length, one.slope.sel(line="near"), ":", color=colour, linewidth=0.9)
         place.plot(ds.length, one.place.sel(line="across"), ".", color=colour, markersize=2.5)
         for when, dash in (("before", ":"), ("after", "-")):
             lag.plot(ds.lag, one.gradient.sel(when=when), dash, color=colour, linewidth=1)
@@ -106,7 +106,7 @@ def page(ds: xarray.Dataset) -> Figure:
         f"Layers of 32 units, T = {int(ds.length[-1])}, 64 episodes; SGD, momentum .9; one run each. Maps: gradient "
         "on the plane at length T, contours of the loss; square: start; white: clipped to a norm of 1, yellow: not "
         "clipped; losses are those of the last models. Below: the steepest slope of the loss on the line across "
-        "through the clipped network (dotted: on the line along), and where it is; gradient by lag (dotted: before "
+        "through the clipped network (dotted: within .2 of it), and where it is; gradient by lag (dotted: before "
         "training; dashed: exp(-k/t), t by the Lyapunov exponent after); how far the way is off the plane, over its "
         "longest distance from the start (dotted: not clipped)."
     )

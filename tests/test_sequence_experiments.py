@@ -224,7 +224,7 @@ def laid(rate, place, fading):
     axes = {"along": [0.0, 1, 2], "across": [-1.0, 0, 1, 2], "length": T, "lag": np.arange(64), "task": ["digits"]}
     labels = {
         "cell": ["tanh", "LSTM"],
-        "line": ["along", "across"],
+        "line": ["across", "near"],
         "when": ["before", "after"],
         "threshold": [1, np.inf],
     }
@@ -235,8 +235,8 @@ def laid(rate, place, fading):
 def test_what_is_said_of_planes_follows_their_numbers(rate, kind):
     found = laid(rate, 0.5, 20.0)
     said = planes.sentence(found)
-    assert f"digits, tanh: {kind}" in said
-    assert "its place wanders by 0.50" in said
+    assert f"digits, tanh: across: {kind}" in said
+    assert f"its place wanders by 0.50; near the end: {kind}" in said
     assert "fades by e in 20 steps, by the exponent 10" in said
     assert "loss 5.00 clipped, 5.00 not, steepest for 10^0." in said
     assert "; off the plane by up to 100% of the way" in said
