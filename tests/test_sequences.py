@@ -248,6 +248,11 @@ def test_random_guesses_count_if_they_are_right_at_every_step_asked_for():
     ("change", "message"),
     [
         ({"mask": np.zeros((COUNT, TIME))}, "the mask of episode 0 weighs no step"),
+        ({"mask": np.where(np.arange(TIME) == 0, -1.0, 1.0) * np.ones((COUNT, 1))}, "a mask holds weights, 0 or more"),
+        (
+            {"target": np.full((COUNT, TIME), SYMBOLS)},
+            "the model has 5 outputs, for labels 0 to 4, and targets are 5 to 5",
+        ),
         ({"mask": np.ones((COUNT, 2))}, r"mask must be \(8, 6\) and target .* given \(8, 2\)"),
         ({"target": np.zeros(COUNT, int)}, r"with a mask every step has a target: .* given \(8,\)"),
         ({"x": np.full((COUNT, TIME), SYMBOLS)}, "the cell reads symbols 0 to 4, and x holds 5 to 5"),
@@ -339,7 +344,9 @@ def test_a_stream_learns_begins_each_epoch_anew_and_shows_its_states(layer):
     ("change", "message"),
     [
         ({"steps": 7}, "the sequences have 6 steps, too few for one slice of 7"),
-        ({"data": Episode(x=jnp.zeros((2, 4)), target=jnp.zeros(2))}, "so its episodes need a mask"),
+        ({"data": Episode(x=jnp.zeros((2, 4)), target=jnp.zeros(2))}, "and those to validate on, need a mask"),
+        ({"validation": Episode(x=jnp.zeros((2, 4)), target=jnp.zeros(2))}, "and those to validate on, need a mask"),
+        ({"epochs": 0}, "training needs 1 epoch or more, given 0"),
     ],
 )
 def test_a_stream_that_cannot_be_is_refused(change, message, layer):

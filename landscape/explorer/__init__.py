@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import xarray
 
 HERE = Path(__file__).parent
+SCRIPTS = ("units.js", "glsl.js", "live.js", "charts.js", "zoom.js", "orbit.js", "page.js")
 MOST_BYTES = 2_000_000  # of surfaces in a page, before base64
 MOST_LENGTHS = 24
 MOST_EPISODES = 64
@@ -55,7 +56,7 @@ def page(
         "TITLE": html.escape(data["title"]),
         "STYLE": (HERE / "page.css").read_text("utf-8"),
         "DATA": data_text,
-        "SCRIPT": "\n".join((HERE / name).read_text("utf-8") for name in ("units.js", "charts.js", "page.js")),
+        "SCRIPT": "\n".join((HERE / name).read_text("utf-8") for name in SCRIPTS),
     }
     with whole(path) as file:
         file.write_text(re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], text), "utf-8")
@@ -92,6 +93,7 @@ def contents(
         "settings": "; ".join(filter(None, [_equation(settings), small(surface, surface["loss"])])),
         "note": note,
         "made": ", ".join([*made, f"commit {surface.attrs.get('git_commit', 'unknown')[:12]}"]),
+        "cell": specs.text(settings["cell"]),
         "axes": [
             {"name": name, "label": label(surface, name, math=False), "values": values[name].values.tolist()}
             for name in (x, y)

@@ -16,6 +16,8 @@ from landscape.training.products import INPUT, Plan
 from landscape.training.scores import Route, Score, blockwise, chosen, scorer, weighed
 from landscape.tree import dot
 
+ROWS = 1024  # of a table of symbols up to which a product with one-hot vectors is faster than adding to single rows
+
 
 @jax.custom_vjp
 def held(h: jax.Array, w: jax.Array, parts: list) -> list:
@@ -44,11 +46,14 @@ def _dtype(model: RNN) -> Any:
     return jnp.result_type(*jax.tree.leaves(model))
 
 
-def _rows(h: jax.Array, matrix: jax.Array) -> jax.Array:
-    """All factors (..., factor) of a matrix one below the other; symbols (...) as the rows that they stand for."""
-    if jnp.issubdtype(h.dtype, jnp.integer):
-        return jax.nn.one_hot(h.ravel(), len(matrix), dtype=matrix.dtype)
-    return h.reshape(-1, h.shape[-1])
+def _products(h: jax.Array, slope: jax.Array, matrix: jax.Array) -> jax.Array:
+    """The sum of ``h' slope`` over all leading axes of factors h (..., factor); symbols (...) pick a row each."""
+    slope = slope.reshape(-1, slope.shape[-1])
+    if not jnp.issubdtype(h.dtype, jnp.integer):
+        return dot(h.reshape(-1, h.shape[-1]).T, slope)
+    if len(matrix) > ROWS:
+        return jax.ops.segment_sum(slope, h.ravel(), len(matrix))
+    return dot(jax.nn.one_hot(h.ravel(), len(matrix), dtype=matrix.dtype).T, slope)
 
 
 def _put(t: Any, series: Any, one: Any) -> Any:
@@ -118,7 +123,7 @@ class _Layer:
         whole: list[jax.Array] = []
         for factor, mine, slope in zip(self.plan.factors, own, slopes, strict=True):
             h = mine if factor is None else kept[factor]
-            whole.append(dot(_rows(h, self.joined[len(whole)]).T, slope.reshape(-1, slope.shape[-1])))
+            whole.append(_products(h, slope, self.joined[len(whole)]))
         return products.apart(self.plan, self.cell, whole, jax.tree.unflatten(self.tree, leaves))
 
 
