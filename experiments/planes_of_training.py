@@ -33,7 +33,7 @@ CLIPS = (1.0, np.inf)
 #: Cells, as in `pixels`, and the rate of each for digits and for text.
 RATES = {"IRNN, inputs x 100": (0.01, 0.3), "tanh": (0.01, 0.3), "GRU": (0.1, 3.0), "LSTM": (0.1, 3.0)}
 TASKS = ("digits", "text")
-LINE = 257  # places on each line on which the steepest is looked for
+LINE = 129  # places on each line on which the steepest is looked for
 #: Lines through the plane: from the start (along) or the clipped network after training (across), and how far.
 LINES = {"along": (-0.5, 2.0), "across": (-1.25, 1.25), "way": (0.0, 1.0), "near": (-0.2, 0.2)}
 KEPT = 60  # moments of a path that are kept
