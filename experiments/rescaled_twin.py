@@ -9,6 +9,12 @@ units, one with a factor for each, 1/8 to 8 in powers of two, so that not a bit 
 the middle of a plane along two random directions, of the same key, whose lengths follow a rule: `same`, those of the
 first network, as directions that are not normalised have; `layer`, `last` (filters, as Flax lays them out, Li et al.
 2018), `every` weight. Beside each picture the largest change of the surface as a part of its range, in float64.
+
+Expected, change of the surface over its range, median and ends of 6 networks: with one factor 5.8 (3.6 to 7.2) by
+`same` and 0, bit for bit, by the others; with a factor a unit 4.9 (3.5 to 11) by `same`, 130 (85 to 260) by `layer`,
+130 (83 to 270) by `last` and 0 by `every`: weights out of a unit belong to other filters. The largest eigenvalue of the
+Hessian is then 50 to 127 times as large, and the rise in an adaptive ball (ASAM) the same. By another seed, 2 networks:
+6.5, 160, 110 and 0; 33 and 53 times. 40 seconds of processor time, the quick run 12.
 """
 
 import flax.linen as nn

@@ -24,9 +24,7 @@ def title(ds: xarray.Dataset) -> str:
     """The finding, from the numbers: what is left of the barrier of the width that is drawn."""
     found = ds.barrier.sel(units=ds.attrs["drawn"], images="train")
     aligned, bend = (float((found.sel(path=p) / found.sel(path="line")).mean()) for p in ("aligned", "bend"))
-    return (
-        f"Of the barrier between two minima {aligned:.1%} is left with units aligned and {bend:.1%} along a bent curve"
-    )
+    return f"Barrier of two minima: {aligned:.1%} is left with units aligned, {bend:.2%} on a bent curve"
 
 
 def plane(figure: Figure, ax, ds: xarray.Dataset) -> None:
@@ -63,7 +61,7 @@ def page(ds: xarray.Dataset) -> Figure:
     along.set(yscale="log", xlabel="t along the way", ylabel="training loss")
     barriers.set(xscale="log", xlabel="units in each hidden layer", ylabel="barrier")
     barriers.set_yscale("symlog", linthresh=1e-3)
-    barriers.set_ylim(-2e-4, None)
+    barriers.set_ylim(-2e-4, 2 * float(ds.barrier.max()))
     barriers.set_xticks(ds.units.values, [str(n) for n in ds.units.values], minor=False)
     barriers.minorticks_off()
     for ax, name in zip((whole, along, barriers), ("a  the plane", "b  along each way", "c  barriers"), strict=True):
