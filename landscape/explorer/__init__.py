@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from landscape import cells, specs, tasks
-from landscape.explorer.lines import lines
+from landscape.explorer.lines import lines, way
 from landscape.losses import squared_error
 from landscape.recurrence import (  # the programs that drew the surface's episodes: the same numbers
     draw_each,
@@ -33,7 +33,11 @@ MOST_EPISODES = 64
 
 
 def page(
-    surface: "xarray.Dataset", path: str | Path, task: tasks.Task | None = None, mine: ModuleType | None = None
+    surface: "xarray.Dataset",
+    path: str | Path,
+    task: tasks.Task | None = None,
+    mine: ModuleType | None = None,
+    trajectory: "xarray.Dataset | None" = None,
 ) -> Path:
     """Write the page that explores a surface over two coordinates; returns its path.
 
@@ -44,12 +48,13 @@ def page(
     ``mine``, a module of yours, names the cells and tasks of a stored surface. At most 24 lengths and 2 MB of values
     are put in; the page says what was left out. A surface without lengths, such as that of a model over data, has no
     slider; at the place pointed at the page tells its loss, draws its gradient, and tells its principal curvatures.
+    Over it goes a ``trajectory`` that `landscape.trajectories.project` found in the plane of the surface.
 
     Raises ValueError unless ``surface`` is one of `landscape.surfaces.surface` over two coordinates.
     """
     from landscape.plots.files import whole
 
-    data = contents(surface, task, mine)
+    data = contents(surface, task, mine, trajectory)
     text = (HERE / "page.html").read_text("utf-8")
     data_text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     parts = {
@@ -64,13 +69,17 @@ def page(
 
 
 def contents(
-    surface: "xarray.Dataset", task: tasks.Task | None = None, mine: ModuleType | None = None
+    surface: "xarray.Dataset",
+    task: tasks.Task | None = None,
+    mine: ModuleType | None = None,
+    trajectory: "xarray.Dataset | None" = None,
 ) -> dict[str, Any]:
     """What a page knows: surfaces, scales of colours, lines, and what it takes to step the unit; plain JSON values."""
     from landscape.plots.parts import choose, heading, label, small, thin
 
     settings = _settings(surface)
     modules = [mine] if mine else []
+    path = [] if trajectory is None else [way(trajectory, settings)]
     task = task or (specs.task(settings, *modules) if "task" in settings else None)
     x, y = settings["axes"]
     along = "length" in surface.dims
@@ -91,7 +100,7 @@ def contents(
     return {
         "title": f"Loss of {heading(surface)}",
         "settings": "; ".join(filter(None, [_equation(settings), small(surface, surface["loss"])])),
-        "note": note,
+        "note": "; ".join(filter(None, [note, *(line["about"] for line in path)])),
         "made": ", ".join([*made, f"commit {surface.attrs.get('git_commit', 'unknown')[:12]}"]),
         "cell": specs.text(settings["cell"]),
         "axes": [
@@ -102,7 +111,7 @@ def contents(
         "along": along,
         "slopes": [packed(thin(surface[name].transpose("length", x, y).load(), most)[0].values) for name in slopes],
         "fields": fields,
-        "lines": lines(surface, settings, lengths, *modules),
+        "lines": [*lines(surface, settings, lengths, *modules), *path],
         "live": live(settings, lengths, task),
     }
 
