@@ -296,7 +296,7 @@ let waiting = false, writing = 0;
 function show(change) {
   Object.assign(view, change);
   clearTimeout(writing);
-  writing = setTimeout(() => history.replaceState(null, "", "#" + address()), 250);
+  if (location.protocol !== "about:") writing = setTimeout(() => history.replaceState(null, "", "#" + address()), 250); // else in a notebook
   if (waiting) return;
   waiting = true;
   requestAnimationFrame(() => {
