@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 
 import numpy as np
 import pytest
@@ -134,9 +135,22 @@ def test_the_page_says_how_fast_it_is_and_what_it_computes(opened):
     opened.run("(() => { while (live.work()); drawSurface(); })()")
     assert "computed live in float32: " in text(opened, "rate")
     assert "frames a second at every pixel" in text(opened, "rate")
+    opened.run("(() => { compare(); drawSurface(); })()")
+    agreed = re.search(r"; agrees with float64 to ([\d.]+) digits of the range$", text(opened, "rate"))
+    assert 5.5 < float(agreed[1]) <= 7.2
     opened.run("(() => { Object.assign(live, { key: '', rates: { loss: 1e-3 }, work: () => false }); draw(); })()")
     assert text(opened, "rate").endswith(" frames a second at 1 of 1024 pixels")
     assert opened.run("live.read().values.length") < 500
+
+
+def test_a_graphics_card_that_computes_something_else_is_not_believed(opened):
+    whole(opened)
+    opened.run(
+        "(() => { const read = live.read(); live.read = () => ({ ...read, values: read.values.map(v => 2 * v) }); })()"
+    )
+    opened.run("compare()")
+    assert opened.run("view.live") is False
+    assert text(opened, "rate") == "as stored: this graphics card gives other numbers"
 
 
 def test_a_live_pixel_has_the_colour_of_its_value(opened):

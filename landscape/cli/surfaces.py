@@ -270,7 +270,10 @@ def explore(
         needed = 4 * (points * count * len(last.variables(tuple(axes))) + inputs)
         progress.check_memory(grid, needed, "", "fewer points or shorter lengths")
         plane = planes.plane(model, {}, **{name: axis.values(name, "float32") for name, axis in axes.items()})
-        ds = surfaces.surface(plane, task, [length for part in parts for length in part], order=2)
+        say(f"{grid}: computing")
+        with progress.bar(say) as bar:
+            every = [length for part in parts for length in part]
+            ds = surfaces.surface(plane, task, every, order=2, progress=bar)
     with store.damage(words[0]) if len(words) == 1 else contextlib.nullcontext():
         page = explorer.page(ds, out, task, names.module(file) if file else None)
     say(f"{ds.attrs['title']}: {page}")
