@@ -190,7 +190,7 @@ function compare() {
 function tellRate() {
   const { done: { stride, ms, agreed }, unit: { live: { missing } } } = live, each = stride === 1 ? "every pixel" : `1 of ${stride * stride} pixels`;
   const part = missing ? `, ${data.live.targets[0].length} of ${data.live.targets[0].length + missing} episodes` : "";
-  element("rate").textContent = `computed live in float32${part}: ${brief(1000 / Math.max(ms, 0.1), 2)} frames a second at ${each}${agreed === undefined ? "" : `; agrees with float64 to ${agreed.toFixed(1)} digits of the range`}`;
+  element("rate").textContent = `live${part}: ${brief(1000 / Math.max(ms, 0.1), 2)} frames a second at ${each}${agreed === undefined ? "" : `; ${agreed.toFixed(1)} digits agree with float64`}`;
 }
 
 function tellDepth() {
@@ -325,6 +325,7 @@ function address() {
   data.axes.forEach(({ name }, k) => (words[name] = +view.point[k].toPrecision(12)));
   if (view.window) words.window = view.window.flat().map(v => +v.toPrecision(12)).join("_");
   if (live && !view.live) words.picture = "stored";
+  if (view.fit) words.colours = "view";
   return new URLSearchParams(words).toString();
 }
 
@@ -335,6 +336,7 @@ function addressed() {
   if (data.axes.some(({ name }) => words.has(name))) Object.assign(found, { point, pinned: true });
   if (words.has("length")) found.index = nearest(data.lengths, +words.get("length"));
   if (words.get("show") in data.fields) found.field = words.get("show");
+  if (words.has("colours")) found.fit = words.get("colours") === "view";
   if (words.has("picture")) found.live = words.get("picture") !== "stored";
   const [a, b, c, d] = (words.get("window") || "").split("_").map(Number);
   if (a < b && c < d) {
