@@ -2,13 +2,14 @@
 
 import importlib
 import inspect
+import json
 import re
 import shlex
 
 import pytest
 from test_examples import commands, parsed
 
-from landscape import cli, plane
+from landscape import cli, plane, store
 from landscape.cells import SRNN
 from landscape.cli import guide
 from landscape.surfaces import surface
@@ -37,9 +38,9 @@ def run(seeds=3):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A small surface with second derivatives, in a store."""
+    """A small surface, in a store."""
     path = tmp_path_factory.mktemp("made") / "my wall.zarr"
-    surface(plane(SRNN(), **PLANE), latch(), [1, 2, 3, 4], order=2, episodes=2, out=path)
+    surface(plane(SRNN(), **PLANE), latch(), [1, 4], order=0, episodes=2, out=path)
     return path
 
 
@@ -73,10 +74,10 @@ def test_a_folder_is_told_what_can_be_done_with_what_lies_in_it_and_none_of_it_i
     (folder / "foreign.zarr").mkdir()
     assert cli.main([]) == 0
     said = commands(capsys.readouterr().out)
-    store = "'results/my wall.zarr'"
+    word = "'results/my wall.zarr'"
     assert said[:-2] == [
-        f"landscape explore {store}",
-        f"landscape cliffs {store} --plot",
+        f"landscape explore {word}",
+        f"landscape plot {word}",
         "landscape sweep rates.toml --dry",
         "landscape sweep rates.toml",
         "landscape surface mine.py:Sine latch w=-3:3:101 b=-2:2:101",
@@ -87,6 +88,25 @@ def test_a_folder_is_told_what_can_be_done_with_what_lies_in_it_and_none_of_it_i
         if "mine.py --help" not in line:
             parsed(line)
     assert not (folder / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "about", "verbs"),
+    [
+        ("surface", {"axes": {"w": {}, "b": {}}, "order": 2}, ["explore", "cliffs"]),
+        ("surface", {"axes": {"w": {}, "b": {}}, "order": 1}, ["explore", "plot"]),
+        ("surface", {"axes": {"w": {}}, "order": 2}, ["cliffs"]),
+        ("sweep", {}, ["plot", "status"]),
+        ("result", {}, ["show"]),
+    ],
+)
+def test_what_is_of_use_on_a_store_follows_from_what_it_holds(kind, about, verbs, monkeypatch):
+    monkeypatch.setattr(store, "kind", lambda path: kind)
+    monkeypatch.setattr(store, "attributes", lambda path: {"complete": True, "settings": json.dumps(about)})
+    assert [command[0] for command in guide.after("s.zarr")] == verbs
+    monkeypatch.setattr(store, "attributes", lambda path: {"complete": False, "settings": json.dumps(about)})
+    if kind == "surface":
+        assert guide.after("s.zarr") == [("status", "s.zarr")]
 
 
 def test_of_many_things_the_newest_stores_are_spoken_of(folder, capsys):
