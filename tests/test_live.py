@@ -350,6 +350,31 @@ def test_every_cell_in_the_shader_is_the_cell_in_the_page(opened):
         assert gradient < 2e-5, cell
 
 
+def test_a_state_beyond_float32_is_live_as_infinity(opened):
+    """h' = relu(5 h + 1) is beyond 5^59 after 60 steps, whose square no float32 holds; pink is the colour of no map."""
+    live = {"cell": "SRNN(act=relu)", "parameters": {"w": [0, 1, 0], "u": [1, 0, 0], "b": [0, 0, 1]}, "start": 0}
+    rest = "squash: false, nested: true, missing: 0, times: [60], inputs: [new Float32Array(60)], targets: [[1]]"
+    ask = "x: [0.2, 0.2], y: [1, 1], width: 1, height: 1, set: 0, field: 'loss', steps: 60"
+    script = f"""((made, ask) => [0.2, 5].map(w => {{
+        made.ask({{ ...ask, x: [w, w] }});
+        made.paint({{ low: 0, high: 1, log: false, table: Array(768).fill(0) }});
+        const colour = new Uint8Array(4);
+        made.gl.readPixels(0, 0, 1, 1, made.gl.RGBA, made.gl.UNSIGNED_BYTE, colour);
+        return [String(made.read().values[0]), ...colour.slice(0, 3)];
+    }}))(new Live(new Unit({{ ...{json.dumps(live)}, {rest} }})), {{ {ask} }})"""
+    fine, beyond = opened.run(script)
+    assert float(fine[0]) == pytest.approx((1 / 0.8 - 1) ** 2, rel=1e-5)
+    assert fine[1:] == [0, 0, 0]
+    assert beyond == ["Infinity", 0xFF, 0x2E, 0x88]
+
+
+def test_a_dot_of_a_sharp_screen_is_a_pixel_of_the_surface(opened):
+    before = opened.run("[live.picture.width, live.picture.height]")
+    opened.call("Emulation.setDeviceMetricsOverride", width=390, height=480, deviceScaleFactor=2, mobile=False)
+    opened.run("show({})")
+    assert opened.run("[live.picture.width, live.picture.height]") == pytest.approx(2 * np.array(before), abs=1)
+
+
 def test_a_gradient_that_float32_cannot_hold_is_live_by_its_logarithm(opened):
     """h' = w tanh(h) on its unstable point 0 with w = 2: d h_T / d b = 2^T - 1."""
     T = 900

@@ -40,6 +40,7 @@ def test_plot_is_the_figure_of_formation():
 
 def test_explore_is_the_page(wall, tmp_path):  # noqa: F811
     page = wall.landscape.explore()
+    assert repr(page).endswith('to explore a surface; .save("page.html") writes it')
     assert page.save(tmp_path / "a.html").read_text() == explorer.page(wall, tmp_path / "b.html").read_text()
 
 

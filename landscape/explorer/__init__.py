@@ -40,6 +40,9 @@ class Page:
 
     text: str
 
+    def __repr__(self) -> str:
+        return f'a page of {len(self.text) / 1e6:.1f} MB to explore a surface; .save("page.html") writes it'
+
     def save(self, path: str | Path) -> Path:
         """Write the page; returns its path."""
         from landscape.plots.files import whole

@@ -184,7 +184,10 @@ function compare() {
   }));
   const gap = gaps.filter(v => !Number.isNaN(v)).sort((a, b) => a - b)[4] || 0;
   live.done.agreed = Math.min(7.2, -Math.log10(gap)); // of the 24 bits of float32
-  if (gap > 0.01 && !view.window) show({ live: false }), (unlit = "this graphics card gives other numbers");
+  if (gap > 0.01 && !view.window) {
+    unlit = "this graphics card gives other numbers";
+    show({ live: false });
+  }
 }
 
 function tellRate() {
