@@ -153,6 +153,15 @@ def test_a_graphics_card_that_computes_something_else_is_not_believed(opened):
     assert text(opened, "rate") == "as stored: this graphics card gives other numbers"
 
 
+def test_a_graphics_card_that_refuses_a_program_leaves_the_stored_picture(opened):
+    opened.run(
+        "(() => { live.program = () => { throw new Error('too long'); }; show({ field: 'log10_gradient' }); })()"
+    )
+    assert opened.run("[view.live, view.field]") == [False, "log10_gradient"]
+    assert text(opened, "rate") == "as stored: too long"
+    assert opened.seen()[1] == []
+
+
 def test_a_live_pixel_has_the_colour_of_its_value(opened):
     """A table of 256 colours may be entered one beside, by rounding."""
     _, ys, values = whole(opened)

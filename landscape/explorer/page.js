@@ -143,25 +143,34 @@ let field = { key: "", image: null };
 function drawField() {
   const { context, frame, canvas, x, y } = surface, ratio = canvas.width / canvas.clientWidth;
   const [left, top, width, height] = frame.map(v => Math.round(v * ratio));
-  if (live && view.live) {
-    const length = data.lengths[view.index];
-    live.ask({ x, y, width, height, field: view.field, steps: length, set: data.live.nested ? 0 : view.index });
-    context.save();
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.drawImage(live.paint(scale(view.field)), left, top);
-    context.restore();
-    return refine();
-  }
+  if (live && view.live && drawLive({ x, y, width, height }, left, top)) return refine();
   const key = [width, height, view.field, view.index, x, y].join();
   if (field.key !== key) field = { key, image: painted(context.createImageData(width, height), x, y) };
   context.putImageData(field.image, left, top);
+  return null;
+}
+
+// Whether the live picture could be drawn; a card that refuses its program is not asked again.
+function drawLive(where, left, top) {
+  const { context } = surface;
+  try {
+    live.ask({ ...where, field: view.field, steps: data.lengths[view.index], set: data.live.nested ? 0 : view.index });
+  } catch (error) {
+    [unlit, view.live] = [error.message, false];
+    return false;
+  }
+  context.save();
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.drawImage(live.paint(scale(view.field)), left, top);
+  context.restore();
+  return true;
 }
 
 // While the view stays as it is, compute the values of more pixels, a frame's time in each frame.
 let refining = false;
 function refine() {
   tellRate();
-  if (refining || live.done.stride === 1) return;
+  if (refining || !view.live || live.done.stride === 1) return;
   refining = true;
   requestAnimationFrame(() => {
     refining = false;
