@@ -4,6 +4,7 @@ The page needs no network and no library: it is ``page.html`` with the style, th
 """
 
 import base64
+import dataclasses
 import html
 import json
 import re
@@ -27,33 +28,54 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 SCRIPTS = ("units.js", "glsl.js", "live.js", "charts.js", "zoom.js", "orbit.js", "page.js")
+HEIGHT = 980  # pixels of a page in a notebook
 MOST_BYTES = 2_000_000  # of surfaces in a page, before base64
 MOST_LENGTHS = 24
 MOST_EPISODES = 64
 
 
-def page(
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """A page, as text; a notebook shows it as it is, live."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return f'a page of {len(self.text) / 1e6:.1f} MB to explore a surface; .save("page.html") writes it'
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page; returns its path."""
+        from landscape.plots.files import whole
+
+        with whole(path) as file:
+            file.write_text(self.text, "utf-8")
+        return Path(path)
+
+    def _repr_html_(self) -> str:
+        style = f"width: 100%; height: {HEIGHT}px; border: 0"
+        return f'<iframe title="explorer" style="{style}" srcdoc="{html.escape(self.text)}"></iframe>'
+
+
+def made(
     surface: "xarray.Dataset",
-    path: str | Path,
     task: tasks.Task | None = None,
     mine: ModuleType | None = None,
     trajectory: "xarray.Dataset | None" = None,
-) -> Path:
-    """Write the page that explores a surface over two coordinates; returns its path.
+) -> Page:
+    """The page that explores a surface over two coordinates.
 
     The surface is drawn by length, with the curves and lines that hold for its cell and task (`lines`), and the ridge
     of the gradient where the surface has its Hessian. For the cells that ``units.js`` knows and tasks of one input and
     a squared error, the page computes the map, fixed points, orbit, loss and gradient at any place, in float64, on the
-    surface's own episodes; for others it shows the surface and says so. ``task`` is needed only for a task of your own;
-    ``mine``, a module of yours, names the cells and tasks of a stored surface. At most 24 lengths and 2 MB of values
-    are put in; the page says what was left out. A surface without lengths, such as that of a model over data, has no
-    slider; at the place pointed at the page tells its loss, draws its gradient, and tells its principal curvatures.
-    Over it goes a ``trajectory`` that `landscape.trajectories.project` found in the plane of the surface.
+    surface's own episodes, and where the browser has WebGL2 the surface itself at every pixel, in float32; for others
+    it shows the surface and says so. ``task`` is needed only for a task of your own; ``mine``, a module of yours, names
+    the cells and tasks of a stored surface. At most 24 lengths and 2 MB of values are put in; the page says what was
+    left out. A surface without lengths, such as that of a model over data, has no slider; at the place pointed at the
+    page tells its loss, draws its gradient, and tells its principal curvatures. Over it goes a ``trajectory`` that
+    `landscape.trajectories.project` found in the plane of the surface.
 
     Raises ValueError unless ``surface`` is one of `landscape.surfaces.surface` over two coordinates.
     """
-    from landscape.plots.files import whole
-
     data = contents(surface, task, mine, trajectory)
     text = (HERE / "page.html").read_text("utf-8")
     data_text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
@@ -63,9 +85,18 @@ def page(
         "DATA": data_text,
         "SCRIPT": "\n".join((HERE / name).read_text("utf-8") for name in SCRIPTS),
     }
-    with whole(path) as file:
-        file.write_text(re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], text), "utf-8")
-    return Path(path)
+    return Page(re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], text))
+
+
+def page(
+    surface: "xarray.Dataset",
+    path: str | Path,
+    task: tasks.Task | None = None,
+    mine: ModuleType | None = None,
+    trajectory: "xarray.Dataset | None" = None,
+) -> Path:
+    """Write the page that `made` makes; returns its path."""
+    return made(surface, task, mine, trajectory).save(path)
 
 
 def contents(
