@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from landscape import names
 from landscape.cli.analyses import basins, export, spectrum
+from landscape.cli.completion import completion
 from landscape.cli.experiments import list_, run, status, sweep, verify
 from landscape.cli.machine import bench, devices
 from landscape.cli.surfaces import cliffs, explore, plot, show, surface
@@ -34,12 +35,13 @@ VERBS: dict[str, Callable[..., None]] = {
     "verify": verify,
     "devices": devices,
     "bench": bench,
+    "completion": completion,
 }
 
 
 def manual() -> str:
     """What the whole command says about itself."""
-    lines = [f"  {name:<10}{(inspect.getdoc(verb) or '').splitlines()[0]}" for name, verb in VERBS.items()]
+    lines = [f"  {name:<12}{(inspect.getdoc(verb) or '').splitlines()[0]}" for name, verb in VERBS.items()]
     return "\n".join(
         [
             "usage: landscape VERB ...",

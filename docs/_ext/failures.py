@@ -1,0 +1,20 @@
+"""A cell that fails fails the build, named by its page and line."""
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+LOGGER = logging.getLogger(__name__)
+
+
+def tell(app: Sphinx, tree: nodes.document) -> None:
+    """Warn of each cell whose output is a traceback; warnings are errors here."""
+    for cell in tree.findall(lambda node: isinstance(node, nodes.container) and node.get("nb_element") == "cell_code"):
+        for output in cell.findall(nodes.literal_block):
+            if "traceback" in output["classes"]:
+                LOGGER.warning("this cell fails: %s", output.astext().splitlines()[-1], location=cell)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("doctree-read", tell)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
