@@ -18,6 +18,12 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(HERE / "_build" / "progra
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+# Figures at two dots for each of the page; nothing is read from the settings of whoever builds.
+PROFILE = HERE / "_build" / "ipython" / "profile_default"
+PROFILE.mkdir(parents=True, exist_ok=True)
+(PROFILE / "ipython_kernel_config.py").write_text("c.InlineBackend.figure_formats = {'retina'}\nc.Application.log_level = 40\n")
+os.environ["IPYTHONDIR"] = str(PROFILE.parent)
+
 (HERE / "_build" / "extra").mkdir(parents=True, exist_ok=True)  # pages that are not of Sphinx: the explorer
 ABOUT = tomllib.loads((HERE.parent / "pyproject.toml").read_text("utf-8"))["project"]
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 HERE = Path(__file__).parents[1]
 ROOT = HERE.parent
+START = "cliff_formation"  # the picture of the start page
 
 
 class Entry(NamedTuple):
@@ -110,8 +111,8 @@ def page(entry: Entry) -> str:
     parts += ["## Question and numbers", *numbers(entry), "## Source"]
     for folder, name in (("experiments", entry.source), ("figures", entry.name)):
         parts.append(
-            f"::::{{admonition}} {folder}/{name}.py\n:class: dropdown note\n"
-            f":::{{literalinclude}} /../{folder}/{name}.py\n:language: python\n:::\n::::"
+            f'<details class="source"><summary>{folder}/{name}.py</summary>\n\n'
+            f"```{{literalinclude}} /../{folder}/{name}.py\n:language: python\n```\n\n</details>"
         )
     return "\n\n".join(parts) + "\n"
 
@@ -141,7 +142,7 @@ def prepare() -> None:
     for entry in entries():
         write(made / f"{entry.name}.md", page(entry))
         smaller(ROOT / f"figures/{entry.name}.png", made / f"{entry.name}.webp", 480)
-    smaller(ROOT / "figures/cliff_formation.png", made / "start.webp", 1100)
+    smaller(ROOT / f"figures/{START}.png", made / f"{START}_start.webp", 1100)
     for page_ in set(made.glob("*.md")) - {made / f"{entry.name}.md" for entry in entries()}:
         page_.unlink()
     explore(HERE / "_build/extra/explorer.html")

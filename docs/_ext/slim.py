@@ -40,7 +40,7 @@ def kept(head: str, words: set[str]) -> bool:
     """Whether a rule stays: not a font, not one of the theme's icons, whose place our own take."""
     if head.startswith("@"):
         return not head.startswith("@font-face")
-    return (".fa" not in head or "i.fa" in head) and used(head, words)
+    return ".fa" not in head and used(head, words)
 
 
 def slimmed(sheet: str, words: set[str]) -> str:
@@ -70,7 +70,7 @@ def finish(app: "Sphinx", error: Exception | None) -> None:
     out = Path(app.outdir)
     pages = [page.read_text("utf-8") for page in [*out.rglob("*.html"), *(out / "_static").rglob("*.js")]]
     words = set(re.findall(r"[\w-]+", "\n".join(pages)))
-    for sheet in (out / "_static").rglob("*.css"):
+    for sheet in set((out / "_static").rglob("*.css")) - {out / "_static/site.css"}:
         sheet.write_text(slimmed(sheet.read_text("utf-8"), words), "utf-8")
     for file in [path for name in DROPPED for path in _files(out / name)] + list(out.rglob("*.map")):
         file.unlink()
