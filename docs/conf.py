@@ -21,7 +21,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Figures at two dots for each of the page; nothing is read from the settings of whoever builds.
 PROFILE = HERE / "_build" / "ipython" / "profile_default"
 PROFILE.mkdir(parents=True, exist_ok=True)
-(PROFILE / "ipython_kernel_config.py").write_text("c.InlineBackend.figure_formats = {'retina'}\nc.Application.log_level = 40\n")
+SETTINGS = ("c.InlineBackend.figure_formats = {'retina'}", "c.Application.log_level = 40")
+(PROFILE / "ipython_kernel_config.py").write_text("\n".join(SETTINGS))
 os.environ["IPYTHONDIR"] = str(PROFILE.parent)
 
 (HERE / "_build" / "extra").mkdir(parents=True, exist_ok=True)  # pages that are not of Sphinx: the explorer

@@ -1,5 +1,7 @@
 """A cell that fails fails the build, named by its page and line."""
 
+import re
+
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
@@ -12,7 +14,8 @@ def tell(app: Sphinx, tree: nodes.document) -> None:
     for cell in tree.findall(lambda node: isinstance(node, nodes.container) and node.get("nb_element") == "cell_code"):
         for output in cell.findall(nodes.literal_block):
             if "traceback" in output["classes"]:
-                LOGGER.warning("this cell fails: %s", output.astext().splitlines()[-1], location=cell)
+                last = re.sub(r"\x1b\[[0-9;]*m", "", output.astext().strip().splitlines()[-1])
+                LOGGER.warning("this cell fails: %s", last, location=cell)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

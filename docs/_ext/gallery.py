@@ -142,7 +142,7 @@ def prepare() -> None:
     for entry in entries():
         write(made / f"{entry.name}.md", page(entry))
         smaller(ROOT / f"figures/{entry.name}.png", made / f"{entry.name}.webp", 480)
-    smaller(ROOT / f"figures/{START}.png", made / f"{START}_start.webp", 1100)
+    smaller(ROOT / f"figures/{START}.png", made / f"{START}_start.webp", 900)
     for page_ in set(made.glob("*.md")) - {made / f"{entry.name}.md" for entry in entries()}:
         page_.unlink()
     explore(HERE / "_build/extra/explorer.html")
@@ -150,7 +150,8 @@ def prepare() -> None:
 
 def explore(path: Path) -> None:
     """The explorer of Pascanu's map, as `landscape explore` writes it."""
-    if not path.exists():
+    newest = max(file.stat().st_mtime for file in (ROOT / "landscape/explorer").iterdir())
+    if not path.exists() or path.stat().st_mtime < newest:
         import numpy as np
 
         import landscape as ls
