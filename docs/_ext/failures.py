@@ -14,8 +14,11 @@ def tell(app: Sphinx, tree: nodes.document) -> None:
     for cell in tree.findall(lambda node: isinstance(node, nodes.container) and node.get("nb_element") == "cell_code"):
         for output in cell.findall(nodes.literal_block):
             if "traceback" in output["classes"]:
-                last = re.sub(r"\x1b\[[0-9;]*m", "", output.astext().strip().splitlines()[-1])
-                LOGGER.warning("this cell fails: %s", last, location=cell)
+                said = re.sub(r"\x1b\[[0-9;]*m", "", output.astext()).strip()
+                line = re.search(r"Cell In\s?\[\d+\], line (\d+)", said)
+                fence = (cell.line or 2) - 2  # the line of the reader is two further on
+                where = app.env.docname, fence + int(line[1] if line else 0)
+                LOGGER.warning("this cell fails: %s", said.splitlines()[-1], location=where)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
