@@ -59,8 +59,8 @@ class Live {
   ask(picture) {
     const key = JSON.stringify(picture), { gl } = this;
     if (key === this.key) return;
+    this.programs[picture.field] ||= this.program(shaderText(this.unit.live, picture.field)); // or throws
     Object.assign(this, { key, picture });
-    this.programs[picture.field] ||= this.program(shaderText(this.unit.live, picture.field));
     this.feed(picture.set);
     this.rates[picture.field] ||= this.tried();
     const { width, height } = picture, strides = [1, 2, 4, 8, 16, COARSEST];
