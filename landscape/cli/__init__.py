@@ -14,6 +14,7 @@ from typing import NamedTuple
 from landscape import names
 from landscape.cli import guide
 from landscape.cli.analyses import basins, export, spectrum
+from landscape.cli.completion import completion
 from landscape.cli.experiments import list_, run, status, sweep, verify
 from landscape.cli.machine import bench, devices
 from landscape.cli.surfaces import cliffs, explore, plot, show, surface
@@ -35,6 +36,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "verify": verify,
     "devices": devices,
     "bench": bench,
+    "completion": completion,
 }
 
 

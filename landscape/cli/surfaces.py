@@ -224,6 +224,9 @@ def explore(
     set: Held = (),
     task_option: Options = (),
     file: Annotated[str, unless("none", "FILE.py", "run this file, for a stored cell or task of your own")] = "",
+    trajectory: Annotated[
+        str, unless("none", "PATH", "draw this path of training, a stored result of landscape.trajectories.project")
+    ] = "",
     out: Annotated[str, arg(metavar="FILE", help="the page to write")] = "explorer.html",
     no_open: Annotated[bool, arg(help="only write the page, open no browser")] = False,
 ) -> None:
@@ -236,6 +239,7 @@ def explore(
       landscape explore
       landscape explore cliffs.zarr --out cliffs.html --no-open
       landscape explore sine.zarr --file mine.py
+      landscape explore digits.zarr --trajectory way.zarr
       landscape explore SRNN latch w=-3:3:101 b=-1.5:1.5:101 --lengths 1:20,30,50
       landscape explore LSTM latch w_g=-6:6:81 b_i=-4:4:81 --set b_f=2
     """
@@ -257,6 +261,7 @@ def explore(
     from landscape import explorer, planes, progress, recurrence, store, surfaces
 
     task = None
+    way = store.open_surface(trajectory) if trajectory else None
     if len(words) == 1:
         ds = store.open_surface(words[0])
     else:
@@ -275,7 +280,7 @@ def explore(
             every = [length for part in parts for length in part]
             ds = surfaces.surface(plane, task, every, order=2, progress=bar)
     with store.damage(words[0]) if len(words) == 1 else contextlib.nullcontext():
-        page = explorer.page(ds, out, task, names.module(file) if file else None)
+        page = explorer.page(ds, out, task, names.module(file) if file else None, way)
     say(f"{ds.attrs['title']}: {page}")
     if not no_open:
         browse(page)

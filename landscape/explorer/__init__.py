@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from landscape import cells, specs, tasks
-from landscape.explorer.lines import lines
+from landscape.explorer.lines import lines, way
 from landscape.losses import squared_error
 from landscape.recurrence import (  # the programs that drew the surface's episodes: the same numbers
     draw_each,
@@ -56,7 +56,12 @@ class Page:
         return f'<iframe title="explorer" style="{style}" srcdoc="{html.escape(self.text)}"></iframe>'
 
 
-def made(surface: "xarray.Dataset", task: tasks.Task | None = None, mine: ModuleType | None = None) -> Page:
+def made(
+    surface: "xarray.Dataset",
+    task: tasks.Task | None = None,
+    mine: ModuleType | None = None,
+    trajectory: "xarray.Dataset | None" = None,
+) -> Page:
     """The page that explores a surface over two coordinates.
 
     The surface is drawn by length, with the curves and lines that hold for its cell and task (`lines`), and the ridge
@@ -66,11 +71,12 @@ def made(surface: "xarray.Dataset", task: tasks.Task | None = None, mine: Module
     it shows the surface and says so. ``task`` is needed only for a task of your own; ``mine``, a module of yours, names
     the cells and tasks of a stored surface. At most 24 lengths and 2 MB of values are put in; the page says what was
     left out. A surface without lengths, such as that of a model over data, has no slider; at the place pointed at the
-    page tells its loss, draws its gradient, and tells its principal curvatures.
+    page tells its loss, draws its gradient, and tells its principal curvatures. Over it goes a ``trajectory`` that
+    `landscape.trajectories.project` found in the plane of the surface.
 
     Raises ValueError unless ``surface`` is one of `landscape.surfaces.surface` over two coordinates.
     """
-    data = contents(surface, task, mine)
+    data = contents(surface, task, mine, trajectory)
     text = (HERE / "page.html").read_text("utf-8")
     data_text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     parts = {
@@ -83,20 +89,28 @@ def made(surface: "xarray.Dataset", task: tasks.Task | None = None, mine: Module
 
 
 def page(
-    surface: "xarray.Dataset", path: str | Path, task: tasks.Task | None = None, mine: ModuleType | None = None
+    surface: "xarray.Dataset",
+    path: str | Path,
+    task: tasks.Task | None = None,
+    mine: ModuleType | None = None,
+    trajectory: "xarray.Dataset | None" = None,
 ) -> Path:
-    """Write the page that explores a surface, see `made`; returns its path."""
-    return made(surface, task, mine).save(path)
+    """Write the page that `made` makes; returns its path."""
+    return made(surface, task, mine, trajectory).save(path)
 
 
 def contents(
-    surface: "xarray.Dataset", task: tasks.Task | None = None, mine: ModuleType | None = None
+    surface: "xarray.Dataset",
+    task: tasks.Task | None = None,
+    mine: ModuleType | None = None,
+    trajectory: "xarray.Dataset | None" = None,
 ) -> dict[str, Any]:
     """What a page knows: surfaces, scales of colours, lines, and what it takes to step the unit; plain JSON values."""
     from landscape.plots.parts import choose, heading, label, small, thin
 
     settings = _settings(surface)
     modules = [mine] if mine else []
+    path = [] if trajectory is None else [way(trajectory, settings)]
     task = task or (specs.task(settings, *modules) if "task" in settings else None)
     x, y = settings["axes"]
     along = "length" in surface.dims
@@ -117,7 +131,7 @@ def contents(
     return {
         "title": f"Loss of {heading(surface)}",
         "settings": "; ".join(filter(None, [_equation(settings), small(surface, surface["loss"])])),
-        "note": note,
+        "note": "; ".join(filter(None, [note, *(line["about"] for line in path)])),
         "made": ", ".join([*made, f"commit {surface.attrs.get('git_commit', 'unknown')[:12]}"]),
         "cell": specs.text(settings["cell"]),
         "axes": [
@@ -128,7 +142,7 @@ def contents(
         "along": along,
         "slopes": [packed(thin(surface[name].transpose("length", x, y).load(), most)[0].values) for name in slopes],
         "fields": fields,
-        "lines": lines(surface, settings, lengths, *modules),
+        "lines": [*lines(surface, settings, lengths, *modules), *path],
         "live": live(settings, lengths, task),
     }
 

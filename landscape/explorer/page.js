@@ -14,6 +14,7 @@ const STYLES = {
   "cliffs": { width: 2 },
   "zero-loss valley": { dash: [2, 4], width: 2.2 },
   "ridge": { colour: "#ff7f32", width: 1.8 },
+  "training path": { colour: "#ffd23f", width: 1.8, ends: true },
 };
 const style = name => ({ colour: "#fff", width: 1.6, casing: "rgba(0, 0, 0, .6)", ...STYLES[name] });
 const BAD = css("--bad");
@@ -234,7 +235,10 @@ function painted(image, x, y) {
 function drawLines() {
   for (const line of data.lines.filter(line => !view.hidden.has(line.name))) {
     const drawn = style(line.name);
-    for (const [xs, ys] of line.points || []) surface.line(xs, ys, drawn);
+    for (const [xs, ys] of line.points || []) {
+      surface.line(xs, ys, drawn);
+      if (drawn.ends) [0, -1].forEach(k => surface.dot(xs.at(k), ys.at(k), { colour: drawn.colour, radius: 3.6, filled: k < 0, casing: "#000" }));
+    }
     for (const [xs, ys, resolved] of line.by_length ? line.by_length[view.index] : []) {
       surface.line(xs.map((x, i) => (resolved[i] ? x : NaN)), ys, drawn);
       xs.forEach((x, i) => resolved[i] || surface.dot(x, ys[i], { colour: drawn.colour, radius: 0.6, casing: "" }));
