@@ -120,7 +120,7 @@ def main(page: str, words: str, out: str, width: str = "1280", height: str = "80
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         browser = Browser(Path(profile))
         browser.open(Path(page).resolve(), int(width), int(height), words, live=True)
-        browser.run("(() => { while (live && live.work()); live && compare(); draw(); })()")
+        browser.run("(() => { while (live && live.work()); draw(); live && compare(); })()")
         browser.picture(Path(out))
         browser.close()
     indexed(out)

@@ -278,6 +278,7 @@ def test_a_cell_that_fails_fails_the_build_with_its_page_and_line(tmp_path):
 AXE = Path(os.environ.get("AXE", DOCS / "_build/node_modules/axe-core/axe.min.js"))
 LOOKED_AT = (
     "index.html",
+    "explorer.html",
     "tutorials/cliff.html",
     "gallery/index.html",
     "gallery/made/cliff_growth.html",
@@ -290,7 +291,7 @@ LOOKED_AT = (
 @pytest.fixture
 def browser(tmp_path):
     """A browser for each page: one that has shown a page with a sidebar may not leave it."""
-    from test_explorer import CHROMIUM, Browser
+    from chromium import CHROMIUM, Browser
 
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here")

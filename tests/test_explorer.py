@@ -551,7 +551,7 @@ def test_a_stored_surface_opens_in_the_browser_where_there_is_a_screen(wall, tmp
     assert shown == [path.as_uri()]
 
 
-def test_each_option_reaches_the_surface(wall, tmp_path, monkeypatch):
+def test_each_option_reaches_the_surface_and_the_command_that_keeps_it(wall, tmp_path, monkeypatch, capsys):
     asked = []
     monkeypatch.setattr(
         surfaces, "surface", lambda plane, task, *rest, **more: asked.append((plane, task, *rest)) or wall
@@ -560,6 +560,8 @@ def test_each_option_reaches_the_surface(wall, tmp_path, monkeypatch):
     assert cli.main([*words, "--set", "u=2", "--task-option", "noise=.3", "--lengths", "2:4"]) == 0
     ((plane, task, lengths),) = asked
     assert (plane.at([5, -2]).cell.u, str(task), lengths) == (2, "latch(noise=0.3)", [2, 3, 4])
+    kept = "w=4:6:21 b=-3.5:-1.5:17 --lengths 2:4 --set u=2 --task-option noise=.3 --order 2"
+    assert f"\nNext: landscape surface SRNN latch {kept}\n" in capsys.readouterr().out
 
 
 @pytest.mark.slow

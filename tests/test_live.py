@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import xarray
 from matplotlib import colormaps
+from matplotlib.colors import to_rgb, to_rgba
 
 from landscape import Evaluator, cells, explorer, latch, plane
 from landscape.recurrence import Recurrence
@@ -135,7 +136,7 @@ def test_the_page_says_how_fast_it_is_and_what_it_computes(opened):
     opened.run("(() => { while (live.work()); drawSurface(); })()")
     assert "live: " in text(opened, "rate")
     assert "frames a second at every pixel" in text(opened, "rate")
-    opened.run("(() => { compare(); drawSurface(); })()")
+    opened.run("new Promise(done => setTimeout(done, 600))")
     agreed = re.search(r"; ([\d.]+) digits agree with float64$", text(opened, "rate"))
     assert 5.5 < float(agreed[1]) <= 7.2
     opened.run("(() => { Object.assign(live, { key: '', rates: { loss: 1e-3 }, work: () => false }); draw(); })()")
@@ -319,6 +320,30 @@ def test_what_a_finger_is_to_touch_is_24_pixels_wide_and_high_where_the_page_is_
     assert opened.run("document.documentElement.scrollWidth") <= SIZE[0]
     named = "[...document.querySelectorAll('button')].every(one => one.getAttribute('aria-label') || one.innerText)"
     assert opened.run(named)
+
+
+def brightness(colour):
+    """Relative luminance (WCAG 2.2)."""
+    parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+def contrast(ink, ground):
+    """The ratio of WCAG 2.2 between a colour, as it shows on the ground, and the ground."""
+    *rgb, alpha = to_rgba(ink)
+    seen = [alpha * c + (1 - alpha) * g for c, g in zip(rgb, to_rgb(ground), strict=True)]
+    high, low = sorted((brightness(seen), brightness(ground)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_the_words_of_the_page_read_on_their_ground_in_light_and_in_dark(opened):
+    """At least 4.5 to 1, the level AA of WCAG 2.2 for small text."""
+    for scheme in ("light", "dark"):
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        opened.call("Emulation.setEmulatedMedia", features=features)
+        ground, *inks = opened.run("['--ground', '--ink', '--soft', '--one', '--two'].map(css)")
+        assert [contrast(ink, ground) >= 4.5 for ink in inks] == [True] * 4, scheme
+    opened.call("Emulation.setEmulatedMedia", features=[])
 
 
 # The equations are written once. ------------------------------------------------------------------------------------

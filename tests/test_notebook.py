@@ -10,10 +10,10 @@ import matplotlib as mpl
 import matplotlib.style
 import pytest
 import xarray
-from matplotlib.colors import to_rgb, to_rgba
+from matplotlib.colors import to_rgba
 from matplotlib.text import Text
 from PIL import Image
-from test_live import wall  # noqa: F401
+from test_live import contrast, wall  # noqa: F401
 from test_plots import made
 from test_progress import state
 
@@ -108,20 +108,6 @@ FIGURES = {
     "surface3d": lambda surface: plots.surface3d(surface, [10]),
     "profile": lambda surface: plots.profile(surface, "w", at={"b_f": 0.5}),
 }
-
-
-def brightness(colour):
-    """Relative luminance (WCAG 2.2)."""
-    parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
-    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
-
-
-def contrast(ink, ground):
-    """The ratio of WCAG 2.2 between a colour, as it shows on the ground, and the ground."""
-    *rgb, alpha = to_rgba(ink)
-    seen = [alpha * c + (1 - alpha) * g for c, g in zip(rgb, to_rgb(ground), strict=True)]
-    high, low = sorted((brightness(seen), brightness(ground)), reverse=True)
-    return (high + 0.05) / (low + 0.05)
 
 
 @pytest.mark.parametrize(("style", "name"), [*itertools.product(["default", "dark_background"], FIGURES)])

@@ -284,7 +284,9 @@ def explore(
     say(f"{ds.attrs['title']}: {page}")
     if not no_open:
         browse(page)
-    then(("plot", words[0]) if len(words) == 1 else ("surface", *words, "--order", "2"))
+    given = [*(("--lengths", lengths) if lengths else ()), *(word for one in set for word in ("--set", one))]
+    given += [word for one in task_option for word in ("--task-option", one)]
+    then(("plot", words[0]) if len(words) == 1 else ("surface", *words, *given, "--order", "2"))
 
 
 def browse(file: Path) -> None:

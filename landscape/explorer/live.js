@@ -59,8 +59,8 @@ class Live {
   ask(picture) {
     const key = JSON.stringify(picture), { gl } = this;
     if (key === this.key) return;
+    this.programs[picture.field] ||= this.program(shaderText(this.unit.live, picture.field)); // or throws
     Object.assign(this, { key, picture });
-    this.programs[picture.field] ||= this.program(shaderText(this.unit.live, picture.field));
     this.feed(picture.set);
     this.rates[picture.field] ||= this.tried();
     const { width, height } = picture, strides = [1, 2, 4, 8, 16, COARSEST];
@@ -107,7 +107,7 @@ class Live {
     this.bind(program, { places: this.places, episodes: this.episodes });
     gl.uniform1i(program.at("steps"), steps);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
-    gl.readPixels(0, next.row, 1, 1, gl.RED_INTEGER, gl.UNSIGNED_INT, new Uint32Array(1));
+    gl.readPixels(0, next.row, 1, 1, gl.RGBA_INTEGER, gl.UNSIGNED_INT, new Uint32Array(4)); // which every card can
     gl.disable(gl.SCISSOR_TEST);
     next.row += count;
     next.ms += performance.now() - started;
@@ -169,10 +169,10 @@ class Live {
 
   // What is computed, from below: the places in float32, and values row by row.
   read() {
-    const { gl, done } = this, bits = new Uint32Array(done.width * done.height);
+    const { gl, done } = this, bits = new Uint32Array(4 * done.width * done.height);
     gl.bindFramebuffer(gl.FRAMEBUFFER, this.frame);
     gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, done.values, 0);
-    gl.readPixels(0, 0, done.width, done.height, gl.RED_INTEGER, gl.UNSIGNED_INT, bits);
-    return { xs: done.xs, ys: done.ys, values: new Float32Array(bits.buffer) };
+    gl.readPixels(0, 0, done.width, done.height, gl.RGBA_INTEGER, gl.UNSIGNED_INT, bits);
+    return { xs: done.xs, ys: done.ys, values: new Float32Array(bits.buffer).filter((_, i) => i % 4 === 0) };
   }
 }

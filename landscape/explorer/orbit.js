@@ -66,7 +66,7 @@ function writeUnit(past, paths, fixed, length) {
   const here = [["mean loss", brief(past.loss[at], 6)], ...data.axes.map(({ name }, i) => [`d loss / d ${safe(name)}`, brief(gradient[i], 6)]),
     ["log₁₀ |gradient|", brief(past.log10[at], 6)], ...paths.map(({ h, name, target }) => [`<span class="${name}">h<sub>T</sub>${paths.length > 1 ? `, target ${brief(target)}` : ""}</span>`, brief(h[length], 6)])];
   element("facts").innerHTML = `<table><caption>Here, length ${length}</caption>${here.map(([a, b]) => `<tr><td>${a}</td><td>${b}</td></tr>`).join("")}</table>
-    <table><caption>Fixed points, input 0</caption><tr><th>h</th><th>multiplier</th><th></th></tr>${rows.join("") || "<tr><td>none with |h| &lt; 1000</td><td></td><td></td></tr>"}</table>`;
+    <table><caption>Fixed points, input 0</caption><tr><th>h</th><th>multiplier</th><th>kind</th></tr>${rows.join("") || "<tr><td>none with |h| &lt; 1000</td><td></td><td></td></tr>"}</table>`;
 }
 
 function drawUnit() {

@@ -168,16 +168,18 @@ function drawLive(where, left, top) {
 }
 
 // While the view stays as it is, compute the values of more pixels, a frame's time in each frame.
-let refining = false;
+let refining = false, resting = 0;
 function refine() {
   tellRate();
+  clearTimeout(resting);
+  if (live.done.stride === 1 && live.done.agreed === undefined) resting = setTimeout(compare, 300);
   if (refining || !view.live || live.done.stride === 1) return;
   refining = true;
   requestAnimationFrame(() => {
     refining = false;
+    if (!view.live) return;
     const { key } = live, before = live.done.stride;
     live.work();
-    if (live.done.stride === 1 && before > 1) compare();
     if (live.done.stride < before && key === live.key) drawSurface();
     else refine();
   });
@@ -186,6 +188,7 @@ function refine() {
 // To how many digits of the range the live picture is that of the unit in float64: the median of nine places. A card that
 // is off by more than a hundredth of the whole surface is not believed.
 function compare() {
+  if (!view.live || live.done.stride > 1) return;
   const { xs, ys, values } = live.read(), { field, steps, set } = live.picture, { low, high } = data.fields[field];
   const thirds = count => [1, 3, 5].map(k => Math.floor((k * count) / 6));
   const gaps = thirds(xs.length).flatMap(i => thirds(ys.length).map(j => {
@@ -198,9 +201,11 @@ function compare() {
     unlit = "this graphics card gives other numbers";
     show({ live: false });
   }
+  tellRate();
 }
 
 function tellRate() {
+  if (!view.live) return;
   const { done: { stride, ms, agreed }, unit: { live: { missing } } } = live, each = stride === 1 ? "every pixel" : `1 of ${stride * stride} pixels`;
   const part = missing ? `, ${data.live.targets[0].length} of ${data.live.targets[0].length + missing} episodes` : "";
   element("rate").textContent = `live${part}: ${brief(1000 / Math.max(ms, 0.1), 2)} frames a second at ${each}${agreed === undefined ? "" : `; ${agreed.toFixed(1)} digits agree with float64`}`;
