@@ -111,7 +111,7 @@ def verdicts(results: xarray.Dataset, near: float = 0.15) -> xarray.DataArray:
     λ is known up to its residual, and a run counts as one of them only if it is so at both ends.
     """
     part = late(results)
-    low, high = ((part.ratio + sign * part.unsure).median("step") for sign in (-1, 1))
+    low, high = ((part.ratio + sign * part.unsure).median("step", skipna=False) for sign in (-1, 1))
     lost = ~np.isfinite(results.loss.isel(step=-1))
     cases = [lost, (low >= 1 - near) & (high <= 1 + near), high < 1 - near, low > 1 + near]
     words = np.select([case.values for case in cases], [LOST, AT, BELOW, ABOVE], UNSURE)
@@ -125,7 +125,7 @@ def slope(results: xarray.Dataset) -> Share:
     """
     from scipy import stats
 
-    found = late(results).sharpness.median("step").transpose("rate", "seed").sortby("rate")[1:]
+    found = late(results).sharpness.median("step", skipna=False).transpose("rate", "seed").sortby("rate")[1:]
     x, y = np.repeat(np.log(2 / found.rate.values), found.sizes["seed"]), np.log(found.values.ravel())
     made = stats.linregress(x[np.isfinite(y)], y[np.isfinite(y)])
     reach = stats.t.ppf(0.975, np.isfinite(y).sum() - 2) * made.stderr
@@ -136,7 +136,7 @@ def sentence(results: xarray.Dataset) -> str:
     """What came out, in numbers from the data."""
     words, part = verdicts(results), late(results)
     counted = [f"{n} {word}" for word, n in zip(*np.unique(words.values, return_counts=True), strict=True)]
-    ratio, rising = part.ratio.median("step"), (part.rise > 0).where(words == AT)
+    ratio, rising = part.ratio.median("step", skipna=False), (part.rise > 0).where(words == AT)
     told = f"; where they are at it {float(rising.mean()):.0%} of updates raise the loss" if (words == AT).any() else ""
     return (
         f"Of {words.size} descents, {words.sizes['rate']} rates from {words.sizes['seed']} starts, "

@@ -10,8 +10,8 @@ which mean and variance it uses away from the middle: `frozen`, those of all ima
 images at each point; `recomputed`, those of all 600 at each point.
 
 Expected, mean loss one step away, 6 networks: 19.2 without a batch norm, 21.2 frozen, 3.03 by batches of 50 and 3.02
-recomputed: frozen statistics make it 6.9 times as high as recomputed ones (4.6 to 10.3), and no flatter than no batch
-norm at all; of 50 images or all hardly matters. By another seed, 3 networks: 17.5, 31.2, 3.29 and 3.28. 25 to 45
+recomputed: frozen statistics make it 6.9 times as high as recomputed ones (4.6 to 10.3), about as high as it is without
+a batch norm; of 50 images or of all hardly matters. By another seed, 3 networks: 17.5, 31.2, 3.29 and 3.28. 25 to 45
 seconds of processor time, the quick run up to 40, most of it compiling.
 """
 
