@@ -8,6 +8,11 @@ norm after every convolution, by 600 updates of Adam at .003 on 64 images. Aroun
 random directions, every filter of them as long as the filter that it moves. With a batch norm the picture depends on
 which mean and variance it uses away from the middle: `frozen`, those of all images in the middle; `batch`, those of 50
 images at each point; `recomputed`, those of all 600 at each point.
+
+Expected, mean loss one step away, 6 networks: 19.2 without a batch norm, 21.2 frozen, 3.03 by batches of 50 and 3.02
+recomputed: frozen statistics make it 6.9 times as high as recomputed ones (4.6 to 10.3), about as high as it is without
+a batch norm; of 50 images or of all hardly matters. By another seed, 3 networks: 17.5, 31.2, 3.29 and 3.28. 25 to 45
+seconds of processor time, the quick run up to 40, most of it compiling.
 """
 
 import flax.linen as nn

@@ -6,8 +6,13 @@
 Flax networks of 16 units, tanh and GRU, read scikit-learn's digits (8 x 8, not MNIST) pixel by pixel, 64 steps, and are
 asked for the class after the last: 800 updates of Adam at .005 on 64 images, gradients clipped to a norm of 1. Around
 each the loss with its exact gradient at every length, asked after 1, 2, ... 64 pixels, in one pass, along two random
-directions whose filters are as long as the network's. Steep is the largest gradient of 31 x 31 points; it is fitted by
+directions whose filters are as long as the network's. Steep is the largest gradient of 25 x 25 points; it is fitted by
 an exponential of the length from 16 steps on.
+
+Expected, means of 6 networks: ln of the largest gradient grows by .160 a step (.138 to .182) around tanh networks, to
+99,000 after 64, and by .080 (.037 to .123) around GRUs, to 640; both end at a loss well below that of a guess, .78 and
+.53, in a basin that is there at the last lengths alone. By another seed, 2 networks, 15 x 15 points: .179 and .069, too
+few to tell either from 0. 50 seconds of processor time, the quick run 17.
 """
 
 import flax.linen as nn
@@ -58,8 +63,8 @@ def around(net: Net, params: dict, examples: int, axis: np.ndarray, seed: int) -
 
 
 def run(
-    repeats: int = 4,
-    side: int = 31,
+    repeats: int = 6,
+    side: int = 25,
     reach: float = 1.0,
     units: int = 16,
     updates: int = 800,

@@ -6,6 +6,13 @@
 Networks of 64-64-64-C ReLU units learn the first C of scikit-learn's digits (8 x 8, not MNIST) by their cross entropy:
 momentum .9, rate .05, minibatches of 128. The largest eigenvalues of the Hessian of all data, by Lanczos, each beside
 the residual that certifies it, at several numbers of updates; and for C = 10, one start, the density of all.
+
+Expected, 6 starts: with 4 classes 3 eigenvalues stand apart after 7 updates (90 % of images right; the widest gap is
+after them in 5 of 6 networks), with 7 classes 6 after 7 and 14 (80 and 94 % right; 6 of 6 after 14), with 10 classes no
+number of updates is told from the neighbours of the gap. At the end, all images right and losses below .001, they no
+longer stand apart (0, 2 and 0 of 6). So here C - 1 outliers are a matter of the middle of training, not of its end.
+By another seed, 3 networks of 7 classes: the widest gap is after 6 in all after 14 updates, in none after 2,800; three
+are too few for the interval. Four minutes of processor time, the quick run 15 seconds.
 """
 
 import flax.linen as nn
@@ -81,8 +88,8 @@ def densities(asked: Risk, models: list, probes: int, steps: int) -> dict[str, t
 
 def run(
     classes: tuple[int, ...] = (4, 7, 10),
-    repeats: int = 12,
-    at: tuple[int, ...] = (0, 7, 14, 28, 56, 280, 2800),
+    repeats: int = 6,
+    at: tuple[int, ...] = (0, 7, 14, 28, 56, 140, 560, 2800),
     units: int = 64,
     steps: int = 80,
     probes: int = 8,

@@ -20,7 +20,7 @@ from landscape.plots.parts import headed
 
 def title(ds: xarray.Dataset) -> str:
     """The finding, from the numbers: at how many rates the late curvature is within a sixth of 2 / rate."""
-    ratio = ratios(ds).median(["step", "seed"])
+    ratio = ratios(ds).median(["step", "seed"], skipna=False)
     near = int((abs(ratio - 1) < 0.15).sum())
     return f"At {near} of {ratio.size} rates gradient descent ends where the largest curvature is 2 / rate"
 
@@ -42,7 +42,7 @@ def page(ds: xarray.Dataset) -> Figure:
             loss.plot(ds.step, run.loss, color=colour, linewidth=0.8)
             sharp.plot(ds.step, run.sharpness, color=colour, linewidth=0.8)
             late = run.sharpness.values[ds.sizes["step"] // 2 :]
-            low, middle, high = np.nanquantile(late, [0, 0.5, 1])
+            low, middle, high = np.quantile(late, [0, 0.5, 1])
             bars = [[middle - low], [high - middle]]
             end.errorbar(2 / rate, middle, bars, color=colour, marker=mark, markersize=4, capsize=2, linestyle="")
         sharp.axhline(2 / rate, color=colour, linestyle="--", linewidth=0.8)

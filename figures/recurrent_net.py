@@ -24,10 +24,8 @@ SHOWN = 5  # lengths
 def title(ds: xarray.Dataset) -> str:
     """The finding, from the numbers: the largest gradient at the last length, by cell."""
     last = ds.steep.isel(length=-1).mean("seed")
-    each = [f"{10 ** float(last.sel(cell=cell)):.2g} ({cell})" for cell in ds.cell.values.tolist()]
-    return (
-        f"After {int(ds.length[-1])} steps the steepest gradient one filter-normalised step around is {', '.join(each)}"
-    )
+    each = [f"{float(f'{10 ** float(last.sel(cell=cell)):.2g}'):,g} ({cell})" for cell in ds.cell.values.tolist()]
+    return f"Steepest gradient around a network after {int(ds.length[-1])} pixels: {', '.join(each)}"
 
 
 def band(ax, x, runs: xarray.DataArray, colour: str) -> None:

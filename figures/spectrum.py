@@ -11,6 +11,7 @@ import numpy as np
 import xarray
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
 from scipy import stats
 
 from landscape import plots
@@ -30,8 +31,8 @@ def title(ds: xarray.Dataset) -> str:
     """The finding, from the numbers."""
     k, wide = middle(ds), 100 * (np.exp(ds.wider.mean(("classes", "seed")).values) - 1)
     return (
-        f"C - 1 eigenvalues stand apart for a while: the gap after them is {wide[k]:.0f} % wider than those around it "
-        f"after {int(ds.step[k])} updates, {wide[-1]:.0f} % after {int(ds.step[-1]):,}"
+        f"The gap after C - 1 eigenvalues is {wide[k]:.0f} % wider than those around it after {int(ds.step[k])} "
+        f"updates, {wide[-1]:.0f} % after {int(ds.step[-1]):,}"
     )
 
 
@@ -69,8 +70,9 @@ def page(ds: xarray.Dataset) -> Figure:
         gaps.errorbar(place, found.mean(0), reach, color=colour, marker=mark, markersize=4, capsize=2, linewidth=0.9)
     ranks.axvline(0.5, color="0.4", linestyle=":", linewidth=0.8)
     ranks.set_yscale("log")
-    for name in ("major", "minor"):
-        getattr(ranks.yaxis, f"set_{name}_formatter")("{x:g}")
+    ranks.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    ranks.yaxis.set_major_formatter("{x:g}")
+    ranks.yaxis.set_minor_formatter(NullFormatter())
     ranks.set(xlabel="rank - (C - 1)", ylabel="eigenvalue / the (C - 1)-th")
     ranks.set_title(f"after {int(ds.step[k])} updates", loc="left")
     gaps.axhline(0, color="0.4", linestyle=":", linewidth=0.8)

@@ -45,8 +45,11 @@ def test_the_verdict_on_the_edge_follows_the_curvatures(power, said):
 def test_what_a_residual_leaves_open_and_what_diverged_is_not_called_the_edge():
     module, found = asked["edge_of_stability"], descents(1.0, residual=5.0)
     assert set(module.verdicts(found).sel(rate=0.8).values) == {"not told"}
-    found["loss"] = found.loss.where(found.rate < 0.5)
-    assert set(module.verdicts(found).sel(rate=0.8).values) == {"diverged"}
+    found = descents(1.0)
+    gone = found.where(found.rate < 0.5).transpose("rate", "seed", "step").assign_attrs(found.attrs)
+    assert set(module.verdicts(gone).sel(rate=0.8).values) == {"diverged"}
+    assert "6 at the edge, 2 diverged" in module.sentence(gone)
+    assert drawn["edge_of_stability"].page(gone).axes
 
 
 # The spectrum
