@@ -117,10 +117,10 @@ def placed(around: Any, start: Any, back: Any, path: np.ndarray, problem: ls.Ris
     }
 
 
-def steepest(start: Any, direction: Any, low: float, high: float, task: ls.Task) -> xarray.Dataset:
+def steepest(start: Any, direction: Any, low: float, high: float, task: ls.Task, episodes: int) -> xarray.Dataset:
     """Along a line, at every length: where the loss is steepest, how steep, and whether samples lie near enough."""
     line = ls.span(start, {"s": direction}, s=np.linspace(low, high, LINE))
-    made = ls.surface(line, task, range(1, TIME + 1), episodes=EPISODES)
+    made = ls.surface(line, task, range(1, TIME + 1), episodes=episodes)
     slope = np.abs(made.d_s.values)
     at = np.nan_to_num(slope).argmax(1)
     jump = np.abs(np.diff(made.loss.values, axis=1)).max(1)
@@ -149,10 +149,10 @@ def one(cell: str, task: str, points: int, epochs: int, most: int, seed: int) ->
     problem, asked = risk(task, shown), data.task(shown, name=task)
     around = spanned(start, end, problem, seed)
     plane = ls.span(start, around, **{name: np.linspace(*LINES[name], points) for name in ("along", "across")})
-    made = ls.surface(plane, asked, range(1, TIME + 1), episodes=EPISODES)[["loss", "log10_gradient"]].drop_attrs()
+    made = ls.surface(plane, asked, range(1, TIME + 1), episodes=len(shown.x))[["loss", "log10_gradient"]].drop_attrs()
     by_clip = [xarray.Dataset(placed(around, start, back, path, problem)) for path in paths]
     through = {"along": (start, "along"), "across": (end, "across"), "way": (start, "along"), "near": (end, "across")}
-    lines = [steepest(model, around[d], *LINES[name], asked) for name, (model, d) in through.items()]
+    lines = [steepest(model, around[d], *LINES[name], asked, len(shown.x)) for name, (model, d) in through.items()]
     times = [xarray.Dataset(far(model, shown, task)) for model in (start, end)]
     largest = xarray.Dataset({"norm": (("threshold", "epoch"), np.asarray(norms))})
     print(f"{task}, {cell}: loss {by_clip[0].at_loss.values[0]:.2f} to {by_clip[0].at_loss.values[-1]:.2f}", flush=True)
