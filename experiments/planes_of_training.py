@@ -1,6 +1,7 @@
 """Is there a cliff in a layer of 32 units, and where does training cross it, with and without clipping?
 
     landscape run planes_of_training
+    landscape run planes_of_training --tasks digits --cells LSTM
     python figures/planes_of_training.py
 
 For one unit cliffs stand or creep as sequences grow longer, and steepen exponentially or as a power of the length
@@ -8,6 +9,29 @@ For one unit cliffs stand or creep as sequences grow longer, and steepen exponen
 steps each, and is trained by SGD with momentum .9 twice from the same start: clipped to a norm of 1, and not at all.
 The plane: ``along``, from the start (0) to the clipped network after training (1), and ``across``, the leading
 eigenvector of its Hessian, at a right angle to it and as long. Loss and gradient at every length, 64 episodes.
+
+Expected, one run each:
+
+                                            digits                     text
+                                            tanh     GRU      LSTM     tanh     GRU
+    loss, clipped and not                   .40 1.99 .44 .12  .14 .15  2.17 2.20 2.03 20.4
+    steepest slope across, within .2 of the
+    network, at lengths 16, 32, 64          7 32 112 34 50 174 25 29 122 all 150  109 to 120
+    by how much its place wanders across
+    the plane, lengths 33 to 64             1.1      1.3      .2       .3       0
+    off the plane, of the way               25 %     32 %     31 %     34 %     42 %
+    the gradient fades by e in so many lags 144      147      88       3        7
+    by the Lyapunov exponent                85       39       163      3        7
+
+On text, where every step is asked, there is no cliff where training goes: the path runs along a valley whose walls are
+as steep at length 64 as at 16 and stand where they stood. On digits, asked at the end alone, slopes near the network
+grow about as the length does, and no one cliff stands: the steepest place wanders. Far from the path, one way's length
+across, the tanh network on text is another matter: 1.47 times steeper every step. So a layer has no cliff that moves as
+that of one unit does; without clipping the tanh network on digits is thrown off its plane after some 400 updates (by
+another seed, too: .43 and 2.49) and the GRU on text after some 20, and neither comes back, but the GRU on digits fares
+better without. Before training
+gradients fade by e in 13 (tanh) and 2 to 5 steps; training on digits makes them flat, training on text does not. The
+run takes two and a half minutes of processor time.
 """
 
 import functools
@@ -168,7 +192,7 @@ def one(cell: str, task: str, points: int, epochs: int, most: int, seed: int) ->
 
 def run(
     tasks: tuple[str, ...] = TASKS,
-    cells: tuple[str, ...] = tuple(RATES),
+    cells: tuple[str, ...] = ("tanh", "GRU"),
     points: int = 33,
     epochs: int = 30,
     text: int = 120_000,
