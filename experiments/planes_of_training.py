@@ -27,9 +27,9 @@ On text, where every step is asked, there is no cliff where training goes: the p
 as steep at length 64 as at 16 and stand where they stood. On digits, asked at the end alone, slopes near the network
 grow about as the length does, and no one cliff stands: the steepest place wanders. Far from the path, one way's length
 across, the tanh network on text is another matter: 1.47 times steeper every step. So a layer has no cliff that moves as
-that of one unit does; without clipping the tanh network on digits is thrown off its plane after some 400 updates (by
-another seed, too: .43 and 2.49) and the GRU on text after some 20, and neither comes back, but the GRU on digits fares
-better without. Before training
+that of one unit does. Without clipping the tanh network on digits is thrown off its plane after some 400 updates and
+does not come back (by another seed .43 clipped, 2.49 not); the GRU on text is thrown after some 20, but by another seed
+it is not (1.99 and 1.99), and the GRU on digits fares better without. Before training
 gradients fade by e in 13 (tanh) and 2 to 5 steps; training on digits makes them flat, training on text does not. The
 run takes two and a half minutes of processor time.
 """
