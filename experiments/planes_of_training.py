@@ -29,9 +29,9 @@ grow about as the length does, and no one cliff stands: the steepest place wande
 across, the tanh network on text is another matter: 1.47 times steeper every step. So a layer has no cliff that moves as
 that of one unit does. Without clipping the tanh network on digits is thrown off its plane after some 400 updates and
 does not come back (by another seed .43 clipped, 2.49 not); the GRU on text is thrown after some 20, but by another seed
-it is not (1.99 and 1.99), and the GRU on digits fares better without. Before training
-gradients fade by e in 13 (tanh) and 2 to 5 steps; training on digits makes them flat, training on text does not. The
-run takes two and a half minutes of processor time.
+it is not (1.99 and 1.99), and the GRU on digits fares better without. Before training gradients fade by e in 13 (tanh)
+and 2 to 5 steps; training on digits makes them flat, training on text does not. The run takes two and a half minutes of
+processor time.
 """
 
 import functools
