@@ -94,7 +94,7 @@ def title(ds: xarray.Dataset) -> str:
 def page(ds: xarray.Dataset) -> Figure:
     """A row of maps and a row of lines for each task."""
     count = ds.sizes["task"]
-    made = Figure(figsize=(7.2, 0.9 + 3.7 * count), layout="constrained")
+    made = Figure(figsize=(7.2, 0.9 + 3.4 * count), layout="constrained")
     inks = dict(zip(map(str, ds.cell.values), LINES, strict=False))
     parts = made.subfigures(2 * count, 1, squeeze=False, height_ratios=(1.15, 1) * count)[:, 0]
     for k, task in enumerate(map(str, ds.task.values)):

@@ -19,10 +19,9 @@ def title(ds: xarray.Dataset) -> str:
     """What a cut costs, in numbers."""
     mean = ds.accuracy.mean("seed")
     first, last = mean.isel(k=0), mean.isel(k=-1)
-    told = ", ".join(
-        f"{c} {float(first.sel(cell=c)):.0%} and {float(last.sel(cell=c)):.0%}" for c in map(str, ds.cell.values)
-    )
-    return f"Digits read with errors over {int(ds.k[0])} step{'s' * (int(ds.k[0]) > 1)} and over all: {told}"
+    each = (f"{c} {float(first.sel(cell=c)):.0%}, {float(last.sel(cell=c)):.0%}" for c in map(str, ds.cell.values))
+    steps = f"{int(ds.k[0])} step{'s' * (int(ds.k[0]) > 1)}"
+    return f"Errors over {steps}, then all, read digits: {'; '.join(each)}"
 
 
 def page(ds: xarray.Dataset) -> Figure:

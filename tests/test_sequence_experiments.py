@@ -261,14 +261,14 @@ def test_a_path_is_steepest_where_its_plane_is_there():
 
 @pytest.mark.slow
 def test_planes_of_training_hold_their_networks_and_are_drawn():
-    found = planes.run(tasks=("text",), cells=("tanh",), points=6, epochs=2, text=20_000)
-    at = {"along": 0.0, "across": 0.25}
-    assert found.loss.sel(length=64, **at, method="nearest").notnull().all()
-    start = found.isel(threshold=0, step=0)
-    assert float(start.distance) == 0 == float(start.off_plane)
-    assert float(abs(found.isel(threshold=0, step=-1).at_along - 1)) < 1e-5
-    assert float(found.isel(threshold=0, step=-1).off_plane) < 1e-4
-    # The plane holds the start at (0, 0) and the clipped network at (1, 0): between two of its rows across.
+    """The plane at (0, 0) and (1, 0) has the losses of the start and of the clipped network by another route."""
+    found = planes.run(tasks=("text",), cells=("tanh",), points=11, epochs=2, text=20_000)
+    path = found.isel(task=0, cell=0, threshold=0)
+    np.testing.assert_allclose(path[["at_along", "off_plane", "distance"]].isel(step=0).to_array(), 0, atol=1e-6)
+    np.testing.assert_allclose(path.at_along[-1], 1, rtol=1e-5)
+    np.testing.assert_allclose(path.off_plane[-1], 0, atol=1e-5)
+    ends = path.loss.sel(length=64, across=0, along=[0, 1])
+    np.testing.assert_allclose(ends, path.at_loss[[0, -1]], rtol=1e-5)
     assert drawn["planes_of_training"].page(found).axes
 
 
