@@ -73,6 +73,9 @@ def test_first_sentences_are_whole_and_their_signs_are_kept():
     assert told("The norm |g| of ``a. B`` and more. Then the rest.") == r"The norm \|g\| of ``a. B`` and more."
     assert told("Two\nlines:\n\n* a") == "Two lines"
     assert rooms.escaped("a *stressed* word, a * b") == r"a *stressed* word, a \* b"
+    assert rooms.readable("(f=<function last>, g=<a.b.<locals>.c object>) -> jaxlib._jax.Array") == (
+        "(f=last, g=...) -> jax.Array"
+    )
 
 
 # What is shown

@@ -67,9 +67,33 @@ def meant(app: Sphinx, what: str, name: str, value: Any, options: Any, text: lis
     text[:] = rooms.prose(text)
 
 
+def readable(app: Sphinx, what: str, name: str, value: Any, options: Any, given: str, returned: str) -> tuple | None:
+    """Signatures with functions by their names, see `rooms.readable`."""
+    return rooms.readable(given), rooms.readable(returned)
+
+
+def passed_over(app: Sphinx, what: str, name: str, value: Any, skip: bool, options: Any) -> bool | None:
+    """Fields of named tuples, of which nothing is said but their number."""
+    return True if type(value).__name__ == "_tuplegetter" else None
+
+
+def at_home(app: Sphinx, env: Any, node: nodes.Element, shown: nodes.Node) -> nodes.Node | None:
+    """A name at the top of the package, such as `landscape.Risk`, where the page of its room has it."""
+    import landscape
+
+    name = node.get("reftarget", "").removeprefix("landscape.")
+    if node.get("refdomain") != "py" or name not in landscape.__all__ or not rooms.home(getattr(landscape, name)):
+        return None
+    found = f"{rooms.home(getattr(landscape, name))}.{name}"
+    return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, "obj", found, node, shown)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     for name, made in {"room": Room, "top": Top, "commands": Commands, "thumbnails": Thumbnails}.items():
         app.add_directive(name, made)
     app.connect("builder-inited", lambda app: gallery.prepare())
     app.connect("autodoc-process-docstring", meant)
+    app.connect("autodoc-process-signature", readable)
+    app.connect("autodoc-skip-member", passed_over)
+    app.connect("missing-reference", at_home)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -77,6 +77,14 @@ def _escaped(bullet: str, rest: str) -> str:
     return bullet + escaped(rest)
 
 
+def readable(signature: str | None) -> str | None:
+    """A signature as one would type it: functions by their names, other objects that have none as ``...``."""
+    if signature is None:
+        return None
+    named = re.sub(r"<function (\w+)>", r"\1", signature).replace("jaxlib._jax.Array", "jax.Array")
+    return re.sub(r"<[^<>]*(?:<[^<>]*>[^<>]*)*>", "...", named)
+
+
 def constant(name: str, value: object) -> list[str]:
     """The entry of a constant, with its value where that is short."""
     shown = repr(value)
