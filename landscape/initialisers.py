@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from landscape.cells import GRU, LSTM, MUT1, MUT2, MUT3, SRNN, BengioLatch, Cell, LeakyRNN, Pascanu, logistic
-from landscape.models import Dense, Stack
+from landscape.models import Around, Dense, Embedding, Stack, TwoWay
 from landscape.tree import params
 
 Draw = Callable[[jax.Array, tuple[int, int]], jax.Array]  # (key, shape of a matrix) -> matrix
@@ -33,17 +33,37 @@ def svd_orthogonal(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
     return u if u.shape == shape else v
 
 
-def layerwise(start: Initialiser) -> Initialiser:
-    """An initialiser of cells that also starts each layer of a `Stack`, the lowest from the very key."""
+def keras_table(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
+    """The vectors of an `Embedding` as Keras draws them, from U[-0.05, 0.05]."""
+    return jax.random.uniform(key, shape, minval=-0.05, maxval=0.05)
+
+
+def layerwise(start: Initialiser, table: Draw = keras_table) -> Initialiser:
+    """An initialiser of cells that also starts an `Embedding` by ``table``, layers of a `Stack` or `TwoWay`, and what
+    is wrapped.
+
+    The lowest layer, and of two ways that ahead, starts from the very key.
+    """
 
     @functools.wraps(start)
     def initialise(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
+        if isinstance(cell, Around):
+            return dataclasses.replace(cell, cell=initialise(cell.cell, key, units, inputs))
+        if isinstance(cell, TwoWay):
+            back = initialise(cell.back, jax.random.fold_in(key, 1), units, inputs)
+            return TwoWay(ahead=initialise(cell.ahead, key, units, inputs), back=back)
+        if isinstance(cell, Embedding):
+            size = cell.size or units
+            if inputs is None or size is None:
+                raise ValueError("an Embedding is a table: give inputs, the number of symbols, and its size or units")
+            return dataclasses.replace(cell, w=table(key, (inputs, size)))
         if not isinstance(cell, Stack):
             return start(cell, key, units, inputs)
-        keys = [jax.random.fold_in(key, k) if k else key for k in range(len(cell.layers))]
-        reads = [units if k else inputs for k in range(len(cell.layers))]
-        every = zip(cell.layers, keys, reads, strict=True)
-        return Stack(layers=tuple(initialise(layer, key, units, read) for layer, key, read in every))
+        layers: list[Any] = []
+        for k, layer in enumerate(cell.layers):
+            layers.append(initialise(layer, jax.random.fold_in(key, k) if k else key, units, inputs))
+            inputs = layer.size or units if isinstance(layer, Embedding) else units
+        return Stack(layers=tuple(layers))
 
     return initialise
 
@@ -64,13 +84,13 @@ def keras3(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | N
     return _initialise(cell, key, units, inputs, glorot, orthogonal, together=True, forget=1.0)
 
 
-@layerwise
+@functools.partial(layerwise, table=lambda key, shape: jax.random.normal(key, shape) / shape[1] ** 0.5)
 def flax(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
     """``cell`` as flax.linen starts it: LeCun normal, orthogonal, each gate on its own; all biases 0."""
     return _initialise(cell, key, units, inputs, lecun, orthogonal, together=False, forget=0.0)
 
 
-@layerwise
+@functools.partial(layerwise, table=jax.random.normal)
 def pytorch(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
     """``cell`` as PyTorch starts it: every weight and every bias from U(-1/sqrt(units), 1/sqrt(units)).
 
@@ -98,6 +118,17 @@ def irnn(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | Non
     """Recurrent weights the identity, input weights N(0, 0.001²), biases 0 (Le, Jaitly & Hinton 2015)."""
     small = jax.nn.initializers.normal(1e-3)
     return _initialise(cell, key, units, inputs, small, lambda _, shape: jnp.eye(*shape), together=False, forget=0.0)
+
+
+def gaussian(sd: float) -> Initialiser:
+    """An initialiser that draws every matrix from N(0, ``sd``²), with all biases 0 (Greff et al. 2017: sd .1)."""
+    normal = jax.nn.initializers.normal(sd)
+
+    @layerwise
+    def initialise(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
+        return _initialise(cell, key, units, inputs, normal, normal, together=False, forget=0.0)
+
+    return initialise
 
 
 def chrono(longest: float, start: Initialiser = keras3) -> Initialiser:

@@ -103,6 +103,17 @@ def within(tolerance: float) -> Objective:
     return Objective(loss=squared_error, correct=lambda y, target: jnp.abs(y - target) < tolerance)
 
 
+def at_every_step(objective: Objective) -> Objective:
+    """Answers (time, ...) against targets (time, ...): the mean loss over steps, right if all of them are.
+
+    For `landscape.Risk` of a model that answers at every step; training and tasks have a mask for it instead.
+    """
+    return Objective(
+        loss=lambda y, target: jnp.mean(jax.vmap(objective.loss)(y, target)),
+        correct=lambda y, target: jnp.all(jax.vmap(objective.correct)(y, target)),
+    )
+
+
 def blind_scaled(blind: float) -> Objective:
     """The cross entropy of a bit with the part that does not see the labels (`signal_and_blind`) times ``blind``.
 

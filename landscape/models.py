@@ -1,4 +1,4 @@
-"""A model is a cell, or a stack of them, and what reads it out; `run` is the scan of the package."""
+"""A model is a cell, or several of them, and what reads it out; `run` is the scan of the package."""
 
 from typing import Any, NamedTuple
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from landscape.cells import Cell, State
-from landscape.tree import dot, param, pytree
+from landscape.tree import dot, param, pytree, static
 
 
 @pytree
@@ -36,7 +36,8 @@ class Stack(Cell):
     """Cells on top of each other: layer k reads the ``h`` that layer k - 1 has after the same step.
 
     A cell itself: ``training.begin(Stack(layers=(LSTM(), LSTM())), key, units=32, inputs=8)``. Its parameters are
-    called ``layers.0.w_f``. Raises ValueError for no layer at all, TypeError for what is no cell.
+    called ``layers.0.w_f``; `landscape.training.dropout` silences units between its layers. Raises ValueError for no
+    layer at all, TypeError for what is no cell.
     """
 
     layers: tuple = ()
@@ -54,6 +55,131 @@ class Stack(Cell):
 
 
 @pytree
+class Around(Cell):
+    """A cell round another one, ``cell``, whose parameters it has; called ``cell.w_f`` on a plane."""
+
+    cell: Any = None
+
+    def initial(self, h: Any = 0.0) -> Any:
+        return self.cell.initial(h)
+
+    def step(self, state: Any, x: Any) -> Any:
+        return self.cell.step(state, x)
+
+
+@pytree
+class Truncated(Around):
+    """``step(stop(h), x)``: errors go back along what a cell carries beside h, its c, alone (HS97, app. A.1).
+
+    States and losses are those of the cell itself; the gradient is no longer theirs. A cell with no other state than h
+    learns from its last step alone. Errors through peepholes, which read c, still pass.
+    """
+
+    def step(self, state: Any, x: Any) -> Any:
+        return self.cell.step(_held(state), x)
+
+
+def _held(state: Any) -> Any:
+    """A state whose h is a constant, in every layer, and so are gates that are remembered."""
+    if isinstance(state, StackState):
+        return StackState(tuple(map(_held, state.layers)))
+    kept = {name: jax.lax.stop_gradient(getattr(state, name)) for name in ("h", "gates") if hasattr(state, name)}
+    return state._replace(**kept)
+
+
+@pytree
+class Sized(Around):
+    """The first ``size`` units of a layer; all others are held at 0, in every state. ``size`` may be traced.
+
+    So one compiled program serves all sizes: answers, gradients and updates are those of the small layer, whose
+    matrices are the upper left corners of these, and gradients of all else are 0. Raises ValueError for a size
+    that the layer does not have.
+    """
+
+    size: Any = param()
+
+    def initial(self, h: Any = 0.0) -> Any:
+        state = self.cell.initial(h)
+        units = jnp.shape(state.h)[-1] if jnp.ndim(state.h) else 0
+        if not isinstance(self.size, jax.core.Tracer) and not 1 <= self.size <= units:
+            raise ValueError(f"size must be 1 to {units}, the units of the layer; given {self.size}")
+        return self._masked(state)
+
+    def step(self, state: Any, x: Any) -> Any:
+        return self._masked(self.cell.step(state, x))
+
+    def _masked(self, state: Any) -> Any:
+        size = jnp.asarray(self.size)
+        here = lambda leaf: jnp.where(jnp.arange(leaf.shape[-1], dtype=size.dtype) < size, leaf, 0)  # noqa: E731
+        return jax.tree.map(here, state)
+
+
+@pytree
+class Embedding(Cell):
+    """``h' = row x of w``: a symbol as a vector of numbers that are trained; no memory.
+
+    The lowest layer of a `Stack`: ``Stack(layers=(Embedding(size=50), LSTM()))`` reads symbols, and its LSTM vectors of
+    ``size`` numbers (as many as there are units if None). A vector x it multiplies: x w.
+    """
+
+    w: Any = param("input", "unit", default=1.0)
+    size: int | None = static(None)
+
+    def initial(self, h: Any = 0.0) -> State:
+        row = 0.0 * jnp.asarray(self.w)
+        return State(h + (row[0] if row.ndim == 2 else row))
+
+    def step(self, state: State, x: Any) -> State:
+        return State(dot(x, self.w))
+
+
+class TwoWayState(NamedTuple):
+    """The states of the two cells of a `TwoWay`; ``h`` is that of both, (2 unit,)."""
+
+    h: Any
+    ahead: Any
+    back: Any
+
+
+@pytree
+class TwoWay(Cell):
+    """Two cells that read an episode from its two ends; ``h_t`` is (ahead after x_0 .. x_t, back after x_T-1 .. x_t).
+
+    Schuster & Paliwal (1997). Either may be a `Stack`. A model of it answers at every step once the whole episode is
+    there: `run` and `landscape.training.fit` take it, with a mask. It is not nested, since a step more changes all
+    answers: so it has no ``step``, and asking for one, as surfaces over lengths do, raises TypeError. `landscape.Risk`
+    draws its surface at one length.
+    """
+
+    ahead: Any = None
+    back: Any = None
+
+    def initial(self, h: Any = 0.0) -> TwoWayState:
+        both = self.ahead.initial(h), self.back.initial(h)
+        return TwoWayState(jnp.concatenate([jnp.atleast_1d(state.h) for state in both]), *both)
+
+    def step(self, state: TwoWayState, x: Any) -> TwoWayState:
+        raise TypeError(
+            "a TwoWay model reads an episode from both ends, so it has no single step and a short episode is no prefix "
+            "of a long one: run and fit take it whole, and landscape.Risk draws its surface at one length"
+        )
+
+    def along(self, x: Any, start: Any = 0.0, length: Any = None) -> Float[Array, "time unit"]:
+        """``h`` of both after every step of inputs (time, ...) of which the first ``length`` (all if None) count."""
+        time = len(x)
+        turned = ((time if length is None else length) - 1 - jnp.arange(time)) % time  # what counts, from its end
+        both = run(self.ahead, x, start), run(self.back, x[turned], start)[turned]
+        return jnp.concatenate([h.reshape(time, -1) for h in both], 1)
+
+
+def innermost(cell: Any) -> Any:
+    """The cell that reads the input: below all layers and wrappers, and of two ways that ahead."""
+    while isinstance(cell, Stack | Around | TwoWay):
+        cell = cell.layers[0] if isinstance(cell, Stack) else cell.cell if isinstance(cell, Around) else cell.ahead
+    return cell
+
+
+@pytree
 class RNN:
     """A recurrent cell with a readout; without one the answer is the cell's own ``h``."""
 
@@ -67,7 +193,10 @@ class RNN:
         return self.cell.step(state, x)
 
     def output(self, state: State) -> Float[Array, "*output"]:
-        return state.h if self.readout is None else self.readout(state.h)
+        return self.read(state.h)
+
+    def read(self, h: Float[Array, "*unit"]) -> Float[Array, "*output"]:
+        return h if self.readout is None else self.readout(h)
 
 
 def as_rnn(model: PyTree) -> RNN:
@@ -83,6 +212,8 @@ def run(
     Raises TypeError where a step changes the dtype of the state: parameters and inputs must be of one.
     """
     rnn, inputs = as_rnn(model), jnp.asarray(x)
+    if isinstance(rnn.cell, TwoWay):
+        return jax.vmap(rnn.read)(rnn.cell.along(inputs, start))
     begin = rnn.initial(start)
 
     def step(state: State, x: Any) -> tuple[State, Float[Array, "*output"]]:

@@ -30,7 +30,7 @@ def wilson(successes: Any, trials: Any, confidence: float = 0.95) -> tuple[np.nd
 
 
 class Share(NamedTuple):
-    """A share, or what is computed from shares, with the ends of its interval of 95 %."""
+    """A share, a mean, or what is computed from shares, with the ends of its interval, of 95 % unless asked."""
 
     value: float
     low: float
@@ -45,6 +45,17 @@ def share(solved: int, tried: int) -> Share:
     if not tried:
         return Share(float("nan"), 0.0, 1.0)
     return Share(solved / tried, *(float(end) for end in wilson(solved, tried)))
+
+
+def mean(values: np.ndarray, confidence: float = 0.95) -> Share:
+    """The mean of independent ``values`` (run,) with Student's interval; without end if one is not finite or alone."""
+    from scipy.stats import t
+
+    values = np.asarray(values, float)
+    if len(values) < 2 or not np.isfinite(values).all():
+        return Share(float(values.mean()) if len(values) else float("nan"), -float("inf"), float("inf"))
+    half = t.ppf((1 + confidence) / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
+    return Share(*(float(values.mean() + side * half) for side in (0, -1, 1)))
 
 
 def horizon(x: np.ndarray, solved: np.ndarray, draws: int = 400) -> Share:

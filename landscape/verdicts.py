@@ -1,4 +1,4 @@
-"""What an intervention says about a suspect, by the share of a gap in success that it closes. Plain NumPy."""
+"""What runs say: about a suspect, by the share of a gap in success that it closes; about a rule. Plain NumPy."""
 
 import zlib
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from landscape.success import Share
+from landscape.success import Share, mean
 
 
 class Strata(NamedTuple):
@@ -143,3 +143,37 @@ def verdicts(counted: Mapping[str, Strata], before: Pair, suspects: Sequence[Sus
     sure = 1 - 0.05 / len(suspects)
     shares = [closed(counted, before, suspect.after, sure) for suspect in suspects]
     return [Verdict(suspect, part, verdict(part)) for suspect, part in zip(suspects, shares, strict=True)]
+
+
+HOLDS, FAILS = "holds", "does not hold"
+
+
+class Rule(NamedTuple):
+    """A rule of thumb as a statement that can come out false: the mean of ``effect`` (run,) is above ``bound``."""
+
+    name: str
+    claim: str
+    effect: Any
+    bound: float = 0.0
+
+
+class Judged(NamedTuple):
+    """What became of a rule: the mean of its effect with its interval, and what that says."""
+
+    rule: Rule
+    mean: Share
+    verdict: str
+
+
+def judged(rules: Sequence[Rule]) -> list[Judged]:
+    """Each rule against its runs: it `HOLDS` if the interval of the mean lies above the bound, `FAILS` if below.
+
+    Else one cannot tell. The intervals, Student's, hold together in 95 % of experiments (Bonferroni): each of n at
+    1 - .05 / n.
+    """
+    means = [mean(rule.effect, 1 - 0.05 / len(rules)) for rule in rules]
+    words = [
+        HOLDS if m.low > rule.bound else FAILS if m.high < rule.bound else UNKNOWN
+        for rule, m in zip(rules, means, strict=True)
+    ]
+    return [Judged(*each) for each in zip(rules, means, words, strict=True)]

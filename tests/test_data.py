@@ -1,6 +1,7 @@
 """Laws of files and arrays: what is written by hand is read back, and what is cut short or strange is refused."""
 
 import gzip
+import pickle
 import struct
 import sys
 import wave
@@ -42,7 +43,9 @@ def test_idx_numbers_are_big_endian_and_of_their_type(tmp_path):
         (IDX[:-1], r"promises \(2, 3, 4\) values of 1 bytes and holds 23 bytes"),
         (IDX + b"\0", "holds 25 bytes"),
         (IDX[:9], r"promises \(2,\)"),
-        (gzip.compress(IDX)[:-9], "begins as a gzip file and cannot be unpacked"),
+        (b"\0\0\x08\x02" + struct.pack(">2i", -2, -3), r"promises \(4294967294, 4294967293\)"),
+        (gzip.compress(IDX, mtime=0)[:12] + bytes(9), "begins as a gzip file and cannot be unpacked"),
+        (gzip.compress(IDX, mtime=0)[:-9], "begins as a gzip file and cannot be unpacked"),
         (b"", "is no idx file"),
     ],
 )
@@ -67,6 +70,21 @@ def test_a_text_is_its_symbols_and_comes_back(tmp_path):
 def test_unseen_characters_and_no_text_are_refused(words, message):
     with pytest.raises(ValueError, match=message):
         data.text(words, "a")
+
+
+def test_a_file_that_is_no_text_and_an_alphabet_with_doubles_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="is not text in UTF-8"):
+        data.text(written(tmp_path / "a.txt", "é".encode("latin1")))
+    with pytest.raises(ValueError, match="the alphabet holds 'a' more than once"):
+        data.text("ab", "aab")
+
+
+def test_what_are_no_symbols_is_refused():
+    for symbols in (np.zeros((2, 3), int), np.arange(9) / 2):
+        with pytest.raises(ValueError, match=r"symbols must be whole numbers \(time,\), given"):
+            data.next_symbols(symbols, 2)
+    with pytest.raises(ValueError, match=r"holds no episode of 2\.5 steps"):
+        data.next_symbols(np.arange(9), 2.5)
 
 
 def test_symbols_are_asked_for_the_next_one_and_what_is_left_over_goes():
@@ -151,6 +169,29 @@ def number(value):
     return bytes([0x80 | value >> 7, value & 0x7F]) if value > 127 else bytes([value])
 
 
+def test_a_pickle_of_pieces_becomes_rolls_by_the_lines_that_refuse_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with open("pieces.pickle", "wb") as file:
+        pickle.dump({"train": [[(60, 64), ()], [(21,)]]}, file)
+    with pytest.raises(ValueError, match="a pickle runs code when it is opened") as refused:
+        data.rolls("pieces.pickle")
+    exec(str(refused.value).split("Convert one that you trust: ")[1].replace("NAME", "pieces.pickle"), {})
+    long, short = data.rolls("rolls.npz")
+    assert (long.shape, short.shape) == ((2, 88), (1, 88))
+    assert np.flatnonzero(long).tolist() == [60 - 21, 64 - 21]
+
+
+def test_archives_of_nothing_and_frames_of_no_length_are_refused(tmp_path):
+    np.savez(tmp_path / "none.npz")
+    with (tmp_path / "one.npz").open("wb") as file:
+        np.save(file, np.zeros((3, 88)))
+    for name in ("none.npz", "one.npz"):
+        with pytest.raises(ValueError, match="holds no piece"):
+            data.rolls(tmp_path / name)
+    with pytest.raises(ValueError, match="step must be a number of beats above 0"):
+        data.rolls(tmp_path / "none.npz", 0)
+
+
 def test_a_midi_file_is_heard_frame_by_frame(tmp_path):
     (roll,) = data.rolls(played(tmp_path / "a.mid", (60, 0, 240), (21, 120, 120)))
     held = [(frame, 60 - 21) for frame in (0, 1)] + [(3, 0)]
@@ -187,6 +228,8 @@ def test_images_become_sequences_of_pixels_or_rows_in_one_order():
     np.testing.assert_array_equal(data.scan_order(images)[1, :, 0], np.arange(6.0) + 6)
     np.testing.assert_array_equal(data.scan_order(images, rows=True), images)
     np.testing.assert_array_equal(data.scan_order(images, order=order)[1, :, 0], order + 6)
+    with pytest.raises(ValueError, match="order must name pixels 0 to 5 of each image"):
+        data.scan_order(np.zeros((1, 2, 3)), order=np.arange(7))
     with pytest.raises(ValueError, match=r"images must be \(image, row, column\), given \(2, 6\)"):
         data.scan_order(images.reshape(2, 6))
 
@@ -258,5 +301,7 @@ def test_probabilities_of_the_next_symbol_sum_to_one_at_every_order():
 
 
 def test_contexts_too_many_to_count_are_refused():
+    with pytest.raises(ValueError, match="of 3 symbols, 0 to 2, given 0 to 4"):
+        data.ngrams(np.arange(5), np.arange(3), 3, 2)
     with pytest.raises(ValueError, match="contexts of 10 of 100 symbols are too many to count"):
         data.ngrams(np.arange(3), np.arange(3), 100, 10)

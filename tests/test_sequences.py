@@ -248,6 +248,11 @@ def test_random_guesses_count_if_they_are_right_at_every_step_asked_for():
     ("change", "message"),
     [
         ({"mask": np.zeros((COUNT, TIME))}, "the mask of episode 0 weighs no step"),
+        ({"mask": np.where(np.arange(TIME) == 0, -1.0, 1.0) * np.ones((COUNT, 1))}, "a mask holds weights, 0 or more"),
+        (
+            {"target": np.full((COUNT, TIME), SYMBOLS)},
+            "the model has 5 outputs, for labels 0 to 4, and targets are 5 to 5",
+        ),
         ({"mask": np.ones((COUNT, 2))}, r"mask must be \(8, 6\) and target .* given \(8, 2\)"),
         ({"target": np.zeros(COUNT, int)}, r"with a mask every step has a target: .* given \(8,\)"),
         ({"x": np.full((COUNT, TIME), SYMBOLS)}, "the cell reads symbols 0 to 4, and x holds 5 to 5"),
@@ -299,6 +304,15 @@ def test_back_propagation_cut_after_k_steps_is_that_with_the_state_there_given(m
     )
 
 
+def test_where_errors_stop_may_be_traced(layer):
+    data = time_first(Episode(x=spoken().x, target=spoken().target[:, -1]))
+    cut = jax.jit(lambda k: reverse(losses.classes, truncate=k).gradient(layer, data, ALL, jnp.int32(TIME))[1])
+    known = reverse(losses.classes, truncate=2).gradient(layer, data, ALL, jnp.int32(TIME))[1]
+    np.testing.assert_allclose(flat(cut(2)), flat(known), atol=20 * EPS)
+    np.testing.assert_array_equal(flat(cut(TIME)), flat(cut(2 * TIME)))
+    assert np.abs(flat(cut(2)) - flat(cut(TIME))).max() > 1e-3
+
+
 def test_truncation_after_no_step_is_refused():
     with pytest.raises(ValueError, match="truncate must be a whole number of steps from 1 up, or None"):
         reverse(losses.classes, truncate=0)
@@ -330,7 +344,9 @@ def test_a_stream_learns_begins_each_epoch_anew_and_shows_its_states(layer):
     ("change", "message"),
     [
         ({"steps": 7}, "the sequences have 6 steps, too few for one slice of 7"),
-        ({"data": Episode(x=jnp.zeros((2, 4)), target=jnp.zeros(2))}, "so its episodes need a mask"),
+        ({"data": Episode(x=jnp.zeros((2, 4)), target=jnp.zeros(2))}, "and those to validate on, need a mask"),
+        ({"validation": Episode(x=jnp.zeros((2, 4)), target=jnp.zeros(2))}, "and those to validate on, need a mask"),
+        ({"epochs": 0}, "training needs 1 epoch or more, given 0"),
     ],
 )
 def test_a_stream_that_cannot_be_is_refused(change, message, layer):

@@ -27,6 +27,8 @@ def scan_order(
     if rows:
         return images
     flat = images.reshape(len(images), -1, 1)
+    if order is not None and not np.isin(order, np.arange(flat.shape[1])).all():
+        raise ValueError(f"order must name pixels 0 to {flat.shape[1] - 1} of each image, given {np.asarray(order)}")
     return flat if order is None else flat[:, order]
 
 
@@ -49,7 +51,10 @@ def classified(
 
 def next_symbols(symbols: Int[np.ndarray, "time"], steps: int) -> Episode:
     """One long sequence cut into episodes of ``steps`` symbols, each asked for the next one; what is left over goes."""
-    x, target = _cut(np.asarray(symbols, np.int32), steps)
+    symbols = np.asarray(symbols)
+    if symbols.ndim != 1 or symbols.dtype.kind not in "iu":
+        raise ValueError(f"symbols must be whole numbers (time,), given {symbols.dtype} of shape {symbols.shape}")
+    x, target = _cut(symbols.astype(np.int32), steps)
     return Episode(x=x, target=target, mask=np.ones(x.shape, np.float32))
 
 
@@ -60,7 +65,7 @@ def next_frames(frames: Real[np.ndarray, "time input"], steps: int) -> Episode:
 
 
 def _cut(sequence: Shaped[np.ndarray, "time ..."], steps: int) -> tuple[np.ndarray, np.ndarray]:
-    count = (len(sequence) - 1) // steps if steps > 0 else 0
+    count = (len(sequence) - 1) // steps if isinstance(steps, int | np.integer) and steps > 0 else 0
     if count < 1:
         raise ValueError(
             f"a sequence of {len(sequence)} holds no episode of {steps} steps and the one after; give more"

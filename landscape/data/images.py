@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,12 @@ def idx(path: Path | str) -> Shaped[np.ndarray, "..."]:
     if raw[:2] == b"\x1f\x8b":
         try:
             raw = gzip.decompress(raw)
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, zlib.error) as error:
             raise ValueError(f"{path} begins as a gzip file and cannot be unpacked: {error}") from error
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in KINDS:
         raise ValueError(f"{path} is no idx file: it begins with {raw[:4].hex(' ')}, not with 00 00, a type and axes")
     kind, axes = np.dtype(KINDS[raw[2]]), raw[3]
-    shape = tuple(np.frombuffer(raw, ">i4", min(axes, (len(raw) - 4) // 4), 4).tolist())
+    shape = tuple(np.frombuffer(raw, ">u4", min(axes, (len(raw) - 4) // 4), 4).tolist())
     body = raw[4 + 4 * axes :]
     if len(shape) != axes or len(body) != math.prod(shape) * kind.itemsize:
         raise ValueError(

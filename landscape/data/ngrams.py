@@ -18,6 +18,9 @@ def ngrams(
     if size**order > LARGEST:
         raise ValueError(f"contexts of {order} of {size} symbols are too many to count; ask for a lower order")
     train, test = np.asarray(train, np.int64), np.asarray(test, np.int64)
+    least, most = min(train.min(), test.min()), max(train.max(), test.max())
+    if least < 0 or most >= size:
+        raise ValueError(f"of {size} symbols, 0 to {size - 1}, given {least} to {most}")
     p, found = np.full(len(test) - 1, 1 / size), []
     for before in range(order):
         pair = _codes(train, before + 1, size)

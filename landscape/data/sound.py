@@ -1,5 +1,6 @@
 """Sound and music: waves as samples, piano rolls as frames of keys."""
 
+import struct
 import zipfile
 from pathlib import Path
 
@@ -9,6 +10,13 @@ from jaxtyping import Float, Int
 from landscape.extras import needed
 
 KEYS = (21, 109)  # the keys of a piano in MIDI's numbers
+#: For pickles of pieces, each a list of steps, each a list of keys (Boulanger-Lewandowski, Bengio & Vincent 2012).
+CONVERT = (
+    "Convert one that you trust: import numpy, pathlib, pickle; "
+    "pieces = pickle.loads(pathlib.Path('NAME').read_bytes(), encoding='latin1')"
+    "['train']; numpy.savez('rolls.npz', *[numpy.array([[key in step for key in range(21, 109)] for step in piece], "
+    "'uint8') for piece in pieces])"
+)
 
 
 def wav(path: Path | str) -> tuple[Float[np.ndarray, "time"], int]:
@@ -24,10 +32,12 @@ def wav(path: Path | str) -> tuple[Float[np.ndarray, "time"], int]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", wavfile.WavFileWarning)
             rate, samples = wavfile.read(path)
-    except (ValueError, wavfile.WavFileWarning, EOFError) as error:
+    except (ValueError, wavfile.WavFileWarning, EOFError, struct.error) as error:
         raise ValueError(f"{path} cannot be read as wav: {error}") from error
     if samples.ndim != 1:
         raise ValueError(f"{path} has {samples.shape[1]} channels; give one, such as their mean, as a file of its own")
+    if not len(samples):
+        raise ValueError(f"{path} has no samples; record it again")
     bits = _bits(Path(path))
     if bits == 24:
         raise ValueError(f"{path} has 24 bits a sample; write it with 16 or 32")
@@ -50,23 +60,27 @@ def rolls(path: Path | str, step: float = 0.25) -> list[Int[np.ndarray, "time ke
     ValueError for arrays of objects and pickles, for other shapes, and for MIDI without a note in range.
     """
     path = Path(path)
+    if not step > 0:
+        raise ValueError(f"step must be a number of beats above 0, such as 0.25, given {step}")
     if path.suffix.lower() in (".mid", ".midi"):
         return [_midi(path, step)]
     if path.suffix.lower() != ".npz":
         raise ValueError(
-            f"{path} is neither npz nor MIDI; a pickle runs code when it is opened and is never read here. Convert it: "
-            "import pickle, numpy; pieces = pickle.load(open(..., 'rb')); "
-            "numpy.savez('rolls.npz', *[numpy.asarray(p, 'uint8') for p in pieces])"
+            f"{path} is neither npz nor MIDI; a pickle runs code when it is opened and is never read here. {CONVERT}"
         )
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return [_roll(path, name, stored[name]) for name in stored.files]
+        with path.open("rb") as file:
+            stored = np.load(file, allow_pickle=False)
+            pieces = {} if isinstance(stored, np.ndarray) else {name: stored[name] for name in stored.files}
     except (zipfile.BadZipFile, EOFError, OSError) as error:
         raise ValueError(f"{path} cannot be read as npz: {error}") from error
     except ValueError as error:
         if "allow_pickle" not in str(error):
             raise
-        raise ValueError(f"{path} holds objects, which could run code; save arrays (time, 88) of 0 and 1") from error
+        raise ValueError(f"{path} holds objects, which could run code and are never read here. {CONVERT}") from error
+    if not pieces:
+        raise ValueError(f"{path} holds no piece; save arrays (time, 88) of 0 and 1 by numpy.savez")
+    return [_roll(path, name, array) for name, array in pieces.items()]
 
 
 def _roll(path: Path, name: str, array: np.ndarray) -> Int[np.ndarray, "time key"]:
@@ -80,7 +94,7 @@ def _midi(path: Path, step: float) -> Int[np.ndarray, "time key"]:
     try:
         file = mido.MidiFile(path)
     except (EOFError, OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read as MIDI: {error}") from error
+        raise ValueError(f"{path} cannot be read as MIDI: {error or 'it is cut short'}") from error
     held: dict[tuple[int, int], int] = {}
     notes: list[tuple[int, int, int]] = []
     now = 0

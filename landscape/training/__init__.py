@@ -4,6 +4,7 @@ from landscape.training.checkpoints import checkpointed
 from landscape.training.diagnostics import Guess, baseline, guess, signal_and_blind
 from landscape.training.fitting import Fit, Record, Stop, fit
 from landscape.training.gradients import Route, Score, forward, reverse
+from landscape.training.noise import dropout
 from landscape.training.optimisers import keras_adam
 from landscape.training.penalties import Penalty, omega, omega_squared
 from landscape.training.runs import begin, curves
@@ -27,6 +28,7 @@ __all__ = [
     "begin",
     "checkpointed",
     "curves",
+    "dropout",
     "fit",
     "forward",
     "guess",

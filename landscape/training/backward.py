@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import ArrayLike, Int
 
 from landscape.losses import Objective
 from landscape.models import RNN
@@ -14,6 +15,8 @@ from landscape.training.penalties import Penalty
 from landscape.training.products import INPUT, Plan
 from landscape.training.scores import Route, Score, blockwise, chosen, scorer, weighed
 from landscape.tree import dot
+
+ROWS = 1024  # of a table of symbols up to which a product with one-hot vectors is faster than adding to single rows
 
 
 @jax.custom_vjp
@@ -43,11 +46,14 @@ def _dtype(model: RNN) -> Any:
     return jnp.result_type(*jax.tree.leaves(model))
 
 
-def _rows(h: jax.Array, matrix: jax.Array) -> jax.Array:
-    """All factors (..., factor) of a matrix one below the other; symbols (...) as the rows that they stand for."""
-    if jnp.issubdtype(h.dtype, jnp.integer):
-        return jax.nn.one_hot(h.ravel(), len(matrix), dtype=matrix.dtype)
-    return h.reshape(-1, h.shape[-1])
+def _products(h: jax.Array, slope: jax.Array, matrix: jax.Array) -> jax.Array:
+    """The sum of ``h' slope`` over all leading axes of factors h (..., factor); symbols (...) pick a row each."""
+    slope = slope.reshape(-1, slope.shape[-1])
+    if not jnp.issubdtype(h.dtype, jnp.integer):
+        return dot(h.reshape(-1, h.shape[-1]).T, slope)
+    if len(matrix) > ROWS:
+        return jax.ops.segment_sum(slope, h.ravel(), len(matrix))
+    return dot(jax.nn.one_hot(h.ravel(), len(matrix), dtype=matrix.dtype).T, slope)
 
 
 def _put(t: Any, series: Any, one: Any) -> Any:
@@ -117,7 +123,7 @@ class _Layer:
         whole: list[jax.Array] = []
         for factor, mine, slope in zip(self.plan.factors, own, slopes, strict=True):
             h = mine if factor is None else kept[factor]
-            whole.append(dot(_rows(h, self.joined[len(whole)]).T, slope.reshape(-1, slope.shape[-1])))
+            whole.append(_products(h, slope, self.joined[len(whole)]))
         return products.apart(self.plan, self.cell, whole, jax.tree.unflatten(self.tree, leaves))
 
 
@@ -134,15 +140,19 @@ class Passage(NamedTuple):
 
 
 def reverse(
-    objective: Objective, start: float = 0.0, penalty: Penalty | None = None, truncate: int | None = None
+    objective: Objective,
+    start: float = 0.0,
+    penalty: Penalty | None = None,
+    truncate: Int[ArrayLike, ""] | int | None = None,
 ) -> Route:
     """The route of layers: back-propagation through ``length`` steps, from the states kept on the way.
 
     ``penalty`` adds its own gradient, term by term as the error passes each step (`landscape.training.penalties`).
     ``truncate``: errors stop after so many steps, counted from the last one, as if the state there were given; where
-    there is an answer at every step, errors so go back at most that far, and one step at least.
+    there is an answer at every step, errors so go back at most that far, and one step at least. It may be traced, so
+    that one program serves many.
     """
-    if truncate is not None and (not isinstance(truncate, int) or truncate < 1):
+    if truncate is not None and not isinstance(truncate, jax.Array) and (not isinstance(truncate, int) or truncate < 1):
         raise ValueError(f"truncate must be a whole number of steps from 1 up, or None for all, given {truncate!r}")
     through = passage(objective, start, penalty, truncate)
 
@@ -159,7 +169,10 @@ def reverse(
 
 
 def passage(
-    objective: Objective, start: float = 0.0, penalty: Penalty | None = None, truncate: int | None = None
+    objective: Objective,
+    start: float = 0.0,
+    penalty: Penalty | None = None,
+    truncate: Int[ArrayLike, ""] | int | None = None,
 ) -> Passage:
     """What `reverse` does with one minibatch, open at both ends."""
     score = scorer(objective)

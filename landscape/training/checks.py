@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from landscape import cells, losses
-from landscape.models import RNN, Stack, as_rnn
+from landscape.models import RNN, TwoWay, as_rnn, innermost
 from landscape.tasks import Episode
 from landscape.tree import params
 
@@ -57,6 +57,8 @@ def _mask(mask: Any, x: jax.Array, target: Any) -> jax.Array:
             f"{wrong[0] if wrong else mask.shape}"
         )
     if not isinstance(mask, jax.core.Tracer):
+        if not np.all(np.asarray(mask) >= 0):
+            raise ValueError("a mask holds weights, 0 or more; there are negative ones or NaN")
         empty = np.flatnonzero(~np.any(np.asarray(mask) > 0, 1))
         if len(empty):
             raise ValueError(
@@ -67,7 +69,7 @@ def _mask(mask: Any, x: jax.Array, target: Any) -> jax.Array:
 
 def _symbols(model: RNN, x: jax.Array) -> bool:
     """Whether whole numbers are symbols: to a cell that reads vectors, one number is the place of a 1 among zeros."""
-    cell = model.cell.layers[0] if isinstance(model.cell, Stack) else model.cell
+    cell = innermost(model.cell)
     rows = [
         jnp.shape(getattr(cell, name))[0]
         for name, field in params(cell).items()
@@ -95,9 +97,17 @@ def _dtype(model: RNN) -> Any:
 
 def fits(model: RNN, data: Episode, objective: losses.Objective) -> None:
     """Raise unless the cell can read one input of time-first ``data``, and the objective compare answer and target."""
-    inputs = data.x.shape[2:]
+    inputs, ways = data.x.shape[2:], [model.cell]
+    if isinstance(model.cell, TwoWay):
+        ways = [model.cell.ahead, model.cell.back]
+        if data.mask is None:
+            raise ValueError(
+                "a TwoWay model answers at every step: give a target for each, (episode, time, ...), and a mask, such "
+                "as numpy.ones((episode, time))"
+            )
     try:
-        cells.check(model.cell, inputs, jnp.issubdtype(data.x.dtype, jnp.integer))
+        for cell in ways:
+            cells.check(cell, inputs, jnp.issubdtype(data.x.dtype, jnp.integer))
     except (TypeError, ValueError) as error:
         made = f"training.begin(..., inputs={inputs[0]})" if inputs else "training.begin without inputs="
         raise ValueError(f"x has an input of shape {inputs} at each step; {made} makes such a cell: {error}") from error
@@ -124,6 +134,20 @@ def fits(model: RNN, data: Episode, objective: losses.Objective) -> None:
         )
 
 
+def labels(model: RNN, data: Episode, objective: losses.Objective) -> None:
+    """Raise ValueError for a label that is asked for and that the model has no output for, where labels are known."""
+    known = not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(data))
+    if objective is not losses.classes or not known:
+        return
+    asked = np.asarray(data.target) if data.mask is None else np.asarray(data.target)[np.asarray(data.mask) > 0]
+    outputs = jax.eval_shape(lambda model: model.output(model.initial()), model).shape[0]
+    if asked.min() < 0 or asked.max() >= outputs:
+        raise ValueError(
+            f"the model has {outputs} outputs, for labels 0 to {outputs - 1}, and targets are {asked.min()} to "
+            f"{asked.max()}; make it by begin(..., outputs={max(int(asked.max()) + 1, 1)}) or mend the labels"
+        )
+
+
 def steps(length: Any, time: int) -> jax.Array:
     """The steps to compute, all ``time`` by default, as one whole number that may be traced."""
     length = time if length is None else length
@@ -136,8 +160,10 @@ def steps(length: Any, time: int) -> jax.Array:
     return jnp.asarray(length, jnp.int32)
 
 
-def sizes(epochs: int, batch: int, train: int, validation: int) -> None:
-    """Raise ValueError unless there is an epoch, a minibatch, and something to validate on."""
+def sizes(epochs: int, batch: int, train: int, validation: int, test: int | None) -> None:
+    """Raise ValueError unless there is an epoch, a minibatch, and something in each part of the data."""
+    if test == 0:
+        raise ValueError("the split leaves no episode to test on; give it a larger share of test, or none")
     if not 0 < batch <= train or validation == 0 or epochs < 1:
         raise ValueError(
             f"training needs 1 epoch or more, a batch of 1 to {train} episodes and some to validate on, "

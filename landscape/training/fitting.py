@@ -14,18 +14,26 @@ from landscape.kernels.lanes import Unfusable
 from landscape.tasks import Episode, time_first
 from landscape.training import checks, gradients, steps
 from landscape.training.gradients import Route
+from landscape.training.noise import Noise, noisy
 from landscape.training.splits import Split, last, permutation
 from landscape.training.steps import Seen, State
 
+NOISE = 2**32 - 1  # what the key of noise is folded with; no epoch has this number
+
 
 class Record(NamedTuple):
-    """One epoch: mean over its minibatches, the largest gradient norm among them, and validation after it."""
+    """One epoch: mean over its minibatches, the largest gradient norm among them, and validation after it.
+
+    With a split of three parts also the test after it, which nothing is chosen by; else ().
+    """
 
     loss: Any
     accuracy: Any
     gradient_norm: Any
     val_loss: Any
     val_accuracy: Any
+    test_loss: Any = ()
+    test_accuracy: Any = ()
 
 
 class Stop(NamedTuple):
@@ -66,14 +74,23 @@ class Fit(NamedTuple):
     watched: Any = ()
     pause: Any = ()
 
+    @property
+    def best(self) -> Int[Array, "*run"]:
+        """The epoch, from 0, with the least validation loss: ``record.test_accuracy[fit.best]`` is what to report."""
+        return jnp.argmin(jnp.where(jnp.isnan(self.record.val_loss), jnp.inf, self.record.val_loss), -1)
+
 
 class Drawn(NamedTuple):
-    """The data of one epoch, time first: indices into ``episodes`` to train on, into ``judged`` to validate on."""
+    """The data of one epoch, time first: indices into ``episodes`` to train on, into ``judged`` to validate on.
+
+    ``test``: those of ``judged`` to test on, or None.
+    """
 
     episodes: Episode
     train: jax.Array
     judged: Episode
     validation: jax.Array
+    test: jax.Array | None = None
 
 
 def fit(
@@ -91,6 +108,7 @@ def fit(
     length: Int[Array, ""] | int | None = None,
     start: float = 0.0,
     route: Callable[..., Route] | None = None,
+    noise: Noise | None = None,
     stop: Stop | None = None,
     watch: Callable[[State], PyTree] | None = None,
     resume: Fit | None = None,
@@ -100,11 +118,12 @@ def fit(
     ``data``: episodes as `landscape.tasks.episodes` stacks them, x (episode, time, ...), arrays of JAX or NumPy; or a
     function of a key that draws a new set for each epoch. With a mask (episode, time) there is a target at every step,
     and an episode's loss and share of right answers are weighted means over its steps. ``validation``: episodes of
-    one's own; else ``split`` sets some of the data aside, `last` unless given. ``length``: steps to compute, all by
-    default; it may be traced, so that one program serves all lengths. ``start``: h before the first step. ``route``:
-    how gradients are computed, `gradients.forward` for one unit and `gradients.reverse` for layers unless given.
-    Episodes that fill no minibatch sit an epoch out. To clip, chain `optax.clip_by_global_norm` or `optax.clip` before
-    the optimiser.
+    one's own; else ``split`` sets some of the data aside, `last` unless given. If it sets a third part aside, to test
+    on, the record has ``test_loss`` and ``test_accuracy``, to be read at the epoch `Fit.best`. ``length``: steps to
+    compute, all by default; it may be traced, so that one program serves all lengths. ``start``: h before the first
+    step. ``route``: how gradients are computed, `gradients.default` unless given. ``noise(key, model)``: the model that
+    an update sees, such as `dropout` makes; validation sees the model itself. Episodes that fill no minibatch sit an
+    epoch out. To clip, chain `optax.clip_by_global_norm` or `optax.clip` before the optimiser.
 
     ``watch(state)`` is called after every update, and what it returns is stacked in ``watched``. ``until`` pauses after
     that many of the ``epochs``; ``resume`` goes on from what a paused or a shorter fit returned, bit for bit as if it
@@ -117,13 +136,18 @@ def fit(
     draw = _drawing(data, model, split, validation)
     ready = None if callable(data) else draw(key)
     shape = jax.eval_shape(draw, key)
-    checks.sizes(epochs, batch, len(shape.train), len(shape.validation))
+    tested = None if shape.test is None else len(shape.test)
+    checks.sizes(epochs, batch, len(shape.train), len(shape.validation), tested)
     checks.fits(model, shape.episodes, objective)
+    for given in (ready.episodes, ready.judged) if ready else ():
+        checks.labels(model, given, objective)
     dtype, updates = checks.dtype(model, shape.episodes), len(shape.train) // batch
     length = checks.steps(length, len(shape.episodes.x))
     model = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), model)
     gradient, evaluate = (route or gradients.default(model))(objective, start)
-    launch = _launch(objective, start, optimiser, by=route, watch=watch, one=gradients.one_unit(model))
+    one = gradients.one_unit(model)
+    launch = _launch(objective, start, optimiser, by=route or noise, watch=watch, one=one)
+    gradient = noisy(gradient, noise, jax.random.fold_in(key, NOISE))
     step, watch = steps.step(gradient, optimiser), watch or _nothing
 
     def epoch(number: Any, state: State) -> tuple[State, Record, Any]:
@@ -131,7 +155,7 @@ def fit(
         order = drawn.train[permutation(jax.random.fold_in(key, 2 * number + 3), len(drawn.train))]
 
         def update(state: State, index: jax.Array) -> tuple[State, tuple[Seen, Any]]:
-            state, seen = step.update(state, drawn.episodes, index, length)
+            state, seen = step.update(state, state.step, drawn.episodes, index, length)
             return state, (seen, watch(state))
 
         batches = order[: updates * batch].reshape(updates, batch)
@@ -140,7 +164,8 @@ def fit(
             watched: Any = ()
         except Unfusable:
             state, (seen, watched) = jax.lax.scan(update, state, batches)
-        after = evaluate(state.model, drawn.judged, drawn.validation, length)
+        parts = [drawn.validation] if drawn.test is None else [drawn.validation, drawn.test]
+        after = [score for part in parts for score in evaluate(state.model, drawn.judged, part, length)]
         loss, accuracy = (jnp.mean(each) for each in seen.score)
         return state, Record(loss, accuracy, jnp.max(seen.gradient_norm), *after), watched
 
@@ -162,7 +187,7 @@ def fit(
     watched = jax.eval_shape(watch, begun)
     blank = Fit(
         model=model,
-        record=_blank(Record(*[jax.ShapeDtypeStruct((), dtype)] * len(Record._fields)), epochs),
+        record=_blank(Record(*[jax.ShapeDtypeStruct((), dtype)] * (5 if shape.test is None else 7)), epochs),
         epochs=begun.step,
         nonfinite=begun.nonfinite,
         watched=_blank(watched, epochs, updates),
@@ -177,7 +202,7 @@ def _launch(
     """The updates of an epoch as one launch (`landscape.kernels.epochs`); a call raises Unfusable if there is none."""
     why = routes.hindrance()
     if by is not None or not one:
-        why = why or "gradients of layers, or by a route of one's own, are no kernel"
+        why = why or "gradients of layers, of noisy models or by a route of one's own are no kernel"
     if watch is not None:
         why = why or "what is watched after every update is no kernel"
     if not why:
@@ -207,8 +232,8 @@ def _drawing(data: Any, model: Any, split: Split | None, validation: Episode | N
         own = checks.episodes(own, model, "what data(key) draws" if callable(data) else "data")
         episodes = time_first(own)
         if judged is None:
-            train, kept = split(jax.random.fold_in(key, 1), own.target)
-            return Drawn(episodes, train, episodes, kept)
+            train, *kept = split(jax.random.fold_in(key, 1), own.target)
+            return Drawn(episodes, train, episodes, *kept)
         if _one(judged) != _one(episodes):
             raise ValueError(
                 f"an episode of validation has {_one(judged)}, one of data {_one(episodes)}; make them alike"

@@ -18,12 +18,12 @@ from landscape import devices, losses
 from landscape.cells import Cell
 from landscape.engine import routes
 from landscape.initialisers import Initialiser, keras3, readout
-from landscape.models import RNN
+from landscape.models import RNN, TwoWay
 from landscape.planes import named_leaves
 from landscape.provenance import here
 from landscape.tasks import Episode, Task, episodes
 from landscape.training import gradients
-from landscape.training.fitting import Fit, Record, fit
+from landscape.training.fitting import Fit, fit
 
 if TYPE_CHECKING:
     import xarray
@@ -45,8 +45,9 @@ def begin(
 ) -> RNN:
     """A model to start from: ``cell`` by ``initialise`` and a Glorot readout of ``outputs`` logits (None: one).
 
-    ``units`` and ``inputs`` make a layer that reads vectors; None is one unit, and scalar inputs. Raises ValueError for
-    fewer than one of any, TypeError for a number that is not whole.
+    ``units`` and ``inputs`` make a layer that reads vectors; None is one unit, and scalar inputs. The readout of a
+    `landscape.models.TwoWay` sees twice as many units. Raises ValueError for fewer than one of any, TypeError for a
+    number that is not whole.
     """
     for name, number in (("outputs", outputs), ("units", units), ("inputs", inputs)):
         if number is not None and not isinstance(number, int | np.integer):
@@ -54,7 +55,8 @@ def begin(
         if number is not None and number < 1:
             raise ValueError(f"{name} must be 1 or more, or None for none of that axis, given {number}")
     one, two = jax.random.split(key)
-    return RNN(cell=initialise(cell, one, units, inputs), readout=readout(two, units, outputs))
+    seen = 2 * (units or 1) if isinstance(cell, TwoWay) else units
+    return RNN(cell=initialise(cell, one, units, inputs), readout=readout(two, seen, outputs))
 
 
 def curves(
@@ -81,9 +83,11 @@ def curves(
     batch, route, stop. With several devices each trains its share of the runs.
 
     The Dataset has dims ("length", *settings, "seed"): ``accuracy`` and ``loss`` of the last validation, ``epochs``
-    run, ``nonfinite`` (first update whose gradient was not finite, or -1); with a last dim "epoch", NaN after an early
-    stop, ``train_loss``, ``train_accuracy``, ``gradient_norm``, ``val_loss``, ``val_accuracy``; and with a last dim
-    "parameter" the models before and after, ``initial`` and ``final``. attrs: task, seconds, seconds_compiling, ....
+    run, ``best``, the epoch (from 1) of the least validation loss, ``nonfinite`` (first update whose gradient was not
+    finite, or -1), and if the split has a third part ``test_accuracy`` and ``test_loss`` at the best epoch; with a last
+    dim "epoch", NaN after an early stop, ``train_loss``, ``train_accuracy``, ``gradient_norm``, ``val_loss``,
+    ``val_accuracy``; and with a last dim "parameter" the models before and after, ``initial`` and ``final``. attrs:
+    task, seconds in all, seconds_compiling, seconds_per_epoch (of one run, compiling apart), ....
     """
     lengths = sorted({int(length) for length in lengths})
     if not lengths or lengths[0] < 1 or seeds < 1:
@@ -137,7 +141,9 @@ def curves(
     per_length = [jax.tree.map(joined, *(done[length, since] for since in slabs)) for length in lengths]
     start, result = jax.tree.map(lambda *each: np.stack(each), *per_length)
     attrs = {**{"task": str(task)}, "count": count, "base_seed": seed, **here()}
-    attrs |= {"seconds_compiling": ready - began, "seconds": time.perf_counter() - began}
+    compiling, seconds = ready - began, time.perf_counter() - began
+    each = (seconds - compiling) / int(result.epochs.sum())
+    attrs |= {"seconds_compiling": compiling, "seconds": seconds, "seconds_per_epoch": each}
     return _dataset(start, result, {"length": lengths, **values, "seed": np.arange(seeds)}, attrs)
 
 
@@ -253,8 +259,9 @@ def _dataset(start: Any, result: Fit, coordinates: Mapping[str, Any], attrs: Map
 
     dims, depth = tuple(coordinates), len(coordinates)
     last = np.expand_dims(result.epochs - 1, -1)
-    record = Record(*(np.asarray(each) for each in result.record))
-    end = lambda series: np.take_along_axis(series, last, axis=-1)[..., 0]  # noqa: E731
+    record = jax.tree.map(np.asarray, result.record)
+    best = np.expand_dims(np.asarray(result.best), -1)
+    end = lambda series, at=last: np.take_along_axis(series, at, axis=-1)[..., 0]  # noqa: E731
     names = ("train_loss", "train_accuracy", "gradient_norm", "val_loss", "val_accuracy")
     labels = [
         name if leaf.ndim == depth else f"{name}[{i}]"
@@ -265,11 +272,14 @@ def _dataset(start: Any, result: Fit, coordinates: Mapping[str, Any], attrs: Map
         "accuracy": (dims, end(record.val_accuracy)),
         "loss": (dims, end(record.val_loss)),
         "epochs": (dims, result.epochs),
+        "best": (dims, best[..., 0] + 1),
         "nonfinite": (dims, result.nonfinite),
-        **{name: ((*dims, "epoch"), series) for name, series in zip(names, record, strict=True)},
+        **{name: ((*dims, "epoch"), series) for name, series in zip(names, record[:5], strict=True)},
         "initial": ((*dims, "parameter"), _flat(start, depth)),
         "final": ((*dims, "parameter"), _flat(result.model, depth)),
     }
+    if not isinstance(record.test_loss, tuple):
+        variables |= {name: (dims, end(getattr(record, name), best)) for name in ("test_accuracy", "test_loss")}
     epochs = np.arange(1, record.loss.shape[-1] + 1)
     return xarray.Dataset(variables, {**coordinates, "epoch": epochs, "parameter": labels}, dict(attrs))
 

@@ -1,4 +1,4 @@
-"""Which episodes are trained on, which are validated on, and in which order they come."""
+"""Which episodes are trained on, which are validated and tested on, and in which order they come."""
 
 from collections.abc import Callable
 
@@ -6,17 +6,21 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Key, PyTree
 
-Parts = tuple[Int[Array, "train"], Int[Array, "validation"]]  # indices to train on, and to validate on
+#: Indices to train on and to validate on, and if there is a third part to test on: disjoint, and together all.
+Parts = tuple[Int[Array, "part"], ...]
 Split = Callable[[Key[Array, ""], PyTree], Parts]
 
 PACKED = 2**14  # episodes whose index leaves 18 bits of an integer to chance
 
 
-def last(fraction: float = 0.2) -> Split:
-    """Validate on the last episodes, as Keras does before it shuffles; balanced where classes alternate."""
+def last(fraction: float = 0.2, test: float = 0.0) -> Split:
+    """Validate on the last episodes, as Keras does before it shuffles; balanced where classes alternate.
+
+    With ``test`` the very last are a third part of that share, those before them are validated on.
+    """
 
     def split(key: Key[Array, ""], targets: PyTree) -> Parts:
-        return _cut(jnp.arange(_count(targets)), fraction)
+        return _cut(jnp.arange(_count(targets)), fraction, test)
 
     return split
 
@@ -33,11 +37,11 @@ def last_by_class(fraction: float = 0.2) -> Split:
     return split
 
 
-def at_random(fraction: float = 0.2) -> Split:
-    """Validate on episodes chosen at random, others in each run."""
+def at_random(fraction: float = 0.2, test: float = 0.0) -> Split:
+    """Validate on episodes chosen at random, others in each run; with ``test`` a share of them is a third part."""
 
     def split(key: Key[Array, ""], targets: PyTree) -> Parts:
-        return _cut(permutation(key, _count(targets)), fraction)
+        return _cut(permutation(key, _count(targets)), fraction, test)
 
     return split
 
@@ -47,9 +51,15 @@ def _count(targets: PyTree) -> int:
     return len(jax.tree.leaves(targets)[0])
 
 
-def _cut(order: Int[Array, "episode"], fraction: float) -> Parts:
-    kept = len(order) - round(len(order) * fraction)
-    return order[:kept], order[kept:]
+def _cut(order: Int[Array, "episode"], fraction: float, test: float = 0.0) -> Parts:
+    """``order`` in two parts or, with ``test``, three: shares of the whole, to the nearest episode."""
+    tested = round(len(order) * test)
+    kept = len(order) - round(len(order) * fraction) - tested
+    if kept < 0 or tested < 0:
+        raise ValueError(f"shares to validate and to test on are 0 to 1 together, given {fraction} and {test}")
+    if not test:
+        return order[:kept], order[kept:]
+    return order[:kept], order[kept : len(order) - tested], order[len(order) - tested :]
 
 
 def permutation(key: Key[Array, ""], count: int) -> Int[Array, "episode"]:

@@ -40,9 +40,18 @@ def stream(
     Raises ValueError for sequences shorter than a slice, without a mask, or where `fit` would.
     """
     model = checks.model_and_optimiser(jax.random.key(0), model, optimiser)
-    given = checks.episodes(data, model)
-    slices, judged = _slices(given, steps), time_first(checks.episodes(validation, model, "validation"))
+    given, asked = checks.episodes(data, model), checks.episodes(validation, model, "validation")
+    if given.mask is None or asked.mask is None:
+        raise ValueError(
+            "a stream is asked at every step, so its episodes, and those to validate on, need a mask; give "
+            "np.ones(x.shape[:2])"
+        )
+    slices, judged = _slices(given, steps), time_first(asked)
     checks.fits(model, judged, objective)
+    for each in (slices, judged):
+        checks.labels(model, each, objective)
+    if epochs < 1:
+        raise ValueError(f"training needs 1 epoch or more, given {epochs}")
     dtype = checks.dtype(model, given)
     return _run(
         jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), model),
@@ -57,8 +66,6 @@ def stream(
 
 def _slices(data: Episode, size: int) -> Episode:
     """Time-first slices (slice, time, sequence, ...) of long sequences."""
-    if data.mask is None:
-        raise ValueError("a stream is asked at every step, so its episodes need a mask; give np.ones(x.shape[:2])")
     time = data.x.shape[1]
     count = time // size if isinstance(size, int) and size > 0 else 0
     if count == 0:
