@@ -73,6 +73,7 @@ def test_first_sentences_are_whole_and_their_signs_are_kept():
     assert told("The norm |g| of ``a. B`` and more. Then the rest.") == r"The norm \|g\| of ``a. B`` and more."
     assert told("Two\nlines:\n\n* a") == "Two lines"
     assert rooms.escaped("a *stressed* word, a * b") == r"a *stressed* word, a \* b"
+    assert rooms.escaped("``sd``², `a`") == r"``sd``\ ², `a`"
     assert rooms.readable("(f=<function last>, g=<a.b.<locals>.c object>) -> jaxlib._jax.Array") == (
         "(f=last, g=...) -> jax.Array"
     )
@@ -151,7 +152,9 @@ def value(number):
 
 def test_every_picture_has_a_page_with_its_command_numbers_source_and_alternative_text():
     entries = gallery.entries()
-    assert {entry.name for entry in entries} == {path.stem for path in (gallery.ROOT / "figures").glob("*.py")}
+    shown = {f"{entry.name}.png" for entry in entries} | {path.name for entry in entries for path in entry.others}
+    kept = {path.name for end in ("png", "webp") for path in (gallery.ROOT / "figures").glob(f"*.{end}")}
+    assert shown == {name for name in kept if not name.startswith("explorer")}  # which is there itself
     for entry in entries:
         page = gallery.page(entry)
         assert f"landscape run {entry.source}" in page
@@ -293,7 +296,7 @@ LOOKED_AT = (
 @pytest.fixture
 def browser(tmp_path):
     """A browser for each page: one that has shown a page with a sidebar may not leave it."""
-    from test_explorer import CHROMIUM, Browser
+    from chromium import CHROMIUM, Browser
 
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here")

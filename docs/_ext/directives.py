@@ -13,6 +13,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from landscape import cli
+from landscape.cli import guide
 
 
 class Room(SphinxDirective):
@@ -35,16 +36,18 @@ class Top(SphinxDirective):
 
 
 class Commands(SphinxDirective):
-    """``.. commands::`` is a section for each verb."""
+    """``.. commands::`` is a section for each verb, and for each topic of ``landscape help``."""
 
     def run(self) -> list[nodes.Node]:
-        return [section(verb) for verb in cli.VERBS]
+        verbs = [section(verb, commands.told(verb)) for verb in cli.VERBS]
+        return verbs + [section(f"help {topic}", guide.page(topic)) for topic in guide.pages()]
 
 
-def section(verb: str) -> nodes.section:
-    """One verb under its own heading."""
-    made = nodes.section("", nodes.title("", f"landscape {verb}"), ids=[f"landscape-{verb}"], names=[verb])
-    made += nodes.literal_block(commands.told(verb), commands.told(verb), language="text")
+def section(words: str, text: str) -> nodes.section:
+    """What a command prints, under its own heading."""
+    place = nodes.make_id(f"landscape {words}")
+    made = nodes.section("", nodes.title("", f"landscape {words}"), ids=[place], names=[words])
+    made += nodes.literal_block(text, text, language="text")
     return made
 
 

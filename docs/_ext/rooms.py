@@ -65,7 +65,9 @@ def brief(value: object) -> str:
 def escaped(text: str) -> str:
     """Prose in which no sign means anything to reStructuredText but backticks: ``|g|``, ``c * T`` stay as written."""
     parts = re.split(r"(``.+?``|`[^`]+`|(?<![\w*])\*\w+\*(?![\w*]))", text)  # code, names, a stressed word
-    return "".join(part if k % 2 else re.sub(r"([*|]|(?<=\w)_(?!\w))", r"\\\1", part) for k, part in enumerate(parts))
+    parts[::2] = [re.sub(r"([*|]|(?<=\w)_(?!\w))", r"\\\1", part) for part in parts[::2]]
+    parts[2::2] = [re.sub(r"^(?=\w)", r"\\ ", part) for part in parts[2::2]]  # ``sd``²: code may end within a word
+    return "".join(parts)
 
 
 def prose(text: Iterable[str]) -> list[str]:
