@@ -71,6 +71,7 @@ def test_first_sentences_are_whole_and_their_signs_are_kept():
         return rooms.brief(types.SimpleNamespace(__doc__=about))
 
     assert told("The norm |g| of ``a. B`` and more. Then the rest.") == r"The norm \|g\| of ``a. B`` and more."
+    assert told("By A (app. B). Then.") == "By A (app. B)."
     assert told("Two\nlines:\n\n* a") == "Two lines"
     assert rooms.escaped("a *stressed* word, a * b") == r"a *stressed* word, a \* b"
     assert rooms.escaped("``sd``², `a`") == r"``sd``\ ², `a`"

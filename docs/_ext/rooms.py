@@ -58,7 +58,7 @@ def brief(value: object) -> str:
     if plain(value):
         return f"A {type(value).__name__}."
     first = " ".join((inspect.getdoc(value) or "").partition("\n\n")[0].split())
-    sentence = re.match(r"(?:``.*?``|`.*?`|.)*?[.:?](?= [A-Z`]|$)", first)
+    sentence = re.match(r"(?:``.*?``|`.*?`|\([^()]*\)|.)*?[.:?](?= [A-Z`]|$)", first)
     return escaped((sentence[0] if sentence else first).rstrip(":"))
 
 
