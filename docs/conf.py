@@ -49,6 +49,7 @@ highlight_language = "text"
 myst_enable_extensions = ["dollarmath", "deflist", "colon_fence"]
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True}
 autodoc_typehints = "signature"
 maximum_signature_line_length = 88
 python_display_short_literal_types = True

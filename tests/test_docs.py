@@ -71,8 +71,13 @@ def test_first_sentences_are_whole_and_their_signs_are_kept():
         return rooms.brief(types.SimpleNamespace(__doc__=about))
 
     assert told("The norm |g| of ``a. B`` and more. Then the rest.") == r"The norm \|g\| of ``a. B`` and more."
+    assert told("By A (app. B). Then.") == "By A (app. B)."
     assert told("Two\nlines:\n\n* a") == "Two lines"
     assert rooms.escaped("a *stressed* word, a * b") == r"a *stressed* word, a \* b"
+    assert rooms.escaped("``sd``², `a`") == r"``sd``\ ², `a`"
+    assert rooms.readable("(f=<function last>, g=<a.b.<locals>.c object>) -> jaxlib._jax.Array") == (
+        "(f=last, g=...) -> jax.Array"
+    )
 
 
 # What is shown
@@ -148,7 +153,9 @@ def value(number):
 
 def test_every_picture_has_a_page_with_its_command_numbers_source_and_alternative_text():
     entries = gallery.entries()
-    assert {entry.name for entry in entries} == {path.stem for path in (gallery.ROOT / "figures").glob("*.py")}
+    shown = {f"{entry.name}.png" for entry in entries} | {path.name for entry in entries for path in entry.others}
+    kept = {path.name for end in ("png", "webp") for path in (gallery.ROOT / "figures").glob(f"*.{end}")}
+    assert shown == {name for name in kept if not name.startswith("explorer")}  # which is there itself
     for entry in entries:
         page = gallery.page(entry)
         assert f"landscape run {entry.source}" in page

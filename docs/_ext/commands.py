@@ -5,6 +5,7 @@ import inspect
 import io
 import os
 import re
+import textwrap
 
 from landscape import cli
 from landscape.cli.words import parse
@@ -17,4 +18,5 @@ def told(verb: str) -> str:
     os.environ["COLUMNS"] = "80"
     with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
         parse(cli.VERBS[verb], f"landscape {verb}", inspect.getdoc(cli.VERBS[verb]) or "", ["--help"])
-    return re.sub(r"\x1b\[[0-9;]*m", "", said.getvalue()).strip()
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", said.getvalue()).strip().splitlines()
+    return "\n".join(line if line.startswith(" ") else textwrap.fill(line, 80) for line in lines)

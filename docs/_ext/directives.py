@@ -13,6 +13,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from landscape import cli
+from landscape.cli import guide
 
 
 class Room(SphinxDirective):
@@ -35,16 +36,18 @@ class Top(SphinxDirective):
 
 
 class Commands(SphinxDirective):
-    """``.. commands::`` is a section for each verb."""
+    """``.. commands::`` is a section for each verb, and for each topic of ``landscape help``."""
 
     def run(self) -> list[nodes.Node]:
-        return [section(verb) for verb in cli.VERBS]
+        verbs = [section(verb, commands.told(verb)) for verb in cli.VERBS]
+        return verbs + [section(f"help {topic}", guide.page(topic)) for topic in guide.pages()]
 
 
-def section(verb: str) -> nodes.section:
-    """One verb under its own heading."""
-    made = nodes.section("", nodes.title("", f"landscape {verb}"), ids=[f"landscape-{verb}"], names=[verb])
-    made += nodes.literal_block(commands.told(verb), commands.told(verb), language="text")
+def section(words: str, text: str) -> nodes.section:
+    """What a command prints, under its own heading."""
+    place = nodes.make_id(f"landscape {words}")
+    made = nodes.section("", nodes.title("", f"landscape {words}"), ids=[place], names=[words])
+    made += nodes.literal_block(text, text, language="text")
     return made
 
 
@@ -67,9 +70,33 @@ def meant(app: Sphinx, what: str, name: str, value: Any, options: Any, text: lis
     text[:] = rooms.prose(text)
 
 
+def readable(app: Sphinx, what: str, name: str, value: Any, options: Any, given: str, returned: str) -> tuple | None:
+    """Signatures with functions by their names, see `rooms.readable`."""
+    return rooms.readable(given), rooms.readable(returned)
+
+
+def passed_over(app: Sphinx, what: str, name: str, value: Any, skip: bool, options: Any) -> bool | None:
+    """Fields of named tuples, of which nothing is said but their number."""
+    return True if type(value).__name__ == "_tuplegetter" else None
+
+
+def at_home(app: Sphinx, env: Any, node: nodes.Element, shown: nodes.Node) -> nodes.Node | None:
+    """A name at the top of the package, such as `landscape.Risk`, where the page of its room has it."""
+    import landscape
+
+    name = node.get("reftarget", "").removeprefix("landscape.")
+    if node.get("refdomain") != "py" or name not in landscape.__all__ or not rooms.home(getattr(landscape, name)):
+        return None
+    found = f"{rooms.home(getattr(landscape, name))}.{name}"
+    return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, "obj", found, node, shown)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     for name, made in {"room": Room, "top": Top, "commands": Commands, "thumbnails": Thumbnails}.items():
         app.add_directive(name, made)
     app.connect("builder-inited", lambda app: gallery.prepare())
     app.connect("autodoc-process-docstring", meant)
+    app.connect("autodoc-process-signature", readable)
+    app.connect("autodoc-skip-member", passed_over)
+    app.connect("missing-reference", at_home)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

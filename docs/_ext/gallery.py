@@ -142,7 +142,7 @@ def prepare() -> None:
     for entry in entries():
         write(made / f"{entry.name}.md", page(entry))
         smaller(ROOT / f"figures/{entry.name}.png", made / f"{entry.name}.webp", 480)
-    smaller(ROOT / f"figures/{START}.png", made / f"{START}_start.webp", 900)
+    smaller(ROOT / f"figures/{START}.png", made / f"{START}_start.webp", 800)
     for page_ in set(made.glob("*.md")) - {made / f"{entry.name}.md" for entry in entries()}:
         page_.unlink()
     explore(HERE / "_build/extra/explorer.html")

@@ -58,14 +58,16 @@ def brief(value: object) -> str:
     if plain(value):
         return f"A {type(value).__name__}."
     first = " ".join((inspect.getdoc(value) or "").partition("\n\n")[0].split())
-    sentence = re.match(r"(?:``.*?``|`.*?`|.)*?[.:?](?= [A-Z`]|$)", first)
+    sentence = re.match(r"(?:``.*?``|`.*?`|\([^()]*\)|.)*?[.:?](?= [A-Z`]|$)", first)
     return escaped((sentence[0] if sentence else first).rstrip(":"))
 
 
 def escaped(text: str) -> str:
     """Prose in which no sign means anything to reStructuredText but backticks: ``|g|``, ``c * T`` stay as written."""
     parts = re.split(r"(``.+?``|`[^`]+`|(?<![\w*])\*\w+\*(?![\w*]))", text)  # code, names, a stressed word
-    return "".join(part if k % 2 else re.sub(r"([*|]|(?<=\w)_(?!\w))", r"\\\1", part) for k, part in enumerate(parts))
+    parts[::2] = [re.sub(r"([*|]|(?<=\w)_(?!\w))", r"\\\1", part) for part in parts[::2]]
+    parts[2::2] = [re.sub(r"^(?=\w)", r"\\ ", part) for part in parts[2::2]]  # ``sd``²: code may end within a word
+    return "".join(parts)
 
 
 def prose(text: Iterable[str]) -> list[str]:
@@ -75,6 +77,14 @@ def prose(text: Iterable[str]) -> list[str]:
 
 def _escaped(bullet: str, rest: str) -> str:
     return bullet + escaped(rest)
+
+
+def readable(signature: str | None) -> str | None:
+    """A signature as one would type it: functions by their names, other objects that have none as ``...``."""
+    if signature is None:
+        return None
+    named = re.sub(r"<function (\w+)>", r"\1", signature).replace("jaxlib._jax.Array", "jax.Array")
+    return re.sub(r"<[^<>]*(?:<[^<>]*>[^<>]*)*>", "...", named)
 
 
 def constant(name: str, value: object) -> list[str]:
