@@ -40,7 +40,7 @@ RULES = {
     "perplexity": ("Too high a rate: perplexity diverges", "nats above a blind guess, largest rate", 0.0),
     "RMSprop": ("RMSprop beats plain descent", "nats SGD - RMSprop, best rates", 0.0),
     "AdaGrad": ("AdaGrad beats plain descent", "nats SGD - AdaGrad, best rates", 0.0),
-    "softsign slope": ("Softsign keeps more of a slope than tanh", "log10 ratio at the attractor, w in U[1, 5]", 0.0),
+    "softsign slope": ("Softsign keeps more slope than tanh", "log10 ratio at the attractor, w in U[1, 5]", 0.0),
     "softsign": ("Softsign trains better than tanh", "nats tanh - softsign, best rates", 0.0),
     "Xavier layer": ("Xavier keeps the variance of a layer", "1 - |log2 ratio|, worst layer", 0.0),
     "Xavier deep": ("Xavier keeps it from layer 1 to 8", "1 - |log2 ratio|", 0.0),
@@ -284,7 +284,8 @@ def judge(effects: Mapping[str, np.ndarray]) -> xarray.Dataset:
 def run(seeds: int = 16, epochs: int = 20, draws: int = 32, seed: int = 0, quick: bool = False) -> xarray.Dataset:
     """Every rule with its verdict, dim (rule,), and what the panels of the figure show.
 
-    ``seeds`` runs of each network, twice as many on digits, ``draws`` random matrices. ``quick``: two runs, two epochs, to see it work.
+    ``seeds`` runs of each network, twice as many on digits, ``draws`` random matrices. ``quick``: two runs, two epochs,
+    to see it work.
     """
     data.digits()  # what is missing is said before anything is computed
     rates = {"SGD": (1, 2, 3, 5, 10, 20), "RMSprop": (1e-3, 3e-3, 1e-2, 2e-2, 5e-2, 1e-1)}
