@@ -1,6 +1,6 @@
 """How fast are surfaces? Cell-steps per second against the obvious JAX, against PyTorch, and against the floor.
 
-    make bench                      # everything, about three minutes on two cores
+    make bench                      # everything, some four minutes on two cores
     python benchmarks/surfaces.py ours reverse        # parts, each in a process of its own
 
 A cell-step is one recurrence step of one unit for one sequence at one point. Ratios hold within one run; absolute
@@ -244,6 +244,28 @@ def large() -> dict[str, Any]:
     return {"seconds": seconds, "megabytes": size / 1e6}
 
 
+def layer() -> dict[str, Any]:
+    """An LSTM of 32 units on a plane of any directions: 41 x 41 points, 64 sequences, each length up to 64."""
+    import jax
+    import numpy as np
+
+    import landscape as ls
+    from landscape import data, training
+
+    key = jax.random.key(0)
+    model, one, two = (training.begin(ls.LSTM(), k, units=32, inputs=1, outputs=10) for k in jax.random.split(key, 3))
+    axis = np.linspace(-1, 1, 41)
+    plane = ls.span(model, {"p": one, "q": two}, p=axis, q=axis)
+    x = np.random.default_rng(0).random((64, 64, 1), np.float32)
+    task = data.task(data.classified(x, np.arange(64) % 10))
+    run = functools.partial(ls.surface, plane, task, range(1, 65), episodes=64)
+    run()
+    start, processor = time.perf_counter(), time.process_time()
+    run()
+    result = {"seconds": time.perf_counter() - start, "processor": time.process_time() - processor}
+    return {**result, "load": os.getloadavg()[0]}
+
+
 def starts() -> dict[str, Any]:
     """Seconds of ``import landscape`` and of ``landscape --help``, each the best of three fresh processes."""
     commands = {"import landscape": ["-c", "import landscape"], "landscape --help": ["-m", "landscape", "--help"]}
@@ -252,7 +274,7 @@ def starts() -> dict[str, Any]:
 
 
 PARTS: dict[str, Callable] = {
-    f.__name__: f for f in (ours, hand, reverse, pinned, floor, torch, pascanu, large, starts)
+    f.__name__: f for f in (ours, hand, reverse, pinned, floor, torch, pascanu, large, layer, starts)
 }
 
 
@@ -362,6 +384,12 @@ def report(results: dict[str, dict]) -> None:
     for part in [part for part in jobs if part in whole]:
         seconds, peak = results[part]["seconds"], results[part]["peak"] / 1e9
         rows.append(f"  {jobs[part]}: {seconds:.1f} s with compiling, peak memory {peak:.2f} GB")
+    if "layer" in whole:
+        took = results["layer"]
+        rows.append(
+            f"  LSTM of 32 units, 41 x 41 points, 64 sequences, lengths 1 to 64: {took['processor']:.1f} s of "
+            f"processor time, {took['seconds']:.1f} s at a load of {took['load']:.1f}"
+        )
     rows += [f"  {name}: {r['seconds']:.2f} s" for name, r in results.get("starts", {}).items() if name != "peak"]
     rows += [f"  {part}: not measured ({results[part]['failed']})" for part in results if part not in whole]
     print("\n".join(rows))

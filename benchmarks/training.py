@@ -10,6 +10,7 @@ reset after. Both sides may use every core. Keras and PyTorch live in side envir
 (.venv-keras, .venv-torch) and are no dependencies. Seconds are those of the whole process, compiling included.
 
     python benchmarks/training.py --layer              # a layer of 32 units against flax.linen and optax: a minute
+    python benchmarks/training.py --text               # updates a second of an LSTM of 128 units on characters
 
 The learning curves are compared too: at each length and epoch the difference of the two mean validation accuracies
 (losses) in its standard errors. Its root mean square is about 1 if both sides train alike.
@@ -199,6 +200,26 @@ def layer():
         )
 
 
+def text():
+    """Updates a second, by processor time, of a character LSTM of 128 units: 96 symbols, 32 lanes, slices of 50."""
+    import jax
+    import numpy as np
+    import optax
+
+    from landscape import cells, data, training
+
+    symbols, updates = np.random.default_rng(0).integers(0, 96, 32 * 50 * 20 + 1), 20
+    lanes, test = data.next_symbols(symbols, 50 * updates), data.next_symbols(symbols[:51], 50)
+    model = training.begin(cells.LSTM(), jax.random.key(0), units=128, inputs=96, outputs=96)
+    rule = optax.chain(optax.clip(5.0), optax.rmsprop(2e-3, decay=0.95))
+    run = jax.jit(lambda model: training.stream(model, lanes, rule, steps=50, validation=test))
+    (seconds,) = fastest([lambda: run(model)], rounds=5)
+    print(
+        f"LSTM of 128 units on characters, 32 x 50: {updates / seconds:.0f} updates a second of processor time "
+        f"(load {os.getloadavg()[0]:.1f})"
+    )
+
+
 def environment(name, *packages):
     """The interpreter of a side environment, made if it is not there."""
     home = ROOT / f".venv-{name}"
@@ -278,13 +299,14 @@ def main():
     parser.add_argument("--torch-repeats", type=int, default=1, help="0 leaves PyTorch out; its seconds are scaled up")
     parser.add_argument("--figure", default=",".join(CELLS), help="cells of the 25-length figure; '' leaves it out")
     parser.add_argument("--layer", action="store_true", help="a layer against flax.linen and optax, and nothing else")
+    parser.add_argument("--text", action="store_true", help="an LSTM on characters, and nothing else")
     parser.add_argument("--side", choices=("ours", "keras", "torch"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     cells, lengths = given.cells.split(","), [int(length) for length in given.lengths.split(",")]
     if unknown := {*cells, *filter(None, given.figure.split(","))} - {*CELLS}:
         parser.error(f"cells are {', '.join(CELLS)}; given {sorted(unknown)[0]!r}")
-    if given.layer:
-        layer()
+    if given.layer or given.text:
+        (layer if given.layer else text)()
         return
     if given.side:
         print(json.dumps(globals()[given.side](cells, lengths, given.repeats)))

@@ -30,6 +30,7 @@ and .90 (.80 to .95) GRU, both by RMSprop at .1, and .07 LSTM, by Adam at its de
 By work counted eight minutes on two free cores, all evidence five more; quick two, most of it compiling.
 """
 
+import concurrent.futures
 import dataclasses
 import functools
 import shutil
@@ -110,9 +111,9 @@ class Program(NamedTuple):
         return [f"{self.name}, {start}" for start in self.starts]
 
     def work(self) -> float:
-        """Processor seconds, about, as measured; gated cells take twice as long as an SRNN."""
+        """Processor seconds, about, as measured: to compile, then to train, which takes gated cells twice as long."""
         gated = 1 if isinstance(self.cell, SRNN) else 2
-        return 1.3e-7 * gated * len(self.starts) * self.runs * self.length * 8000 * (0.6 + self.epochs / 12)
+        return 5 + 1.3e-7 * gated * len(self.starts) * self.runs * self.length * 8000 * (0.6 + self.epochs / 12)
 
 
 DEFAULT = {"default": Start()}
@@ -301,26 +302,33 @@ def quickly(programs: list[Program], runs: int) -> list[Program]:
 
 
 def kept(programs: list[Program], folder: Path | None, seed: int, count: int) -> list[xarray.Dataset]:
-    """Every program trained, or read from ``folder``; what is left is said in minutes before each begins."""
-    todo, found, began, spent = [p.work() for p in programs], [], time.perf_counter(), 0.0
-    for number, program in enumerate(programs):
+    """Every program trained, or read from ``folder``; what is left is said in minutes before each begins.
+
+    Two at a time: compiling keeps one core busy, training two.
+    """
+    todo, done, began = [p.work() for p in programs], [0.0] * len(programs), time.perf_counter()
+
+    def one(number: int) -> xarray.Dataset:
+        program = programs[number]
         settings: dict[str, Any] = {"cases": program.cases(), "length": program.length, "runs": program.runs}
         settings |= {"epochs": program.epochs, "seed": seed, "count": count}
         path = folder / f"{number:02d}.zarr" if folder else None
         if path and (there := store.find(path, settings)) is not None:
-            found.append(there.load())
-            continue
-        pace = (time.perf_counter() - began) / spent if spent else 0.5  # two cores, before anything is measured
+            return there.load()
+        pace = (time.perf_counter() - began) / sum(done) if any(done) else 0.5  # two cores, before any is measured
         print(
             f"  {pace * sum(todo[number:]) / 60:.1f} minutes left; now {program.runs} runs each of "
             f"{', '.join(program.cases())} at T = {program.length}",
             flush=True,
         )
-        found.append(train(program, count, seed))
-        spent += todo[number]
+        found = train(program, count, seed)
+        done[number] = todo[number]
         if path:
-            store.save(found[-1], path, settings)
-    return found
+            store.save(found, path, settings)
+        return found
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        return list(pool.map(one, range(len(programs))))
 
 
 # Solutions that guessing finds

@@ -1,8 +1,10 @@
 """What runs where: tiles that stay in cache, blocks that fit in memory, one thread per core, blocks over devices."""
 
+import ctypes
 import functools
 import math
 import os
+import platform
 from typing import Any
 
 import jax
@@ -13,6 +15,7 @@ SMALLEST_TILE = 64
 COARSE = 4096  # points up to which rounding up to a power of two costs less than another program
 BLOCK_BYTES = 2**25  # results of one block in memory at a time, per thread
 BLOCK_POINTS = 2**20  # a launch of fewer leaves a GPU idle
+FREED_BYTES = 2**28  # what the process keeps of memory that blocks have freed, for the next ones
 BLOCK_STEPS = 2**32  # a block takes seconds, so that an estimate comes early and little is lost when a job stops
 
 
@@ -57,6 +60,19 @@ def cores() -> int:
     if os.environ.get("NPROC", "").isdecimal():
         return int(os.environ["NPROC"])
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@functools.cache
+def keep_freed() -> None:
+    """Let glibc keep memory that blocks free, up to `FREED_BYTES`, unless the user's MALLOC_TRIM_THRESHOLD_ says more.
+
+    It would give arrays of a megabyte back at once and ask for them again page by page: 2,300 faults and a tenth of
+    the time of a surface of 128 x 128 points.
+    """
+    if platform.libc_ver()[0] == "glibc" and "MALLOC_TRIM_THRESHOLD_" not in os.environ:
+        libc, trim, own_pages = ctypes.CDLL(None), -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
+        libc.mallopt(trim, FREED_BYTES)
+        libc.mallopt(own_pages, BLOCK_BYTES)
 
 
 def memory() -> int | None:

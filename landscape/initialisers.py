@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from landscape.cells import GRU, LSTM, MUT1, MUT2, MUT3, SRNN, BengioLatch, Cell, LeakyRNN, Pascanu, logistic
-from landscape.models import Dense, Embedding, Stack, TwoWay
+from landscape.models import Around, Dense, Embedding, Stack, TwoWay
 from landscape.tree import params
 
 Draw = Callable[[jax.Array, tuple[int, int]], jax.Array]  # (key, shape of a matrix) -> matrix
@@ -39,13 +39,16 @@ def keras_table(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
 
 
 def layerwise(start: Initialiser, table: Draw = keras_table) -> Initialiser:
-    """An initialiser of cells that also starts an `Embedding` by ``table``, and all layers of a `Stack` or `TwoWay`.
+    """An initialiser of cells that also starts an `Embedding` by ``table``, layers of a `Stack` or `TwoWay`, and what
+    is wrapped.
 
     The lowest layer, and of two ways that ahead, starts from the very key.
     """
 
     @functools.wraps(start)
     def initialise(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
+        if isinstance(cell, Around):
+            return dataclasses.replace(cell, cell=initialise(cell.cell, key, units, inputs))
         if isinstance(cell, TwoWay):
             back = initialise(cell.back, jax.random.fold_in(key, 1), units, inputs)
             return TwoWay(ahead=initialise(cell.ahead, key, units, inputs), back=back)
@@ -115,6 +118,17 @@ def irnn(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | Non
     """Recurrent weights the identity, input weights N(0, 0.001²), biases 0 (Le, Jaitly & Hinton 2015)."""
     small = jax.nn.initializers.normal(1e-3)
     return _initialise(cell, key, units, inputs, small, lambda _, shape: jnp.eye(*shape), together=False, forget=0.0)
+
+
+def gaussian(sd: float) -> Initialiser:
+    """An initialiser that draws every matrix from N(0, ``sd``²), with all biases 0 (Greff et al. 2017: sd .1)."""
+    normal = jax.nn.initializers.normal(sd)
+
+    @layerwise
+    def initialise(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
+        return _initialise(cell, key, units, inputs, normal, normal, together=False, forget=0.0)
+
+    return initialise
 
 
 def chrono(longest: float, start: Initialiser = keras3) -> Initialiser:

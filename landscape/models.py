@@ -55,6 +55,66 @@ class Stack(Cell):
 
 
 @pytree
+class Around(Cell):
+    """A cell round another one, ``cell``, whose parameters it has; called ``cell.w_f`` on a plane."""
+
+    cell: Any = None
+
+    def initial(self, h: Any = 0.0) -> Any:
+        return self.cell.initial(h)
+
+    def step(self, state: Any, x: Any) -> Any:
+        return self.cell.step(state, x)
+
+
+@pytree
+class Truncated(Around):
+    """``step(stop(h), x)``: errors go back along what a cell carries beside h, its c, alone (HS97, app. A.1).
+
+    States and losses are those of the cell itself; the gradient is no longer theirs. A cell with no other state than h
+    learns from its last step alone. Errors through peepholes, which read c, still pass.
+    """
+
+    def step(self, state: Any, x: Any) -> Any:
+        return self.cell.step(_held(state), x)
+
+
+def _held(state: Any) -> Any:
+    """A state whose h is a constant, in every layer, and so are gates that are remembered."""
+    if isinstance(state, StackState):
+        return StackState(tuple(map(_held, state.layers)))
+    kept = {name: jax.lax.stop_gradient(getattr(state, name)) for name in ("h", "gates") if hasattr(state, name)}
+    return state._replace(**kept)
+
+
+@pytree
+class Sized(Around):
+    """The first ``size`` units of a layer; all others are held at 0, in every state. ``size`` may be traced.
+
+    So one compiled program serves all sizes: answers, gradients and updates are those of the small layer, whose
+    matrices are the upper left corners of these, and gradients of all else are 0. Raises ValueError for a size
+    that the layer does not have.
+    """
+
+    size: Any = param()
+
+    def initial(self, h: Any = 0.0) -> Any:
+        state = self.cell.initial(h)
+        units = jnp.shape(state.h)[-1] if jnp.ndim(state.h) else 0
+        if not isinstance(self.size, jax.core.Tracer) and not 1 <= self.size <= units:
+            raise ValueError(f"size must be 1 to {units}, the units of the layer; given {self.size}")
+        return self._masked(state)
+
+    def step(self, state: Any, x: Any) -> Any:
+        return self._masked(self.cell.step(state, x))
+
+    def _masked(self, state: Any) -> Any:
+        size = jnp.asarray(self.size)
+        here = lambda leaf: jnp.where(jnp.arange(leaf.shape[-1], dtype=size.dtype) < size, leaf, 0)  # noqa: E731
+        return jax.tree.map(here, state)
+
+
+@pytree
 class Embedding(Cell):
     """``h' = row x of w``: a symbol as a vector of numbers that are trained; no memory.
 
@@ -110,6 +170,13 @@ class TwoWay(Cell):
         turned = ((time if length is None else length) - 1 - jnp.arange(time)) % time  # what counts, from its end
         both = run(self.ahead, x, start), run(self.back, x[turned], start)[turned]
         return jnp.concatenate([h.reshape(time, -1) for h in both], 1)
+
+
+def innermost(cell: Any) -> Any:
+    """The cell that reads the input: below all layers and wrappers, and of two ways that ahead."""
+    while isinstance(cell, Stack | Around | TwoWay):
+        cell = cell.layers[0] if isinstance(cell, Stack) else cell.cell if isinstance(cell, Around) else cell.ahead
+    return cell
 
 
 @pytree

@@ -1,6 +1,7 @@
 """How the tests run JAX: strictly, with a shelf of compiled programs, and most without the compiler's last effort."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 CACHE = Path(__file__).parents[1] / ".pytest_cache" / "programs"
@@ -12,6 +13,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
+from chromium import CHROMIUM, Browser  # noqa: E402
 
 # A silent change of rank or dtype is a bug in a surface.
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -28,3 +30,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     full = item.get_closest_marker("optimised") is not None
     jax.config.update("jax_disable_most_optimizations", not full)
     jax.config.update("jax_optimization_level", "UNKNOWN" if full else "O0")
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """The one browser of the session."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine; Debian's package chromium has one")
+    one = Browser(tmp_path_factory.mktemp("profile"))
+    yield one
+    one.close()

@@ -1,13 +1,7 @@
 """The explorer's page, in a real browser without a network: it shows what Python computes, everywhere it is pointed."""
 
-import base64
-import contextlib
 import dataclasses
 import json
-import os
-import select
-import shutil
-import subprocess
 import sys
 import webbrowser
 
@@ -47,114 +41,11 @@ from landscape.store import open_surface
 from landscape.surfaces import settings_of
 from landscape.tasks import Episode, Task, bengio, latch, pascanu, sign
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-
-
-class Browser:
-    """A headless Chromium driven over a pair of pipes by its DevTools protocol: JSON messages with NUL between."""
-
-    def __init__(self, profile):
-        ours_in, theirs_out = os.pipe()
-        theirs_in, ours_out = os.pipe()
-        flags = (
-            "--headless=new --no-sandbox --disable-gpu --no-first-run --disable-dev-shm-usage --remote-debugging-pipe"
-        )
-        # The protocol reads file descriptor 3 and writes 4; bash can copy those above 9 there, other shells cannot.
-        command = f'exec "$0" {flags} --user-data-dir="$1" about:blank 3<&{theirs_in} 4>&{theirs_out}'
-        self.process = subprocess.Popen(
-            ["bash", "-c", command, CHROMIUM, str(profile)],
-            pass_fds=(theirs_in, theirs_out),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        os.close(theirs_in)
-        os.close(theirs_out)
-        self.reader, self.writer = os.fdopen(ours_in, "rb"), os.fdopen(ours_out, "wb")
-        self.sent, self.rest, self.events, self.session = 0, b"", [], {}
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self.session = {"sessionId": self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]}
-        for domain in ("Page", "Runtime", "Network", "Log"):
-            self.call(f"{domain}.enable")
-
-    def message(self):
-        while b"\0" not in self.rest:
-            if not select.select([self.reader], [], [], 60)[0]:
-                raise TimeoutError("the browser has said nothing for a minute")
-            more = os.read(self.reader.fileno(), 1 << 20)
-            if not more:
-                raise RuntimeError(f"the browser ended with {self.process.wait()}")
-            self.rest += more
-        text, _, self.rest = self.rest.partition(b"\0")
-        return json.loads(text)
-
-    def call(self, method, **params):
-        self.sent += 1
-        message = {"id": self.sent, "method": method, "params": params, **self.session}
-        self.writer.write(json.dumps(message).encode() + b"\0")
-        self.writer.flush()
-        while (answer := self.message()).get("id") != self.sent:
-            self.events.append(answer)
-        if "error" in answer:
-            raise RuntimeError(f"{method}: {answer['error']}")
-        return answer["result"]
-
-    def run(self, script):
-        """The JSON value of a script, after the page has drawn what it changed."""
-        frame = "await new Promise(requestAnimationFrame);"
-        drawn = f"(async () => {{ const value = await ({script}); {frame} {frame} return value; }})()"
-        answer = self.call("Runtime.evaluate", expression=drawn, awaitPromise=True, returnByValue=True)
-        if "exceptionDetails" in answer:
-            raise RuntimeError(answer["exceptionDetails"]["exception"].get("description"))
-        return answer["result"].get("value")
-
-    def open(self, path, width=1280, height=800, words=""):
-        """Open a page; returns what it asked the network for and complained of."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-        self.call("Page.navigate", url="about:blank")
-        self.events = []
-        self.call("Page.navigate", url=f"{path.as_uri()}{words}")
-        while not any(event["method"] == "Page.loadEventFired" for event in self.events):
-            self.events.append(self.message())
-        self.run("1")
-        return self.seen()
-
-    def seen(self):
-        """Requests, and complaints: exceptions, console messages and log entries."""
-        params = [(event["method"], event["params"]) for event in self.events]
-        asked = [p["request"]["url"] for name, p in params if name == "Network.requestWillBeSent"]
-        kinds = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
-        return asked, [p for name, p in params if name in kinds]
-
-    def picture(self, path):
-        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
-
-    def close(self):
-        with contextlib.suppress(OSError, RuntimeError):
-            self.session = {}
-            self.call("Browser.close")
-        self.reader.close()
-        self.writer.close()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 
 
 LENGTHS = (1, 5, 20, 50)
 COMMAND = ("Pascanu", "pascanu", "w=4:6:21", "b=-3.5:-1.5:17", "--lengths", "1,5,20,50")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine; Debian's package chromium has one")
-    one = Browser(tmp_path_factory.mktemp("profile"))
-    yield one
-    one.close()
 
 
 @pytest.fixture(scope="module")
@@ -297,7 +188,7 @@ def test_the_address_and_the_keys_name_the_place(browser, page):
     )
     assert (
         browser.run("new Promise(done => setTimeout(() => done(location.hash), 300))")
-        == "#length=20&show=log10_gradient&w=4.5&b=-2.7375"
+        == "#cell=Pascanu&length=20&show=log10_gradient&w=4.5&b=-2.7375"
     )
     assert browser.run(
         "new Promise(done => { location.hash = 'w=4.75'; setTimeout(() => done(view.point), 50); })"

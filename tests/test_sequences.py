@@ -304,6 +304,15 @@ def test_back_propagation_cut_after_k_steps_is_that_with_the_state_there_given(m
     )
 
 
+def test_where_errors_stop_may_be_traced(layer):
+    data = time_first(Episode(x=spoken().x, target=spoken().target[:, -1]))
+    cut = jax.jit(lambda k: reverse(losses.classes, truncate=k).gradient(layer, data, ALL, jnp.int32(TIME))[1])
+    known = reverse(losses.classes, truncate=2).gradient(layer, data, ALL, jnp.int32(TIME))[1]
+    np.testing.assert_allclose(flat(cut(2)), flat(known), atol=20 * EPS)
+    np.testing.assert_array_equal(flat(cut(TIME)), flat(cut(2 * TIME)))
+    assert np.abs(flat(cut(2)) - flat(cut(TIME))).max() > 1e-3
+
+
 def test_truncation_after_no_step_is_refused():
     with pytest.raises(ValueError, match="truncate must be a whole number of steps from 1 up, or None"):
         reverse(losses.classes, truncate=0)

@@ -1,5 +1,6 @@
 """Laws of trajectories: what is kept is read, by whatever loop; what lies off the plane is told."""
 
+import functools
 import json
 import os
 import signal
@@ -16,7 +17,8 @@ import pytest
 import xarray
 
 import landscape as ls
-from landscape import directions, plots, store, trajectories
+from landscape import directions, explorer, plots, store, trajectories
+from landscape.losses import raw
 
 EPS = float(np.finfo(np.float32).eps)
 rng = np.random.default_rng
@@ -245,3 +247,80 @@ def test_what_cannot_be_drawn_as_a_path_is_said_in_one_sentence(walk: Any, found
     other = ls.surface(ls.span(at(walk, -1), around, p=[0, 1], q=[0, 1]), RISK, order=0)
     with pytest.raises(ValueError, match="the surface is over p, q, the path over a, b"):
         plots.trajectory(found, other)
+
+
+# Descents of a risk
+
+INPUTS, TARGETS = rng(11).normal(size=(12, 3)), rng(12).normal(size=12)
+
+
+def linear(params: dict, x: Any) -> jax.Array:
+    return x @ params["w"]
+
+
+LINEAR = ls.Risk(linear, (INPUTS, TARGETS), raw, batch=5, dtype="float64")
+BEGUN = {"w": np.array([1.0, -2.0, 0.5]), "label": np.int32(7)}
+
+
+def test_a_descent_goes_down_the_gradient_over_all_data_step_by_step() -> None:
+    found = trajectories.descend(LINEAR, BEGUN, optax.sgd(0.1), [0, 1, 4])
+    w, path = BEGUN["w"], [BEGUN["w"]]
+    for _ in range(4):
+        w = w - 0.1 * 2 / 12 * INPUTS.T @ (INPUTS @ w - TARGETS)
+        path.append(w)
+    np.testing.assert_array_equal(found.steps, [0, 1, 4])
+    np.testing.assert_allclose(found.models["w"], np.stack(path)[[0, 1, 4]], rtol=0, atol=1e-14)
+    np.testing.assert_array_equal(found.models["label"], [7, 7, 7])
+
+
+def test_a_descent_is_the_same_whichever_models_are_kept_and_draws_by_its_key() -> None:
+    rule = optax.sgd(0.1)  # one rule, one program
+    walk = lambda at, key: trajectories.descend(LINEAR, BEGUN, rule, at, jax.random.key(key), 4).models["w"]  # noqa: E731
+    few, many, other = walk([0, 5], 0), walk([0, 1, 2, 5], 0), walk([5], 1)
+    np.testing.assert_array_equal(few[-1], many[-1])
+    assert np.any(many[1] != many[2])
+    assert np.any(few[-1] != other[-1])
+    drawn = np.asarray(jax.random.randint(jax.random.fold_in(jax.random.key(0), 0), (4,), 0, 12))
+    slope = 2 / 4 * INPUTS[drawn].T @ (INPUTS[drawn] @ BEGUN["w"] - TARGETS[drawn])
+    np.testing.assert_allclose(many[1], BEGUN["w"] - 0.1 * slope, rtol=0, atol=1e-14)
+
+
+def test_a_descent_that_cannot_be_is_refused_in_one_sentence() -> None:
+    walk = functools.partial(trajectories.descend, LINEAR, BEGUN, optax.sgd(0.1))
+    for at in ([], [1, 1], [-1, 2], [0.5], 3):
+        with pytest.raises(ValueError, match="increasing whole numbers of updates from 0 up"):
+            walk(at)
+    with pytest.raises(ValueError, match="give both batch= and key=, or neither"):
+        walk([1], batch=4)
+    with pytest.raises(ValueError, match="batch must be a whole number from 1 up"):
+        walk([1], key=jax.random.key(0), batch=0)
+    stream = ls.Risk(linear, lambda: iter([(INPUTS, TARGETS)]), raw)
+    with pytest.raises(ValueError, match="a descent draws from arrays"):
+        trajectories.descend(stream, BEGUN, optax.sgd(0.1), [1])
+
+
+# The path over a page
+
+
+def test_the_path_of_training_stands_over_the_page_of_its_plane_alone(walk: Any, tmp_path: Path) -> None:
+    found = trajectories.project(walk, ("a", "b"), RISK)
+    last = jax.tree.map(lambda leaf: np.asarray(leaf[-1]), walk)
+    around = directions.principal(walk, last, ("a", "b"))
+    axes = {"a": np.linspace(-1, 2, 3), "b": np.linspace(-1, 1, 3)}
+    made = ls.surface(ls.span(last, around, **axes), RISK)
+    store.save(found, tmp_path / "way.zarr", {})
+    for one in (found, store.open_surface(tmp_path / "way.zarr")):
+        page = explorer.contents(made, trajectory=one)
+        (line,) = (line for line in page["lines"] if line["name"] == "training path")
+        for k, name in enumerate(axes):
+            np.testing.assert_allclose(line["points"][0][k], found[name], rtol=1e-6, atol=1e-12)
+        assert f"at its first step the loss is {float(found.loss[0]):.4g}" in page["note"]
+        assert f"where it is drawn {float(found.loss_in_plane[0]):.4g}" in page["note"]
+    assert not explorer.contents(made)["lines"]
+    other = directions.random(last, jax.random.key(0), ("a", "b"), directions.every)
+    with pytest.raises(ValueError, match="projected by other directions than the surface"):
+        explorer.contents(ls.surface(ls.span(last, other, **axes), RISK), trajectory=found)
+    with pytest.raises(ValueError, match="projected by another model than the surface"):
+        explorer.contents(ls.surface(ls.span(START, around, **axes), RISK), trajectory=found)
+    with pytest.raises(ValueError, match="the surface is over a, b, and the path over p, q"):
+        explorer.contents(made, trajectory=found.rename(a="p", b="q"))

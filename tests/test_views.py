@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray
 
 import landscape as ls
 from landscape import losses, tasks, views
@@ -13,6 +14,7 @@ from landscape.initialisers import irnn
 from landscape.models import RNN, Dense, Stack
 from landscape.tasks import Episode
 from landscape.training import begin
+from landscape.views.gradients import biases
 
 KEY = jax.random.key(3)
 EPS = float(np.finfo(np.float32).eps)
@@ -62,8 +64,8 @@ def test_a_linear_unit_forgets_by_its_weight_at_every_lag():
 
 def test_each_layer_of_a_stack_counts_in_the_gradient_by_lag():
     one, two = begin(ls.SRNN(), KEY, outputs=None), begin(Stack(layers=(ls.SRNN(), ls.SRNN())), KEY, outputs=None)
-    assert len(views._biases(one.cell)) == 1
-    assert len(views._biases(two.cell)) == 2
+    assert len(biases(one.cell)) == 1
+    assert len(biases(two.cell)) == 2
     assert (views.gradient_by_lag(two, latch(), losses.squared_error).gradient > 0).all()
 
 
@@ -99,6 +101,57 @@ def test_a_linear_unit_recovers_from_noise_by_its_weight():
     np.testing.assert_allclose(louder.values[:9] / found.values[:9], 2, rtol=1e-3)
 
 
+def test_a_burst_of_symbols_begins_where_it_is_told_to_and_replaces_as_often_as_told():
+    """A unit that holds what it read last: it differs where the last symbol of the burst was replaced, and then not."""
+    cell = ls.cells.LinearRNN(w=jnp.zeros((1, 1)), u=jnp.float32([[1], [2]]), b=jnp.zeros(1))
+    episodes = Episode(x=np.tile(np.int32([0, 0, 1, 0, 1]), (400, 1)), target=np.zeros(400))
+    found = views.recovery(RNN(cell=cell), episodes, KEY, burst=1, noise=0.5, since=2)
+    # Of two symbols the other one is drawn for half of those that are replaced; |2 - 1| / |2| is what it makes.
+    assert found.sizes == {"time": 3, "episode": 400}
+    np.testing.assert_allclose(np.unique(found.each[:, 0]), [0, 0.5])
+    assert float(found.distance[0]) == pytest.approx(0.5 * 0.25, abs=4 * 0.5 * (0.25 * 0.75 / 400) ** 0.5)
+    assert (found.distance[1:] == 0).all()
+    assert (views.recovery(RNN(cell=cell), episodes, KEY, burst=1, noise=0.0).distance == 0).all()
+
+
+def path(states):
+    """One episode of states (time, number)."""
+    return xarray.DataArray(
+        np.array([states], np.float32), {"part": ("number", ["h"] * len(states[0]))}, ("episode", "time", "number")
+    )
+
+
+def test_states_are_those_of_the_scan_and_say_what_they_are():
+    model = begin(Stack(layers=(ls.SRNN(), ls.LSTM())), KEY, units=2, inputs=1, outputs=None)
+    model, x = dataclasses.replace(model, readout=None), latch(2, 3).x[..., None]
+    found = views.states(model, Episode(x=x, target=np.zeros(2)))
+    assert found.part.values.tolist() == ["layers.0.h"] * 2 + ["layers.1.h"] * 2 + ["layers.1.c"] * 2
+    np.testing.assert_allclose(found[1, :, 2:4], ls.run(model, x[1]), atol=4 * EPS)
+    moved = views.states(model, Episode(x=x, target=np.zeros(2)), start=0.5)
+    assert np.abs(moved - found).max() > 0.01
+
+
+def test_a_circle_turns_by_equal_angles_and_a_line_not_at_all():
+    angle = np.radians(30) * np.arange(9)
+    circle = views.traces(path(np.stack([np.cos(angle), np.sin(angle)], 1)))
+    assert circle.turn.item() == pytest.approx(30, abs=1e-3)
+    assert circle.length.item() == pytest.approx(8 * 2 * np.sin(np.radians(15)), rel=1e-5)
+    assert views.traces(path([[1, 0], [2, 0], [4, 0]])).turn.item() == 0
+    back = views.traces(path([[1, 0], [2, 0], [2, 0], [1, 0], [2, 0]]))  # a step of length 0 has no angle
+    assert back.turn.item() == 180
+
+
+def test_a_unit_responds_to_the_symbol_that_moves_it():
+    """The first unit is high after symbol 1, the second low after symbol 2 in half of the cases, the third stays."""
+    read = np.array([[0, 1, 0, 2, 0, 0, 2, 0, 1, 0]])
+    states = np.zeros((10, 3))
+    states[read[0] == 1, 0] = 5
+    states[3, 1] = -5
+    found = views.responses(path(states), read)
+    np.testing.assert_array_equal(found.share, [[0, 0, 0], [1, 0, 0], [0, 0.5, 0]])
+    np.testing.assert_array_equal(found["count"], [6, 2, 2])
+
+
 def test_spectra_of_a_rotation_that_shrinks_are_its_own():
     angle, size = 0.3, 0.9
     w = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -124,11 +177,9 @@ def test_the_largest_exponent_of_a_driven_unit_is_the_mean_log_slope():
         (lambda: views.saturation(ls.SRNN(), latch()), TypeError, "gates are known of an LSTM .* not of SRNN"),
         (lambda: views.saturation(ls.cells.LSTMPeephole(), latch()), TypeError, "an LSTM without peepholes"),
         (lambda: views.recovery(ls.SRNN(), latch(), KEY, 6, 0.1), ValueError, "burst must be 1 to 5 steps"),
-        (
-            lambda: views.recovery(ls.SRNN(), Episode(x=np.zeros((2, 4), int), target=np.zeros(2)), KEY, 1, 0.1),
-            ValueError,
-            "noise is added to inputs that are numbers",
-        ),
+        (lambda: views.recovery(ls.SRNN(), latch(), KEY, 4, 0.1, since=2), ValueError, "burst must be 1 to 3 steps"),
+        (lambda: views.traces(path([[0, 0], [1, 0]])), ValueError, "a turn needs three states or more"),
+        (lambda: views.responses(path([[0, 0], [1, 0]]), np.zeros((1, 3), int)), ValueError, "2 states and 3 symbols"),
         (
             lambda: views.gradient_by_lag(RNN(cell=_Bare()), latch(), losses.squared_error),
             ValueError,

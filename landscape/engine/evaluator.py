@@ -70,6 +70,7 @@ class Evaluator:
             raise TypeError(f"problem must be a Problem such as landscape.Recurrence(task, lengths), given {problem!r}")
         self.plane, self.problem, self.dtype = plane, problem, problem.precision
         devices.refuse(self.dtype)
+        devices.keep_freed()
         self.leading = problem.leading
         self.names = problem.variables(tuple(plane.axes))
         self._refuse_clashes()

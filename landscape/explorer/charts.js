@@ -25,6 +25,16 @@ function logTicks(low, high, count) {
   return values.map(v => [Math.log10(v), brief(v)]).filter(([v]) => low <= v && v <= high);
 }
 
+// Ticks with their texts. Where those would need more than four digits, they count from a round number and in a power of
+// ten, and `from` says which.
+function based([low, high], count) {
+  const large = Math.max(Math.abs(low), Math.abs(high)), round = 10 ** Math.ceil(Math.log10(high - low));
+  const base = (high - low) / large > 3e-2 ? 0 : Math.round((low + high) / 2 / round) * round;
+  const power = base ? Math.log10(round) - 1 : 0, from = `${base < 0 ? " +" : " −"} ${+Math.abs(base).toPrecision(10)}, in 10${raised(Math.round(power))}`;
+  const marks = ticks((low - base) / 10 ** power, (high - base) / 10 ** power, Math.max(3, count)).map(v => [v * 10 ** power + base, brief(v)]);
+  return { marks, from: base ? from : "" };
+}
+
 function padded(values, share = 0.06) {
   const fine = values.filter(Number.isFinite);
   const low = Math.min(...fine), high = Math.max(...fine), room = share * (high - low || Math.abs(high) || 1);
@@ -59,12 +69,16 @@ class Chart {
     return this.frame[1] + (1 - (v - this.y[0]) / (this.y[1] - this.y[0])) * this.frame[3];
   }
 
-  // The place in the chart's coordinates under a pointer, held inside the frame.
+  // The place under a pixel of the canvas, held inside the frame.
+  place([u, v], [x, y] = [this.x, this.y]) {
+    const [left, top, width, height] = this.frame, share = (at, from, long) => Math.min(1, Math.max(0, (at - from) / long));
+    return [x[0] + share(u, left, width) * (x[1] - x[0]), y[1] - share(v, top, height) * (y[1] - y[0])];
+  }
+
+  // The same under a pointer.
   at(event) {
-    const box = this.canvas.getBoundingClientRect(), [left, top, width, height] = this.frame;
-    const share = (v, from, size) => Math.min(1, Math.max(0, (v - from) / size));
-    const u = share(event.clientX - box.left, left, width), v = share(event.clientY - box.top, top, height);
-    return [this.x[0] + u * (this.x[1] - this.x[0]), this.y[1] - v * (this.y[1] - this.y[0])];
+    const box = this.canvas.getBoundingClientRect();
+    return this.place([event.clientX - box.left, event.clientY - box.top]);
   }
 
   // The frame, ticks and names of the axes; with `decades` the second axis holds log10 of what it shows.
@@ -76,15 +90,15 @@ class Chart {
     c.fillStyle = css("--ink");
     c.textAlign = "center";
     c.textBaseline = "top";
-    for (const v of ticks(...this.x, Math.max(2, width / 60))) {
+    const across = based(this.x, width / 60), up = decades ? { marks: logTicks(...this.y, height / 26), from: "" } : based(this.y, height / 38);
+    for (const [v, text] of across.marks) {
       this.stroke([[this.X(v), top + height], [this.X(v), top + height + 4]]);
-      c.fillText(brief(v), this.X(v), top + height + 6);
+      c.fillText(text, this.X(v), top + height + 6);
     }
-    c.fillText(xName, left + width / 2, top + height + 21);
+    c.fillText(xName + across.from, left + width / 2, top + height + 21);
     c.textAlign = "right";
     c.textBaseline = "middle";
-    const marks = decades ? logTicks(...this.y, height / 26) : ticks(...this.y, Math.max(2, height / 38)).map(v => [v, brief(v)]);
-    for (const [v, text] of marks) {
+    for (const [v, text] of up.marks) {
       this.stroke([[left - 4, this.Y(v)], [left, this.Y(v)]]);
       c.fillText(text, left - 6, this.Y(v));
     }
@@ -92,7 +106,7 @@ class Chart {
     c.translate(left - this.margin.left + 9, top + height / 2);
     c.rotate(-Math.PI / 2);
     c.textAlign = "center";
-    c.fillText(yName, 0, 0);
+    c.fillText(yName + up.from, 0, 0);
     c.restore();
   }
 

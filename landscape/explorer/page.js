@@ -14,6 +14,7 @@ const STYLES = {
   "cliffs": { width: 2 },
   "zero-loss valley": { dash: [2, 4], width: 2.2 },
   "ridge": { colour: "#ff7f32", width: 1.8 },
+  "training path": { colour: "#ffd23f", width: 1.8, ends: true },
 };
 const style = name => ({ colour: "#fff", width: 1.6, casing: "rgba(0, 0, 0, .6)", ...STYLES[name] });
 const BAD = css("--bad");
@@ -22,7 +23,8 @@ for (const field of Object.values(data.fields)) field.values = floats(field.valu
 data.slopes = data.slopes.map(floats);
 if (data.live.inputs) data.live.inputs = data.live.inputs.map(floats);
 
-const view = { point: [0, 0], index: data.lengths.length - 1, field: "loss", pinned: false, hidden: new Set() };
+// `window` is the part of the plane that is seen, null for the whole; `live` whether it is computed here.
+const view = { point: [0, 0], index: data.lengths.length - 1, field: "loss", pinned: false, hidden: new Set(), window: null, live: true, fit: false };
 const unit = stepped();
 
 // The unit, or null where the page cannot step it; then `data.live.reason` says why.
@@ -65,11 +67,63 @@ function bent(i, j) {
   return `, gradient (${brief(gx)}, ${brief(gy)})${curvature}`;
 }
 
+// The surface as it is computed here, or null where it cannot be; then `unlit` says why.
+let unlit = "";
+const live = unit && lit();
+
+function lit() {
+  try {
+    const made = new Live(unit);
+    made.canvas.addEventListener("webglcontextlost", () => show({ live: false }));
+    return made;
+  } catch (error) {
+    unlit = error.message;
+    return null;
+  }
+}
+
+const ABOUT = {
+  stored: "“Here” is computed at the very place you point at, a colour at the nearest grid point: on a cliff they differ.",
+  live: "Colours are computed at each pixel in float32, “here” at the very place you point at in float64; the lines are those of the stored surface.",
+};
+
+// The window ---------------------------------------------------------------------------------------------------------
+
+const edges = ({ values }) => [values[0] - (values[1] - values[0]) / 2, values.at(-1) + (values.at(-1) - values.at(-2)) / 2];
+const whole = data.axes.map(edges);
+const seen = () => view.window || whole;
+const step = k => size(whole[k]) / data.axes[k].values.length; // of the grid
+const deep = () => size(whole[0]) / size(seen()[0]);
+
+// The smallest window: of the live surface one float32 number for each pixel, of a stored one four points of the grid.
+function least() {
+  const pixels = surface.frame ? surface.frame.slice(2).map(v => v * (devicePixelRatio || 1)) : [500, 500];
+  return seen().map((ends, k) => (live && view.live ? pixels[k] * coarsest(ends) : 4 * step(k)));
+}
+
+// The window scaled about a place; the whole, once it is as large.
+function zoom(factor, place = view.point) {
+  const window = scaled(seen(), factor, place, least(), whole);
+  return { window: size(window[0]) < size(whole[0]) || size(window[1]) < size(whole[1]) ? window : null };
+}
+
+// A place, and the window that has it in sight.
+function placed(point) {
+  const by = follow(seen(), point);
+  return { point, pinned: true, window: view.window && by.some(Boolean) ? shifted(seen(), by, whole) : view.window };
+}
+
 // Colours ------------------------------------------------------------------------------------------------------------
+
+// The scale of colours: of the whole surface at all lengths, or of what is seen now.
+function scale(name) {
+  const seen = live && view.live && view.fit && live.done && live.picture.field === name ? live.range() : {};
+  return seen.low < seen.high ? { ...data.fields[name], ...seen, log: false } : data.fields[name];
+}
 
 // Where a value stands on its scale, 0 to 1.
 function level(field, v) {
-  const { low, high, log } = data.fields[field];
+  const { low, high, log } = scale(field);
   return log ? Math.log(v / low) / Math.log(high / low) : (v - low) / (high - low);
 }
 
@@ -84,13 +138,82 @@ function colour(field, v) {
 
 const surface = new Chart(element("surface"), { left: 58, right: 80, top: 8, bottom: 40 });
 
-// Each pixel has the colour of the nearest grid point: what was computed is seen, nothing between.
+// Computed live, each pixel has the colour of its own value; stored, that of the nearest grid point: what was computed is
+// seen, nothing between.
 let field = { key: "", image: null };
 function drawField() {
   const { context, frame, canvas, x, y } = surface, ratio = canvas.width / canvas.clientWidth;
-  const [left, top, width, height] = frame.map(v => Math.round(v * ratio)), key = [width, height, view.field, view.index].join();
+  const [left, top, width, height] = frame.map(v => Math.round(v * ratio));
+  if (live && view.live && drawLive({ x, y, width, height }, left, top)) return refine();
+  const key = [width, height, view.field, view.index, x, y].join();
   if (field.key !== key) field = { key, image: painted(context.createImageData(width, height), x, y) };
   context.putImageData(field.image, left, top);
+  return null;
+}
+
+// Whether the live picture could be drawn; a card that refuses its program is not asked again.
+function drawLive(where, left, top) {
+  const { context } = surface;
+  try {
+    live.ask({ ...where, field: view.field, steps: data.lengths[view.index], set: data.live.nested ? 0 : view.index });
+  } catch (error) {
+    [unlit, view.live] = [error.message, false];
+    return false;
+  }
+  context.save();
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.drawImage(live.paint(scale(view.field)), left, top);
+  context.restore();
+  return true;
+}
+
+// While the view stays as it is, compute the values of more pixels, a frame's time in each frame.
+let refining = false;
+function refine() {
+  tellRate();
+  if (refining || !view.live || live.done.stride === 1) return;
+  refining = true;
+  requestAnimationFrame(() => {
+    refining = false;
+    const { key } = live, before = live.done.stride;
+    live.work();
+    if (live.done.stride === 1 && before > 1) compare();
+    if (live.done.stride < before && key === live.key) drawSurface();
+    else refine();
+  });
+}
+
+// To how many digits of the range the live picture is that of the unit in float64: the median of nine places. A card that
+// is off by more than a hundredth of the whole surface is not believed.
+function compare() {
+  const { xs, ys, values } = live.read(), { field, steps, set } = live.picture, { low, high } = data.fields[field];
+  const thirds = count => [1, 3, 5].map(k => Math.floor((k * count) / 6));
+  const gaps = thirds(xs.length).flatMap(i => thirds(ys.length).map(j => {
+    const run = unit.run([xs[i], ys[j]], set), ours = (field === "loss" ? run.loss : run.log10)[steps - 1];
+    return ours === values[j * xs.length + i] ? 0 : Math.abs(ours - values[j * xs.length + i]) / (high - low);
+  }));
+  const gap = gaps.filter(v => !Number.isNaN(v)).sort((a, b) => a - b)[4] || 0;
+  live.done.agreed = Math.min(7.2, -Math.log10(gap)); // of the 24 bits of float32
+  if (gap > 0.01 && !view.window) {
+    unlit = "this graphics card gives other numbers";
+    show({ live: false });
+  }
+}
+
+function tellRate() {
+  const { done: { stride, ms, agreed }, unit: { live: { missing } } } = live, each = stride === 1 ? "every pixel" : `1 of ${stride * stride} pixels`;
+  const part = missing ? `, ${data.live.targets[0].length} of ${data.live.targets[0].length + missing} episodes` : "";
+  element("rate").textContent = `live${part}: ${brief(1000 / Math.max(ms, 0.1), 2)} frames a second at ${each}${agreed === undefined ? "" : `; ${agreed.toFixed(1)} digits agree with float64`}`;
+}
+
+function tellDepth() {
+  const left = digits(seen()), ground = live && view.live, end = seen().some((ends, k) => size(ends) <= least()[k] * 1.001);
+  const stop = ground ? "no deeper: neighbouring pixels are neighbouring float32 numbers" : "no deeper: these are points of the grid";
+  element("depth").textContent = `zoom ${brief(deep(), 3)}${ground ? `; float32 has ${left.toFixed(1)} digits left here` : ""}${end ? `; ${stop}` : ""}`;
+  element("why").textContent = ground ? ABOUT.live : ABOUT.stored;
+  if (!ground) element("rate").textContent = unlit ? `as stored: ${unlit}` : "as stored";
+  element("nearer").disabled = end;
+  element("farther").disabled = element("whole").disabled = !view.window;
 }
 
 function painted(image, x, y) {
@@ -107,7 +230,10 @@ function painted(image, x, y) {
 function drawLines() {
   for (const line of data.lines.filter(line => !view.hidden.has(line.name))) {
     const drawn = style(line.name);
-    for (const [xs, ys] of line.points || []) surface.line(xs, ys, drawn);
+    for (const [xs, ys] of line.points || []) {
+      surface.line(xs, ys, drawn);
+      if (drawn.ends) [0, -1].forEach(k => surface.dot(xs.at(k), ys.at(k), { colour: drawn.colour, radius: 3.6, filled: k < 0, casing: "#000" }));
+    }
     for (const [xs, ys, resolved] of line.by_length ? line.by_length[view.index] : []) {
       surface.line(xs.map((x, i) => (resolved[i] ? x : NaN)), ys, drawn);
       xs.forEach((x, i) => resolved[i] || surface.dot(x, ys[i], { colour: drawn.colour, radius: 0.6, casing: "" }));
@@ -131,7 +257,7 @@ let longest = 0;
 
 function drawBar() {
   const { context: c, frame: [left, top, width, height], canvas } = surface;
-  const x = left + width + 14, { low, high, log, table } = data.fields[view.field];
+  const x = left + width + 14, { low, high, log, table } = scale(view.field);
   for (let i = 0; i < 256; i++) {
     c.fillStyle = `rgb(${table.slice(3 * i, 3 * i + 3)})`;
     c.fillRect(x, top + height * (1 - (i + 1) / 256), 14, height / 256 + 0.6);
@@ -153,8 +279,7 @@ function drawBar() {
 }
 
 function drawSurface() {
-  const edges = ({ values }) => [values[0] - (values[1] - values[0]) / 2, values.at(-1) + (values.at(-1) - values.at(-2)) / 2];
-  surface.begin(edges(xAxis), edges(yAxis));
+  surface.begin(...seen());
   drawField();
   drawLines();
   drawArrow();
@@ -163,84 +288,7 @@ function drawSurface() {
   const [x, y] = view.point;
   surface.dot(x, y, { colour: "#fff", radius: view.pinned ? 4 : 6, filled: view.pinned, casing: "#000" });
   if (!view.pinned) surface.dot(x, y, { colour: "#fff", radius: 0.8 });
-}
-
-// The unit -----------------------------------------------------------------------------------------------------------
-
-const mapChart = new Chart(element("map"), { left: 58, right: 8, top: 8, bottom: 38 });
-const stateChart = new Chart(element("state"));
-const historyChart = new Chart(element("history"));
-const CLASSES = ["one", "two"];
-
-// Orbits at the pointed place: the first episode of each of at most two targets.
-function orbits(past) {
-  const k = data.live.nested ? 0 : view.index, targets = data.live.targets[k], run = past.runs ? past.runs[k] : past;
-  const shown = [...new Set(targets)].slice(0, 2).map(target => targets.indexOf(target));
-  return shown.map((e, i) => ({ h: run.h[e], target: targets[e], name: CLASSES[i] }));
-}
-
-function drawMap(paths, fixed, length) {
-  const p = unit.parameters(view.point), next = h => unit.next(num(h), p)[0];
-  const near = fixed.map(([h]) => h).filter(h => Math.abs(h) < 50);
-  const range = padded([...paths.flatMap(({ h }) => h.slice(0, length + 1)), ...near].filter(h => Math.abs(h) <= 1000), 0.1);
-  mapChart.begin(range, range, true);
-  mapChart.axes("state h", "next state");
-  const hs = span(...range, 300);
-  mapChart.line(range, range, { colour: css("--faint"), width: 1 });
-  mapChart.line(hs, hs.map(next), { colour: css("--ink"), width: 1.8 });
-  for (const { h, name } of paths) {
-    const xs = [], ys = [];
-    for (let t = 0; t < Math.min(length, h.length - 1); t++) {
-      xs.push(h[t], h[t]);
-      ys.push(h[t], h[t + 1]);
-    }
-    mapChart.line([...xs, h[length]], [...ys, h[length]], { colour: css("--" + name), width: 1.2, alpha: 0.75 });
-    mapChart.dot(h[0], h[0], { colour: css("--" + name), radius: 2.2 });
-  }
-  for (const [h, m] of fixed) mapChart.dot(h, h, { colour: css("--ink"), radius: 4.2, filled: Math.abs(m) < 1 });
-}
-
-function drawState(paths, fixed, length) {
-  const longest = Math.max(...paths.map(({ h }) => h.length - 1));
-  const range = padded(paths.flatMap(({ h }) => h).filter(h => Math.abs(h) <= 1000), 0.12);
-  stateChart.begin([0, longest], range);
-  stateChart.axes("time (steps)", "state h");
-  for (const [h, m] of fixed) stateChart.line([0, longest], [h, h], { colour: css("--soft"), width: 1, dash: Math.abs(m) < 1 ? [] : [4, 4], alpha: 0.6 });
-  stateChart.line([length, length], range, { colour: css("--soft"), width: 1, dash: [2, 3] });
-  for (const { h, name } of paths) stateChart.line(h.map((_, t) => t), h, { colour: css("--" + name), width: 1.6 });
-}
-
-function drawHistory(past, length) {
-  const loss = past.loss.map(Math.log10), all = [...loss, ...past.log10].filter(Number.isFinite);
-  const [low, high] = padded(all, 0.08);
-  historyChart.begin([0, past.lengths.at(-1)], [Math.max(low, high - 40), high]);
-  historyChart.axes("length (steps)", "log scale", true);
-  historyChart.line([length, length], historyChart.y, { colour: css("--soft"), width: 1, dash: [2, 3] });
-  historyChart.line(past.lengths, past.log10, { colour: css("--two"), width: 1.8 });
-  historyChart.line(past.lengths, loss, { colour: css("--one"), width: 1.8 });
-}
-
-function writeUnit(past, paths, fixed, length) {
-  const at = past.lengths.indexOf(length), gradient = past.gradient[at];
-  const several = paths.length > 1 ? paths.map(({ target, name }) => `<span class="${name}">target ${brief(target)}</span>`).join(", ") : "";
-  element("map-title").innerHTML = unit.size === 1
-    ? `<b>Map</b> at input 0, cobweb to length ${length}` : `<b>Map: projection</b> to h, c at rest, input 0`;
-  element("state-title").innerHTML = `<b>State against time</b>${several ? ": " + several : ""}; lines: <span>stable ──, unstable ╌╌</span>`;
-  const missing = data.live.missing ? `, ${data.live.targets[0].length} of ${data.live.targets[0].length + data.live.missing} episodes` : "";
-  element("history-title").innerHTML = `<b class="one">Loss</b> and <b class="two">norm of its gradient</b> against length${missing}`;
-  const rows = fixed.map(([h, m]) => `<tr><td>${brief(h, 6)}</td><td>${brief(m, 5)}</td><td>${Math.abs(m) < 1 ? "● stable" : "○ unstable"}</td></tr>`);
-  const here = [["mean loss", brief(past.loss[at], 6)], ...data.axes.map(({ name }, i) => [`d loss / d ${safe(name)}`, brief(gradient[i], 6)]),
-    ["log₁₀ |gradient|", brief(past.log10[at], 6)], ...paths.map(({ h, name, target }) => [`<span class="${name}">h<sub>T</sub>${paths.length > 1 ? `, target ${brief(target)}` : ""}</span>`, brief(h[length], 6)])];
-  element("facts").innerHTML = `<table><caption>Here, length ${length}</caption>${here.map(([a, b]) => `<tr><td>${a}</td><td>${b}</td></tr>`).join("")}</table>
-    <table><caption>Fixed points, input 0</caption><tr><th>h</th><th>multiplier</th><th></th></tr>${rows.join("") || "<tr><td>none with |h| &lt; 1000</td><td></td><td></td></tr>"}</table>`;
-}
-
-function drawUnit() {
-  const length = data.lengths[view.index], past = unit.history(view.point), fixed = unit.fixedPoints(view.point), paths = orbits(past);
-  drawMap(paths, fixed, length);
-  drawState(paths, fixed, length);
-  drawHistory(past, length);
-  writeUnit(past, paths, fixed, length);
+  tellDepth();
 }
 
 // All of it ----------------------------------------------------------------------------------------------------------
@@ -251,21 +299,26 @@ function draw() {
   element("length").setAttribute("aria-valuetext", `length ${length}`);
   element("length-text").textContent = `length ${length}`;
   const [i, j] = [nearest(xAxis.values, view.point[0]), nearest(yAxis.values, view.point[1])];
-  const seen = Object.keys(data.fields).map(field => `${WORDS[field]} ${brief(value(field, view.index, i, j))}`);
+  const read = Object.keys(data.fields).map(field => `${WORDS[field]} ${brief(value(field, view.index, i, j))}`);
   const size = xAxis.values.length * yAxis.values.length;
   const bad = data.fields[view.field].values.subarray(view.index * size, (view.index + 1) * size).filter(v => !Number.isFinite(v) && v !== -Infinity).length;
   const there = `${xAxis.name} = ${brief(xAxis.values[i])}, ${yAxis.name} = ${brief(yAxis.values[j])}`;
-  element("grid-value").textContent = `nearest grid point, ${there}: ${seen.join(", ")}${bent(i, j)}`;
+  element("grid-value").textContent = `nearest grid point, ${there}: ${read.join(", ")}${bent(i, j)}`;
   element("bad").hidden = !bad;
   element("lines").hidden = !bad && !data.lines.length;
   element("bad").lastChild.textContent = ` inf or NaN: ${bad} of ${size} points`;
   element("pin").textContent = view.pinned ? "pinned: release" : "click to pin";
   data.axes.forEach(({ name }, k) => {
     const input = element("at-" + name);
-    if (document.activeElement !== input) input.value = +view.point[k].toPrecision(8);
+    if (document.activeElement !== input) input.value = +view.point[k].toPrecision(Math.min(12, 7 + Math.ceil(Math.log10(deep()))));
+    input.step = +(step(k) / deep() / 10).toPrecision(3);
   });
   for (const input of document.querySelectorAll("input[name=field]")) input.checked = input.value === view.field;
+  element("live").checked = view.live;
+  element("fit").checked = view.fit;
+  element("fit").disabled = !view.live;
   drawSurface();
+  element("surface").style.touchAction = view.window ? "none" : "pan-x pan-y"; // the whole leaves one finger to the page
   if (unit) drawUnit();
 }
 
@@ -274,7 +327,7 @@ let waiting = false, writing = 0;
 function show(change) {
   Object.assign(view, change);
   clearTimeout(writing);
-  writing = setTimeout(() => history.replaceState(null, "", "#" + address()), 250);
+  if (location.protocol !== "about:") writing = setTimeout(() => history.replaceState(null, "", "#" + address()), 250); // else in a notebook
   if (waiting) return;
   waiting = true;
   requestAnimationFrame(() => {
@@ -284,8 +337,11 @@ function show(change) {
 }
 
 function address() {
-  const words = data.along ? { length: data.lengths[view.index], show: view.field } : { show: view.field };
+  const words = { cell: data.cell, ...(data.along && { length: data.lengths[view.index] }), show: view.field };
   data.axes.forEach(({ name }, k) => (words[name] = +view.point[k].toPrecision(12)));
+  if (view.window) words.window = view.window.flat().map(v => +v.toPrecision(12)).join("_");
+  if (live && !view.live) words.picture = "stored";
+  if (view.fit) words.colours = "view";
   return new URLSearchParams(words).toString();
 }
 
@@ -296,6 +352,16 @@ function addressed() {
   if (data.axes.some(({ name }) => words.has(name))) Object.assign(found, { point, pinned: true });
   if (words.has("length")) found.index = nearest(data.lengths, +words.get("length"));
   if (words.get("show") in data.fields) found.field = words.get("show");
+  if (words.has("colours")) found.fit = words.get("colours") === "view";
+  if (words.has("picture")) found.live = words.get("picture") !== "stored";
+  const [a, b, c, d] = (words.get("window") || "").split("_").map(Number);
+  if (a < b && c < d) {
+    view.window = inside([[a, b], [c, d]], whole);
+    Object.assign(found, zoom(1, view.window.map(([low, high]) => (low + high) / 2)));
+  }
+  const other = words.get("cell");
+  element("other").hidden = !other || other === data.cell;
+  element("other").textContent = `The link is to a page of ${other}, and this page holds ${data.cell}: make that one to see its place.`;
   return found;
 }
 
@@ -321,7 +387,7 @@ function build() {
   for (const name of Object.keys(data.fields)) {
     element("fields").insertAdjacentHTML("beforeend", `<label><input type="radio" name="field" value="${name}">${WORDS[name]}</label>`);
   }
-  element("fields").hidden = Object.keys(data.fields).length < 2;
+  if (Object.keys(data.fields).length < 2) element("fields").replaceChildren();
   for (const { name, about } of data.lines) {
     const { colour, width, dash = [] } = style(name);
     const sample = `<svg width="30" height="12"><path d="M2 6H28" stroke="${colour}" stroke-width="${width}" stroke-dasharray="${dash}"/></svg>`;
@@ -332,9 +398,10 @@ function build() {
     const step = +((values.at(-1) - values[0]) / (values.length - 1)).toPrecision(3);
     element("pin").insertAdjacentHTML("beforebegin", `<label>${safe(name)} <input id="at-${safe(name)}" type="number" step="${step / 10}"></label>`);
     element("at-" + name).addEventListener("input", ({ target }) => {
-      if (target.value !== "") show({ point: view.point.map((v, l) => (l === k ? +target.value : v)), pinned: true });
+      if (target.value !== "") show(placed(view.point.map((v, l) => (l === k ? +target.value : v))));
     });
   });
+  element("as").hidden = !live;
   element("unit").hidden = !unit;
   element("why").hidden = !unit;
   element("unknown").hidden = Boolean(unit);
@@ -342,20 +409,27 @@ function build() {
 }
 
 function listen() {
-  const canvas = element("surface");
-  canvas.addEventListener("pointermove", event => view.pinned || show({ point: surface.at(event) }));
-  canvas.addEventListener("click", event => show({ point: surface.at(event), pinned: true }));
+  const canvas = element("surface"), touch = hand(canvas, handled, out => out > 0 && !view.window);
+  canvas.addEventListener("pointermove", event => view.pinned || touch.busy() || show({ point: surface.at(event) }));
+  canvas.addEventListener("click", event => touch.dragged() || show({ point: surface.at(event), pinned: true }));
   canvas.addEventListener("keydown", event => {
-    const [k, sign] = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowDown: [1, -1], ArrowUp: [1, 1] }[event.key] || [];
-    if (k === undefined) return;
+    const asked = key(event);
+    if (!asked) return;
     event.preventDefault();
-    const { values } = data.axes[k], step = ((values.at(-1) - values[0]) / (values.length - 1)) * (event.shiftKey ? 0.1 : 1);
-    show({ point: view.point.map((v, l) => (l === k ? v + sign * step : v)), pinned: true });
+    show(asked);
+  });
+  element("nearer").addEventListener("click", () => show(zoom(0.5)));
+  element("farther").addEventListener("click", () => show(zoom(2)));
+  element("whole").addEventListener("click", () => show({ window: null }));
+  element("fit").addEventListener("change", ({ target }) => show({ fit: target.checked }));
+  element("live").addEventListener("change", ({ target }) => {
+    show({ live: target.checked });
+    show(zoom(1));
   });
   addEventListener("keydown", event => event.key === "Escape" && show({ pinned: false }));
   element("pin").addEventListener("click", () => show({ pinned: !view.pinned }));
   element("length").addEventListener("input", ({ target }) => show({ index: +target.value }));
-  element("fields").addEventListener("change", ({ target }) => show({ field: target.value }));
+  element("fields").addEventListener("change", ({ target }) => target.name === "field" && show({ field: target.value }));
   element("lines").addEventListener("change", ({ target }) => {
     view.hidden[target.checked ? "delete" : "add"](target.value);
     show({});
@@ -364,6 +438,25 @@ function listen() {
   addEventListener("hashchange", () => show(addressed()));
   addEventListener("resize", () => show({}));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => show({}));
+}
+
+// What a hand did: the window scaled about the place under a pixel, and dragged along with it.
+function handled(factor, pixel, by) {
+  const perPixel = [size(seen()[0]) / surface.frame[2], -size(seen()[1]) / surface.frame[3]];
+  view.window = shifted(seen(), by.map((v, k) => -v * perPixel[k]), whole);
+  show(zoom(factor, surface.place(pixel, view.window)));
+}
+
+// What a key on the surface asks for, if anything.
+function key({ key, shiftKey, ctrlKey, metaKey, altKey }) {
+  if (ctrlKey || metaKey || altKey) return null;
+  if (key === "+" || key === "=") return zoom(1 / 1.5);
+  if (key === "-") return zoom(1.5);
+  if (key === "0") return { window: null };
+  const [k, sign] = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowDown: [1, -1], ArrowUp: [1, 1] }[key] || [];
+  if (k === undefined) return null;
+  const { values } = data.axes[k], by = ((values.at(-1) - values[0]) / (values.length - 1) / deep()) * (shiftKey ? 0.1 : 1);
+  return placed(view.point.map((v, l) => (l === k ? v + sign * by : v)));
 }
 
 let playing = 0;

@@ -1,8 +1,8 @@
 "use strict";
 // One recurrent unit: its step, its orbit, its loss with exact derivatives, its fixed points.
 
-// A number with two tangents, [value, along the first, along the second]: each cell's step is written once,
-// for the orbit, for the gradient by two parameters, and for the Jacobian of its state.
+// A number with two tangents, [value, along the first, along the second]: for the orbit, for the gradient by two
+// parameters, and for the Jacobian of its state.
 const num = value => [value, 0, 0];
 const add = (...terms) => terms.reduce((a, b) => [a[0] + b[0], a[1] + b[1], a[2] + b[2]]);
 const times = (factor, a) => [factor * a[0], factor * a[1], factor * a[2]];
@@ -19,48 +19,52 @@ const softSign = lift(x => x / (1 + Math.abs(x)), x => 1 / (1 + Math.abs(x)) ** 
 const inverse = lift(x => 1 / x, (x, y) => -y * y);
 const less = a => add(num(1), times(-1, a)); // 1 - a
 
-// Cells: (state [h] or [h, c], input, parameters) -> state. ------------------------------------------------------------
+const mixed = (gate, one, other) => add(mul(sigmoid(gate), one), mul(sigmoid(times(-1, gate)), other)); // z a + (1 - z) b
 
-const drive = (p, gate, h, x) => add(mul(p["w" + gate], h), mul(p["u" + gate], x), p["b" + gate]);
-const simple = act => ([h], x, p) => [act(drive(p, "", h, x))];
-const map = f => ([h], x, p) => [add(mul(p.w, f(h)), mul(p.u, x), p.b)];
-const leaky = ([h], x, p) => [add(mul(less(p.a), h), mul(p.a, tanh(drive(p, "", h, x))))];
+// Every cell, written once, by the operations that it is given: on numbers with tangents here, on text in glsl.js.
+// (state [h] or [h, c], input, parameters) -> state.
+function cellsBy({ add, mul, less, mixed, tanh, sigmoid, relu, softSign, identity }) {
+  const drive = (p, gate, h, x) => add(mul(p["w" + gate], h), mul(p["u" + gate], x), p["b" + gate]);
+  const simple = act => ([h], x, p) => [act(drive(p, "", h, x))];
+  const map = f => ([h], x, p) => [add(mul(p.w, f(h)), mul(p.u, x), p.b)];
+  const leaky = ([h], x, p) => [add(mul(less(p.a), h), mul(p.a, tanh(drive(p, "", h, x))))];
 
-function gru(zKeeps, resetAfter) {
-  return ([h], x, p) => {
-    const z = sigmoid(drive(p, "_z", h, x)), r = sigmoid(drive(p, "_r", h, x));
+  const gru = (zKeeps, resetAfter) => ([h], x, p) => {
+    const z = drive(p, "_z", h, x), r = sigmoid(drive(p, "_r", h, x));
     const kept = resetAfter ? mul(r, add(mul(p.w_h, h), p.c_h)) : mul(p.w_h, mul(r, h));
     const g = tanh(add(kept, mul(p.u_h, x), p.b_h));
-    return [zKeeps ? add(mul(z, h), mul(less(z), g)) : add(mul(less(z), h), mul(z, g))];
+    return [zKeeps ? mixed(z, h, g) : mixed(z, g, h)];
+  };
+
+  const lstm = ([h, c], x, p) => {
+    const i = sigmoid(drive(p, "_i", h, x)), f = sigmoid(drive(p, "_f", h, x)), o = sigmoid(drive(p, "_o", h, x));
+    const next = add(mul(f, c), mul(i, tanh(drive(p, "_g", h, x))));
+    return [mul(o, tanh(next)), next];
+  };
+
+  return { // by the name that the surface gives its cell
+    "SRNN": simple(tanh),
+    "SRNN(act=sigmoid)": simple(sigmoid),
+    "SRNN(act=relu)": simple(relu),
+    "SRNN(act=soft_sign)": simple(softSign),
+    "SRNN(act=identity)": simple(identity),
+    "LeakyRNN": leaky,
+    "Pascanu": map(sigmoid),
+    "Pascanu(f=tanh)": map(tanh),
+    "GRU": gru(true, false),
+    "GRU(z_keeps=False)": gru(false, false),
+    "GRU(c_h=present, reset_after=True)": gru(true, true),
+    "LSTM": lstm,
   };
 }
-
-function lstm([h, c], x, p) {
-  const i = sigmoid(drive(p, "_i", h, x)), f = sigmoid(drive(p, "_f", h, x)), o = sigmoid(drive(p, "_o", h, x));
-  const next = add(mul(f, c), mul(i, tanh(drive(p, "_g", h, x))));
-  return [mul(o, tanh(next)), next];
-}
-
-const CELLS = { // by the name that the surface gives its cell
-  "SRNN": simple(tanh),
-  "SRNN(act=sigmoid)": simple(sigmoid),
-  "SRNN(act=relu)": simple(relu),
-  "SRNN(act=soft_sign)": simple(softSign),
-  "SRNN(act=identity)": simple(identity),
-  "LeakyRNN": leaky,
-  "Pascanu": map(sigmoid),
-  "Pascanu(f=tanh)": map(tanh),
-  "GRU": gru(true, false),
-  "GRU(z_keeps=False)": gru(false, false),
-  "GRU(c_h=present, reset_after=True)": gru(true, true),
-  "LSTM": lstm,
-};
+const CELLS = cellsBy({ add, mul, less, mixed, tanh, sigmoid, relu, softSign, identity });
+const sizeOf = cell => (cell === "LSTM" ? 2 : 1); // numbers in a state
 
 class Unit {
   constructor(live) {
     this.live = live;
     this.step = CELLS[live.cell];
-    this.size = live.cell === "LSTM" ? 2 : 1;
+    this.size = sizeOf(live.cell);
     this.loss = (h, target) => {
       const miss = add(live.squash ? sigmoid(h) : h, num(-target));
       return mul(miss, miss);

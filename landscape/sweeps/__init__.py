@@ -22,8 +22,10 @@ from landscape.sweeps.chunks import Chunks, create
 from landscape.sweeps.engines import STOPPED, TAKEN, Engine, Job, Row, cluster, dask, serial
 from landscape.sweeps.estimate import Estimate
 from landscape.sweeps.file import read
+from landscape.sweeps.importance import anova
 from landscape.sweeps.plan import Grid, Plan, plan
 from landscape.sweeps.reading import Status, open_sweep, status, summary, to_csv
+from landscape.sweeps.search import Range, draw, even, log, ranked, search
 
 if TYPE_CHECKING:
     import xarray
@@ -32,13 +34,20 @@ __all__ = [
     "Engine",
     "Grid",
     "Plan",
+    "Range",
     "Status",
+    "anova",
     "cluster",
     "dask",
+    "draw",
+    "even",
     "fill",
+    "log",
     "open_sweep",
     "plan",
+    "ranked",
     "read",
+    "search",
     "serial",
     "status",
     "sweep",

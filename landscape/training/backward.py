@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import ArrayLike, Int
 
 from landscape.losses import Objective
 from landscape.models import RNN
@@ -139,15 +140,19 @@ class Passage(NamedTuple):
 
 
 def reverse(
-    objective: Objective, start: float = 0.0, penalty: Penalty | None = None, truncate: int | None = None
+    objective: Objective,
+    start: float = 0.0,
+    penalty: Penalty | None = None,
+    truncate: Int[ArrayLike, ""] | int | None = None,
 ) -> Route:
     """The route of layers: back-propagation through ``length`` steps, from the states kept on the way.
 
     ``penalty`` adds its own gradient, term by term as the error passes each step (`landscape.training.penalties`).
     ``truncate``: errors stop after so many steps, counted from the last one, as if the state there were given; where
-    there is an answer at every step, errors so go back at most that far, and one step at least.
+    there is an answer at every step, errors so go back at most that far, and one step at least. It may be traced, so
+    that one program serves many.
     """
-    if truncate is not None and (not isinstance(truncate, int) or truncate < 1):
+    if truncate is not None and not isinstance(truncate, jax.Array) and (not isinstance(truncate, int) or truncate < 1):
         raise ValueError(f"truncate must be a whole number of steps from 1 up, or None for all, given {truncate!r}")
     through = passage(objective, start, penalty, truncate)
 
@@ -164,7 +169,10 @@ def reverse(
 
 
 def passage(
-    objective: Objective, start: float = 0.0, penalty: Penalty | None = None, truncate: int | None = None
+    objective: Objective,
+    start: float = 0.0,
+    penalty: Penalty | None = None,
+    truncate: Int[ArrayLike, ""] | int | None = None,
 ) -> Passage:
     """What `reverse` does with one minibatch, open at both ends."""
     score = scorer(objective)

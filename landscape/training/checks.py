@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from landscape import cells, losses
-from landscape.models import RNN, Stack, TwoWay, as_rnn
+from landscape.models import RNN, TwoWay, as_rnn, innermost
 from landscape.tasks import Episode
 from landscape.tree import params
 
@@ -69,7 +69,7 @@ def _mask(mask: Any, x: jax.Array, target: Any) -> jax.Array:
 
 def _symbols(model: RNN, x: jax.Array) -> bool:
     """Whether whole numbers are symbols: to a cell that reads vectors, one number is the place of a 1 among zeros."""
-    cell = _reader(model.cell)
+    cell = innermost(model.cell)
     rows = [
         jnp.shape(getattr(cell, name))[0]
         for name, field in params(cell).items()
@@ -82,13 +82,6 @@ def _symbols(model: RNN, x: jax.Array) -> bool:
         if least < 0 or most >= rows[0]:
             raise ValueError(f"the cell reads symbols 0 to {rows[0] - 1}, and x holds {least} to {most}")
     return True
-
-
-def _reader(cell: Any) -> Any:
-    """The cell that reads the inputs: the lowest layer, and of two ways that ahead."""
-    while isinstance(cell, Stack | TwoWay):
-        cell = cell.layers[0] if isinstance(cell, Stack) else cell.ahead
-    return cell
 
 
 def dtype(model: RNN, data: Episode) -> Any:

@@ -1,0 +1,205 @@
+"""Ablation seen from above: does the part of an LSTM that matters for learning move the cliff?
+
+    landscape run ablation
+    landscape run ablation --quick
+    python figures/ablation.py
+
+One unit of V, the LSTM with peepholes (Greff et al. 2017), and of its variants without one part, and V with two forget
+biases: the loss of keeping a bit on the same plane, the candidate's recurrent weight w_g by its bias b_g, with gates at
+rest; where the cliff round the memory stands and how it steepens; and how often training finds the memory.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray
+from scipy.stats import permutation_test, spearmanr
+
+from landscape import cliffs, comparisons, dynamics, initialisers, losses, names, store, training
+from landscape.planes import plane
+from landscape.recurrence import Recurrence
+from landscape.success import share
+from landscape.surfaces import surface
+from landscape.sweeps import sweep
+from landscape.tasks import latch
+
+#: Cells without and with one part, and V with the forget biases that practice gives it.
+CASES = {
+    "V": ("LSTMPeephole", 0.0),
+    "NIG": ("NIG", 0.0),
+    "NFG": ("NFG", 0.0),
+    "NOG": ("NOG", 0.0),
+    "NIAF": ("NIAF", 0.0),
+    "NOAF": ("NOAF", 0.0),
+    "CIFG": ("CIFG", 0.0),
+    "V, forget bias 1": ("LSTMPeephole", 1.0),
+    "V, forget bias 2": ("LSTMPeephole", 2.0),
+}
+CUT = np.arange(10, 35, 4)  # lengths at which the cliff is measured, at w_g of the cut
+FEATURES = {
+    "keeps": "what one step keeps of a small memory at the start",
+    "room": "the part of the plane that keeps the bit",
+    "position": "how far the cliff is from no bias",
+    "growth": "how much steeper the cliff gets a step",
+}
+
+
+def with_bias(cell: Any, bias: float) -> Any:
+    """A cell with this forget bias, if it has one of its own."""
+    return dataclasses.replace(cell, b_f=cell.b_f * 0 + bias) if getattr(cell, "b_f", None) is not None else cell
+
+
+def seen(cell: Any, points: int, length: int, at: float) -> dict[str, Any]:
+    """What a cell's plane shows: ``loss`` (w_g, b_g), its ``room``, and position and growth of its cliff at w_g = at.
+
+    The cliff is that of an episode without noise, as the bias of the candidate grows: beyond it one sign is forgotten.
+    """
+    task, still = latch(0.1), latch(0.0)
+    made = plane(cell, w_g=np.linspace(-1, 8, points), b_g=np.linspace(-2, 2, points))
+    loss = surface(made, task, [length], episodes=32, order=1).loss.isel(length=0)
+    cut = cliffs.cut(made, Recurrence(still, CUT), start=(at, 0.02), stop=(at, 1.98))
+    law = cliffs.growth(cut)
+    return {
+        "loss": (("w_g", "b_g"), loss.values),
+        "w_g": loss.w_g.values,
+        "b_g": loss.b_g.values,
+        "room": float((loss.values < task.chance / 2).mean()),
+        "position": float(cut.b_g.values[-1]),
+        "growth": float(law.multiplier),
+        "kind": law.kind,
+    }
+
+
+def learned(cell: Any, bias: float, lengths: tuple[int, ...], rates: tuple[float, ...], seeds: int, epochs: int,
+            seed: int) -> xarray.Dataset:  # fmt: skip
+    """Training one unit to keep the bit: ``accuracy`` (length, rate, seed), and what starts ``keep`` on average."""
+
+    def setup(key: jax.Array, rate: Any) -> tuple[Any, Any]:
+        model = training.begin(cell, key, initialisers.flax)
+        return dataclasses.replace(model, cell=with_bias(model.cell, bias)), training.keras_adam(rate)
+
+    begun = jax.jit(jax.vmap(lambda key: jnp.abs(dynamics.origin_multiplier(setup(key, 0.1)[0].cell))))
+    kept = begun(jax.random.split(jax.random.key(seed), 256))
+    found = training.curves(
+        setup,
+        latch(0.1),
+        lengths,
+        seeds=seeds,
+        settings={"rate": rates},
+        count=2000,
+        objective=losses.softmax,
+        seed=seed,
+        own_data=True,
+        epochs=epochs,
+    )
+    return found[["accuracy"]].assign(keeps=float(np.mean(kept)))
+
+
+def case(
+    name: str, points: int, length: int, at: float, lengths: tuple[int, ...], rates: tuple[float, ...], seeds: int,
+    epochs: int, seed: int,
+) -> xarray.Dataset:  # fmt: skip
+    """One variant from above and in training."""
+    cell, bias = CASES[name]
+    made = with_bias(names.cell(cell), bias)
+    above = seen(made, points, length, at)
+    axes = {"w_g": above.pop("w_g"), "b_g": above.pop("b_g")}
+    return learned(made, bias, lengths, rates, seeds, epochs, seed).assign_coords(axes).assign(above)
+
+
+def run(
+    points: int = 101,
+    length: int = 50,
+    at: float = 6.0,
+    lengths: tuple[int, ...] = (20, 50),
+    rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1),
+    seeds: int = 64,
+    epochs: int = 10,
+    seed: int = 0,
+    quick: bool = False,
+    out: str = "",
+) -> xarray.Dataset:
+    """Every variant on the same plane, dims (case, ...), kept in ``out``: run again to go on.
+
+    Surfaces at ``length``; cliffs on cuts at ``w_g = at``; training at ``lengths`` and ``rates``. ``quick``: four
+    variants, 31 points a side, one length, two rates, 16 seeds, three epochs. ``out`` is results/ablation unless given.
+    """
+    cases = list(CASES)
+    if quick:
+        cases, points, lengths, rates, seeds, epochs = ["V", "NIG", "NFG", "NOG"], 31, (10,), (0.03, 0.1), 16, 3
+    folder = Path(out or f"results/ablation{'_quick' * quick}")
+    fixed = {"points": points, "length": length, "at": at, "lengths": lengths, "rates": rates, "seeds": seeds}
+    fixed |= {"epochs": epochs, "seed": seed}
+    made = sweep(f"{__file__}:case", {"case": {"name": cases}}, fixed, out=folder / "cases.zarr", report=print)
+    found = judged(made.assign_coords(case=cases).drop_vars("name", errors="ignore")).assign_attrs(fixed)
+    settings = {**fixed, "cases": cases}
+    if store.find(folder / "found.zarr", settings) is None:
+        store.save(found, folder / "found.zarr", settings)
+    return found
+
+
+def judged(made: xarray.Dataset) -> xarray.Dataset:
+    """Success at each case's best rate, dims (case, length), and how it goes with what the plane shows (feature,)."""
+    solved = (made.accuracy > 0.99).transpose("case", "length", "rate", "seed")
+    best = solved.mean("seed").argmax("rate")
+    counts = solved.sum("seed").isel(rate=best).values
+    won = np.vectorize(lambda k: tuple(share(int(k), made.sizes["seed"])), otypes=[float] * 3)(counts)
+    dims = ("case", "length")
+    found = made.assign({n: (dims, v) for n, v in zip(("share", "share_low", "share_high"), won, strict=True)})
+    success = found.share.mean("length").values
+    ranks = [rank(found[name].values, success) for name in FEATURES]
+    found["rank"] = ("feature", [r for r, _ in ranks])
+    found["p"] = ("feature", comparisons.holm(np.array([p for _, p in ranks])))
+    return found.assign_coords(feature=list(FEATURES), best_rate=(dims, made.rate.values[best.values]))
+
+
+def rank(feature: np.ndarray, success: np.ndarray) -> tuple[float, float]:
+    """Spearman's correlation over cases, and its p by permutations."""
+    if len(success) < 3 or 0 in (np.ptp(feature), np.ptp(success)):
+        return float("nan"), 1.0
+    statistic = lambda x: spearmanr(x, success).statistic  # noqa: E731
+    test = permutation_test((feature,), statistic, permutation_type="pairings", rng=np.random.default_rng(0))
+    return float(test.statistic), float(test.pvalue)
+
+
+class Reading(NamedTuple):
+    """What of the plane goes with success, and whether that is sure: p by permutations, Holm's correction over four."""
+
+    feature: str
+    verdict: str
+    rank: float
+    p: float
+
+
+def readings(found: xarray.Dataset) -> list[Reading]:
+    """One for each feature: goes with success, against it, or not decided."""
+    made = []
+    for name in map(str, found.feature.values):
+        r, p = (float(found[key].sel(feature=name)) for key in ("rank", "p"))
+        word = "not decided" if not p < 0.05 else "goes with success" if r > 0 else "goes against success"
+        made.append(Reading(name, word, r, p))
+    return made
+
+
+def sentence(found: xarray.Dataset) -> str:
+    """What came out, in numbers from the data."""
+    lines = []
+    for name in map(str, found.case.values):
+        one = found.sel(case=name)
+        won = ", ".join(
+            f"T = {int(n)} {float(one.share.sel(length=n)):.2f} ({float(one.share_low.sel(length=n)):.2f} to "
+            f"{float(one.share_high.sel(length=n)):.2f})"
+            for n in one.length.values
+        )
+        seen = f"keeps {float(one.keeps):.2f}; room {float(one.room):.3f}; {one.kind.item()} cliff at b_g = "
+        lines.append(f"{name}: {won}; {seen}{float(one.position):.3f}, {float(one.growth):.2f} times steeper a step")
+    told = [f"{FEATURES[r.feature]}: {r.verdict} (Spearman {r.rank:.2f}, Holm's p {r.p:.2g})" for r in readings(found)]
+    return "\n".join([*lines, *told])
+
+
+if __name__ == "__main__":
+    print(sentence(run()))

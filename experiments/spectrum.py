@@ -1,0 +1,177 @@
+"""Does the Hessian of a classifier of C classes have C - 1 outliers, and when in training? (Papyan 2020; Sagun et al.)
+
+    landscape run spectrum --quick
+    python figures/spectrum.py
+
+Networks of 64-64-64-C ReLU units learn the first C of scikit-learn's digits (8 x 8, not MNIST) by their cross entropy:
+momentum .9, rate .05, minibatches of 128. The largest eigenvalues of the Hessian of all data, by Lanczos, each beside
+the residual that certifies it, at several numbers of updates; and for C = 10, one start, the density of all.
+"""
+
+import flax.linen as nn
+import jax
+import numpy as np
+import optax
+import xarray
+
+from landscape import Risk, curvature, data, trajectories
+from landscape.extras import needed
+from landscape.success import Share
+
+PAIRS = 14  # eigenvalues kept, the largest: up to the fifth beyond the C - 1 of ten classes
+
+
+class Net(nn.Module):
+    """Two hidden layers of ReLU units."""
+
+    units: int
+    classes: int
+
+    @nn.compact
+    def __call__(self, x):
+        for _ in range(2):
+            x = nn.relu(nn.Dense(self.units)(x))
+        return nn.Dense(self.classes)(x)
+
+
+def risk(classes: int, units: int) -> Risk:
+    """The risk of the first so many digits, pixels centred and scaled alike; one batch of all."""
+    images, labels = data.digits()
+    pixels, kept = images.reshape(len(images), -1)[labels < classes], labels[labels < classes]
+    pixels = (pixels - pixels.mean(0, keepdims=True)) / pixels.std()
+    return Risk(Net(units, classes).apply, (pixels, kept), batch=len(pixels))
+
+
+def trained(asked: Risk, classes: int, units: int, at: tuple[int, ...], seed: int) -> list:
+    """The models after ``at`` updates."""
+    params = Net(units, classes).init(jax.random.key(seed), asked.data.first.inputs[:1])
+    rule = optax.sgd(0.05, momentum=0.9)
+    path = trajectories.descend(asked, params, rule, at, jax.random.key(seed), batch=128)
+    return [jax.tree.map(lambda leaf, k=k: leaf[k], path.models) for k in range(len(at))]
+
+
+def largest(asked: Risk, model: dict, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """The largest eigenvalues of the Hessian, downwards, and their residuals, both (pair,)."""
+    found = curvature.top(curvature.hessian(asked, model), PAIRS + 6, jax.random.key(1), steps)
+    order = np.argsort(-found.value.values)[:PAIRS]
+    return found.value.values[order], found.residual.values[order]
+
+
+def network(asked: Risk, models: list, steps: int) -> dict[str, np.ndarray]:
+    """One network: ``value`` and ``residual`` (step, pair), ``loss`` and ``accuracy`` (step,)."""
+    pixels, labels = asked.data.data
+    right = [np.mean(np.argmax(asked.predict(model, pixels), 1) == labels) for model in models]
+    value, residual = zip(*(largest(asked, model, steps) for model in models), strict=True)
+    losses = [float(asked(model)) for model in models]
+    return {
+        "value": np.array(value),
+        "residual": np.array(residual),
+        "loss": np.array(losses),
+        "accuracy": np.array(right),
+    }
+
+
+def densities(asked: Risk, models: list, probes: int, steps: int) -> dict[str, tuple]:
+    """The density of all eigenvalues of each model with its band, over ``eigenvalue`` (step, place)."""
+    made = [curvature.density(curvature.hessian(asked, model), jax.random.key(2), probes, steps) for model in models]
+    names = {"eigenvalue": "eigenvalue", "density": "density", "density_low": "low", "density_high": "high"}
+    columns = {new: (("step", "place"), np.stack([one[old].values for one in made])) for old, new in names.items()}
+    return columns | {"width": ("step", [one.attrs["width"] for one in made])}
+
+
+def run(
+    classes: tuple[int, ...] = (4, 7, 10),
+    repeats: int = 12,
+    at: tuple[int, ...] = (0, 7, 14, 28, 56, 280, 2800),
+    units: int = 64,
+    steps: int = 80,
+    probes: int = 8,
+    seed: int = 0,
+    quick: bool = False,
+) -> xarray.Dataset:
+    """``value``, ``residual`` (classes, seed, step, pair), ``loss``, ``accuracy``, `wider`; a density for the last C.
+
+    ``steps`` are those of Lanczos. ``quick``: 4 classes, three starts, three numbers of updates, to see it work.
+    """
+    needed("matfree", "curvature", "spectra are found")
+    if quick:
+        classes, repeats, at, steps, probes = (4,), 3, (0, 7, 140), 40, 4
+    seeds, rows = range(seed, seed + repeats), []
+    for count in classes:
+        asked = risk(count, units)
+        nets = {one: trained(asked, count, units, at, one) for one in seeds}
+        rows.append([network(asked, models, steps) for models in nets.values()])
+    before = ("classes", "seed", "step")
+    columns = {
+        n: ((*before, "pair")[: 2 + v.ndim], np.array([[one[n] for one in r] for r in rows]))
+        for n, v in rows[0][0].items()
+    }
+    columns |= densities(asked, nets[seed], probes, steps)
+    where = {"classes": list(classes), "seed": list(seeds), "step": list(at), "pair": np.arange(1, PAIRS + 1)}
+    made = xarray.Dataset(columns, where, {"units": units})
+    made["wider"] = before, np.stack([wider(made.value, count) for count in classes])
+    return made.assign_attrs(finding=sentence(made))
+
+
+def gaps(values: xarray.DataArray) -> np.ndarray:
+    """``ln λ_k - ln λ_k+1`` along the last axis, k from 1; NaN where one is not positive."""
+    logs = np.log(np.where(values.values > 0, values.values, np.nan))
+    return logs[..., :-1] - logs[..., 1:]
+
+
+def counted(results: xarray.Dataset, classes: int) -> xarray.DataArray:
+    """How many eigenvalues stand before the widest gap among the first C + 2, (seed, step)."""
+    part = results.value.sel(classes=classes).transpose("seed", "step", "pair")
+    found = np.argmax(np.nan_to_num(gaps(part)[..., : classes + 2], nan=-1), -1) + 1
+    return xarray.DataArray(found, part[..., 0].drop_vars("pair").coords, ("seed", "step"))
+
+
+def wider(values: xarray.DataArray, classes: int) -> np.ndarray:
+    """How much wider the gap after C - 1 eigenvalues is than the mean of the two on either side of it (seed, step).
+
+    A gap is ``ln λ_k - ln λ_k+1``.
+    """
+    found = gaps(values.sel(classes=classes).transpose("seed", "step", "pair"))
+    sides = [k for k in (classes - 4, classes - 3, classes - 1, classes) if k >= 0]  # of an axis that counts from 0
+    return found[..., classes - 2] - found[..., sides].mean(-1)
+
+
+def apart(results: xarray.Dataset, classes: int) -> list[Share]:
+    """`wider` at each step: the mean over starts with Student's interval.
+
+    All intervals of the experiment hold together in 95 % (Bonferroni).
+    """
+    from scipy import stats
+
+    each = results.wider.sel(classes=classes).transpose("step", "seed").values
+    tail = 0.025 / (results.sizes["classes"] * results.sizes["step"])
+    reach = stats.t.ppf(1 - tail, each.shape[1] - 1) * each.std(1, ddof=1) / each.shape[1] ** 0.5
+    return [Share(float(m), float(m - r), float(m + r)) for m, r in zip(each.mean(1), reach, strict=True)]
+
+
+def verdict(found: Share) -> str:
+    """What an interval of `apart` says."""
+    return "stand apart" if found.low > 0 else "do not stand apart" if found.high < 0 else "are not told from the rest"
+
+
+def told(results: xarray.Dataset, classes: int) -> str:
+    """What came out for so many classes: when C - 1 eigenvalues stand apart, and how often the widest gap is there."""
+    found, when = apart(results, classes), results.step.values
+    sure = [str(step) for step, one in zip(when, found, strict=True) if verdict(one) == "stand apart"]
+    right = (counted(results, classes) == classes - 1).sum("seed").values
+    nets = results.sizes["seed"]
+    k = int(np.nanargmax([one.value for one in found]))
+    return (
+        f"With {classes} classes {classes - 1} eigenvalues stand apart after {', '.join(sure) or 'no number of'} "
+        f"updates; the widest gap is after them in {right[k]} of {nets} nets after {when[k]} and in {right[-1]} after "
+        f"{when[-1]}."
+    )
+
+
+def sentence(results: xarray.Dataset) -> str:
+    """What came out, in numbers from the data."""
+    return " ".join(told(results, classes) for classes in results.classes.values.tolist())
+
+
+if __name__ == "__main__":
+    print(sentence(run()))
