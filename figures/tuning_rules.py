@@ -99,9 +99,9 @@ def page(ds: xarray.Dataset) -> Figure:
     note = (
         f"Text: English of Python's manual, 27 symbols, 400 episodes of 32 letters, {ds.attrs['epochs']} epochs of 20 "
         f"updates, mean of {ds.attrs['seeds']} runs at their best epochs; dashed: a blind guess. Rates are chosen on "
-        "validation episodes, table entries on test episodes; all runs share them. Digits: GRU, Adam at .01, a "
-        "row a step, every run with its own 200 to train on. Two ways: a bit of 3 steps ahead or ago, 20 steps, GRU of "
-        "about 500 parameters. Intervals: Student's, together 95 % (Bonferroni)."
+        "validation episodes, table entries on test episodes; all runs share them. Digits: GRU, Adam at .01, a row a "
+        "step, twice as many runs, each with 200 of its own. Two ways: a bit of 3 steps ahead or ago, 20 steps, "
+        "GRU of about 500 parameters. Intervals: Student's, together 95 % (Bonferroni)."
     )
     headed(made, title(ds), [note])
     return made
