@@ -88,7 +88,13 @@ def invented():
         "norms": (("singular", "act"), rng.normal(size=(3, 2))),
         "variance": ("layer", rng.uniform(size=9)),
     }
-    axes = {"line": list(rules.BY_RATE), "net": list(rules.BY_EPOCH), "singular": [0.9, 1.0, 1.1], "act": ["a", "b"]}
+    axes = {
+        "axis": ["rate", "nats"],
+        "line": list(rules.BY_RATE),
+        "net": list(rules.BY_EPOCH),
+        "singular": [0.9, 1.0, 1.1],
+        "act": ["a", "b"],
+    }
     found = rules.judge(world(stack=-1.0, dropout=0.0)).assign(shown).assign_coords(axes)
     return found.assign_attrs(seeds=8, epochs=15, blind=rules.BLIND)
 
