@@ -1,4 +1,4 @@
-# make demo | test | test-all | check | bench. PYTHON chooses the interpreter: make demo PYTHON=python3.12
+# make demo | test | test-all | check | docs | bench. PYTHON chooses the interpreter: make demo PYTHON=python3.12
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -9,7 +9,7 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/python -m pip install --quiet -e '.[test]'
 	@touch $@
 
-.PHONY: demo test test-all check bench clean
+.PHONY: demo test test-all check docs bench clean
 demo: $(VENV)/.ready
 	$(BIN)/landscape run demo
 
@@ -26,8 +26,16 @@ $(VENV)/.dev: $(VENV)/.ready
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/python -m pytest -n auto --dist loadfile
 
+$(VENV)/.docs: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet -e '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -q -W -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html opens in a browser, without a network"
+
 bench: $(VENV)/.ready
 	$(BIN)/python benchmarks/surfaces.py
 
 clean:
-	rm -rf $(VENV) demo results .pytest_cache
+	rm -rf $(VENV) demo results .pytest_cache docs/_build docs/gallery/made

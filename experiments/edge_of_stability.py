@@ -7,6 +7,11 @@ Full-batch gradient descent on a quadratic of curvature λ is stable up to λ = 
 units reads scikit-learn's 1,797 digits (8 x 8, not MNIST, pixels centred), half the squared error of one-hot targets;
 λ is the largest eigenvalue of its Hessian by Lanczos, beside the residual that certifies it. The smallest rate is a
 control: its edge is at a curvature that the network does not sharpen to.
+
+Expected, 5 rates from 3 starts: the 12 descents at rates .25 to .8 end at the edge, the 3 at .1 below it. Over the last
+half of 4,000 updates the median of λ is .34 (rate .1) to 1.05 times 2 / rate, and over the four larger rates it goes as
+its power .97 (.96 to .97); where descents are at the edge 37 % of their updates raise the loss. Three minutes of
+processor time, the quick one 10 seconds.
 """
 
 import flax.linen as nn

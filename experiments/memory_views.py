@@ -10,6 +10,27 @@ Here: networks of one layer of experiment `characters`, as its store holds them 
 update by our definition (the body of the paper was not to be had): what leaves reads the memory *before* it is updated.
 A memory is the c of an LSTM, the h of others. 64 stretches of the test text; a burst replaces 10 characters after 100
 by others; Jacobians along 300 characters.
+
+Expected, one network each, by the networks that `characters` trains:
+
+                                                 tanh    GRU     LSTM    lazy LSTM
+    nats a character                             1.86    1.73    1.85    1.94
+    values beyond 1 (a GRU's and tanh's cannot)  0       0       .59     .77
+    a step of the memory, over its size          1.13    .97     .14     .06
+    turn from step to step, degrees              118     109     88      83
+    units that respond to some character in 8 of
+    10 readings                                  75 %    94 %    42 %    31 %
+    characters until D < .1, mean (median)       17 (16) 23 (18) 19 (19) 16 (16)
+    characters in which D falls by e after that  7       35      34      35
+    the same by the largest Lyapunov exponent    6       21      48      56
+    directions that a step keeps, |eigenvalue|
+    above .9 (units whose gate keeps)            1.5     4 (2)   16 (9)  22
+
+So LSTM memories are large and move little, and their units tell characters less surely, as the source saw; that the GRU
+forgets a burst sooner is not so here: it is back 4 characters later (0.2 to 8.0, Student's interval over the bursts), a
+few stretches taking long, and fades as slowly. Lazy update makes the LSTM come back 4 sooner (2.0 to 5.1), with a
+memory that moves even less, and costs .09 nats. One or two directions outlive all others, and by them D fades in the
+end. Five minutes of processor time with `characters`, two without its networks of two layers.
 """
 
 from pathlib import Path
@@ -112,8 +133,10 @@ def run(networks: str = "", epochs: int = 6, seed: int = 0, quick: bool = False)
     found = (
         store.open_surface(networks) if networks else characters.run(layers=(1,), epochs=epochs, seed=seed, quick=quick)
     )
-    if "test" not in found:
-        raise ValueError(f"{networks} holds no networks; remove it and run `landscape run characters` again")
+    if "test" not in found or 1 not in found.layers:
+        raise ValueError(
+            f"{networks} holds no networks of one layer; remove it and run `landscape run characters` again"
+        )
     nets = {str(name): characters.network(found, str(name), 1) for name in found.cell.values}
     nats = dict(zip(nets, found.nats.sel(layers=1).values.tolist(), strict=True))
     read, test = characters.texts(found.attrs["file"], found.attrs["characters"])

@@ -33,7 +33,9 @@ CLIPS = (1.0, np.inf)
 #: Cells, as in `pixels`, and the rate of each for digits and for text.
 RATES = {"IRNN, inputs x 100": (0.01, 0.3), "tanh": (0.01, 0.3), "GRU": (0.1, 3.0), "LSTM": (0.1, 3.0)}
 TASKS = ("digits", "text")
-LINE = 401  # places along each line on which the steepest is looked for
+LINE = 129  # places on each line on which the steepest is looked for
+#: Lines through the plane: from the start (along) or the clipped network after training (across), and how far.
+LINES = {"along": (-0.5, 2.0), "across": (-1.25, 1.25), "way": (0.0, 1.0), "near": (-0.2, 0.2)}
 KEPT = 60  # moments of a path that are kept
 
 
@@ -142,13 +144,15 @@ def one(cell: str, task: str, points: int, epochs: int, most: int, seed: int) ->
     episodes, shown, answers = read(task, most)
     paths, norms = train(cell, task, episodes, shown, answers, epochs, seed)
     back = ravel_pytree(jax.tree.map(np.asarray, begin(cell, task, answers, jax.random.key(0))))[1]
-    start, end = (jax.device_get(back(paths[0, k])) for k in (0, -1))
+    good = int(np.isfinite(paths[0]).all(1).argmin()) - 1  # the last model before any that is lost
+    start, end = (jax.device_get(back(paths[0, k])) for k in (0, good if good >= 0 else -1))
     problem, asked = risk(task, shown), data.task(shown, name=task)
     around = spanned(start, end, problem, seed)
-    plane = ls.span(start, around, along=np.linspace(-0.5, 2, points), across=np.linspace(-1.25, 1.25, points))
+    plane = ls.span(start, around, **{name: np.linspace(*LINES[name], points) for name in ("along", "across")})
     made = ls.surface(plane, asked, range(1, TIME + 1), episodes=EPISODES)[["loss", "log10_gradient"]].drop_attrs()
     by_clip = [xarray.Dataset(placed(around, start, back, path, problem)) for path in paths]
-    lines = [steepest(start, around["along"], -0.5, 2, asked), steepest(end, around["across"], -1.25, 1.25, asked)]
+    through = {"along": (start, "along"), "across": (end, "across"), "way": (start, "along"), "near": (end, "across")}
+    lines = [steepest(model, around[d], *LINES[name], asked) for name, (model, d) in through.items()]
     times = [xarray.Dataset(far(model, shown, task)) for model in (start, end)]
     largest = xarray.Dataset({"norm": (("threshold", "epoch"), np.asarray(norms))})
     print(f"{task}, {cell}: loss {by_clip[0].at_loss.values[0]:.2f} to {by_clip[0].at_loss.values[-1]:.2f}", flush=True)
@@ -165,28 +169,31 @@ def one(cell: str, task: str, points: int, epochs: int, most: int, seed: int) ->
 def run(
     tasks: tuple[str, ...] = TASKS,
     cells: tuple[str, ...] = tuple(RATES),
-    points: int = 41,
+    points: int = 33,
     epochs: int = 30,
     text: int = 120_000,
     seed: int = 0,
     quick: bool = False,
 ) -> xarray.Dataset:
-    """Planes, paths, lines and lags, dims (task, cell, ...); ``when`` is before and after, ``line`` along and across.
+    """Planes, paths, lines and lags, dims (task, cell, ...); ``when`` is before and after.
 
-    ``text``: characters read; ``quick``: two cells on digits, 15 x 15 points, four epochs.
+    ``line``: along and across the plane; the way itself, from 0 to 1, and near the end, across it.
+
+    ``text``: characters read; ``quick``: one cell on digits, 15 x 15 points, four epochs.
     """
     if quick:
-        tasks, cells, points, epochs = ("digits",), ("tanh", "LSTM"), 15, 4
+        tasks, cells, points, epochs = ("digits",), ("tanh",), 15, 4
     rows = [[one(cell, task, points, epochs, text, seed) for cell in cells] for task in tasks]
     found = xarray.concat([xarray.concat(row, "cell") for row in rows], "task")
-    labels = {"task": list(tasks), "cell": list(cells), "threshold": list(CLIPS), "line": ["along", "across"]}
+    labels = {"task": list(tasks), "cell": list(cells), "threshold": list(CLIPS), "line": list(LINES)}
     return found.assign_coords({**labels, "when": ["before", "after"]})
 
 
-def law(results: xarray.Dataset, task: str, cell: str) -> cliffs.Growth:
-    """How the steepest slope on the line across grows from length 16 on: as of one cliff of one unit, or not at all."""
-    one = results[["slope", "resolved"]].sel(task=task, cell=cell, line="across").reset_coords(drop=True)
-    return cliffs.growth(one.sel(length=slice(16, None)).assign(resolved=one.resolved.astype(bool)))
+def law(results: xarray.Dataset, task: str, cell: str, line: str) -> cliffs.Growth:
+    """How the steepest slope on a line grows from length 16 on: as of one cliff of one unit, or not at all."""
+    one = results[["slope", "resolved"]].sel(task=task, cell=cell, line=line).reset_coords(drop=True)
+    one = one.sel(length=slice(16, None)).assign(resolved=one.resolved.astype(bool))
+    return cliffs.growth(one) if one.resolved.sum() > 3 else cliffs.Growth("unknown", *[np.nan] * 5)
 
 
 def stands(results: xarray.Dataset, task: str, cell: str) -> float:
@@ -204,6 +211,28 @@ def folds(results: xarray.Dataset, task: str, cell: str) -> tuple[float, float]:
     return -1 / slope, -1 / float(after.exponent)
 
 
+def steep(results: xarray.Dataset, task: str, cell: str, threshold: float) -> tuple[int, float, float]:
+    """Where a path meets the largest gradient of the plane at the last length: updates, ``along``, log10 |gradient|.
+
+    By the nearest points of the grid, as long as the path lies over it; NaN of a path that never does.
+    """
+    one = results.sel(task=task, cell=cell, threshold=threshold)
+    place, over = [], np.ones(one.sizes["step"], bool)
+    for name in ("along", "across"):
+        axis, at = one[name].values, one[f"at_{name}"].values
+        over &= (at > axis[0]) & (at < axis[-1])
+        place.append(np.abs(np.nan_to_num(at)[:, None] - axis).argmin(1))
+    seen = np.where(over, one.log10_gradient.isel(length=-1).transpose("along", "across").values[*place], -np.inf)
+    at = int(seen.argmax())
+    return (int(one.updates[at]), float(one.at_along[at]), float(seen[at])) if over.any() else (-1, np.nan, np.nan)
+
+
+def _met(results: xarray.Dataset, task: str, cell: str) -> str:
+    """Where both paths are steepest, in words."""
+    met = [steep(results, task, cell, threshold) for threshold in results.threshold.values]
+    return " and ".join(f"10^{g:.1f} at update {k}" if k >= 0 else "nowhere on the plane" for k, _, g in met)
+
+
 def sentence(results: xarray.Dataset) -> str:
     """What came out, in numbers from the data."""
     said = []
@@ -214,9 +243,11 @@ def sentence(results: xarray.Dataset) -> str:
             seen, told = folds(results, task, cell)
             off = (one.off_plane.isel(threshold=0) / one.distance.isel(threshold=0).max()).max()
             said.append(
-                f"{task}, {cell}: {law(results, task, cell)}, its place wanders by {stands(results, task, cell):.2f}; "
-                f"loss {clipped:.2f} clipped, {free:.2f} not; off the plane by up to {float(off):.0%} of the way; "
-                f"the gradient fades by e in {seen:.0f} steps, by the exponent {told:.0f}."
+                f"{task}, {cell}: across: {law(results, task, cell, 'across')}, its place wanders by "
+                f"{stands(results, task, cell):.2f}; near the end: {law(results, task, cell, 'near')}; "
+                f"loss {clipped:.2f} clipped, {free:.2f} not, steepest for {_met(results, task, cell)}; "
+                f"off the plane by up to {float(off):.0%} of the way; the gradient fades by e in {seen:.0f} steps, by "
+                f"the exponent {told:.0f}."
             )
     return "\n".join(said)
 

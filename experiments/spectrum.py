@@ -81,8 +81,8 @@ def densities(asked: Risk, models: list, probes: int, steps: int) -> dict[str, t
 
 def run(
     classes: tuple[int, ...] = (4, 7, 10),
-    repeats: int = 6,
-    at: tuple[int, ...] = (0, 7, 14, 28, 56, 140, 560, 2800),
+    repeats: int = 12,
+    at: tuple[int, ...] = (0, 7, 14, 28, 56, 280, 2800),
     units: int = 64,
     steps: int = 80,
     probes: int = 8,

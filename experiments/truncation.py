@@ -103,8 +103,8 @@ def sentence(results: xarray.Dataset) -> str:
     """What came out, in numbers from the data."""
     mean, first = results.accuracy.mean("seed"), int(results.k[0])
     said = (
-        f"{c} needs errors over {needed(results, c)} steps ({float(mean.sel(cell=c)[0]):.2f} at k = {first}, "
-        f"{float(mean.sel(cell=c)[-1]):.2f} without a cut)"
+        f"{c}: {float(mean.sel(cell=c)[0]):.2f} at k = {first}, {float(mean.sel(cell=c)[-1]):.2f} without a cut, which "
+        f"is not told apart from k = {needed(results, c)} and longer"
         for c in map(str, results.cell.values)
     )
     return f"{'; '.join(said)}. k = T and no truncation differ by {float(results.differs.max()):.1g} at most."

@@ -8,6 +8,10 @@ updates of Adam at .001, minibatches of 64 in two orders. The barrier is the lar
 the line between the losses of its ends (Frankle et al. 2020): on the straight line; on the line to the second network
 with its units in the order most like the first one's, the same function (Ainsworth et al. 2023); and on a Bezier curve
 whose bend was trained (Garipov et al. 2018), which lies in the plane through its ends and its bend.
+
+Expected, means of 6 pairs: with 16, 64 and 256 units the barrier on the line is 1.30, .63 and .41; with units aligned
+14.9 % (10.2 to 19.6), 6.6 % (5.0 to 8.3) and 4.7 % (3.6 to 5.9) of it is left, lower yet not gone; on the bend 1.4, .05
+and less than .01 %. Two minutes of processor time, the quick one 14 seconds.
 """
 
 import flax.linen as nn

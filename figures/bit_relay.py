@@ -14,7 +14,8 @@ SHOWS = "At a rate of .001 the vanilla RNN relays a bit farthest"
 def page(ds: xarray.Dataset) -> Figure:
     """Success of each cell against the length."""
     note = (
-        "Keras 2.1.5 starts and hard gates, 10,000 sequences with noise 0.1, Adam at 0.001, batches of 16, 10 epochs."
+        "Keras 2.1.5 starts and hard gates, 10,000 sequences with noise 0.1, Adam at 0.001, batches of 16, 10 epochs. "
+        "Runs of one length share their data."
     )
     panels = {"relay a bit, 8 units": plots.short(ds)}
     return plots.training(panels, title=SHOWS, note=note)

@@ -10,6 +10,7 @@ import numpy as np
 import xarray
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from landscape import plots
 from landscape.plots.curves import LINES
@@ -48,8 +49,12 @@ def page(ds: xarray.Dataset) -> Figure:
     ends = 2 / np.array([ds.rate.max() * 1.2, ds.rate.min() / 1.2])
     end.plot(ends, ends, "--", color="0.4", linewidth=0.8)
     loss.set(yscale="log", ylabel="training loss")
-    sharp.set(yscale="log", xlabel="updates", ylabel="largest eigenvalue of the Hessian λ")
+    sharp.set(yscale="log", xlabel="updates", ylabel="largest eigenvalue λ of the Hessian")
     end.set(xscale="log", yscale="log", xlabel="2 / rate", ylabel="λ over the last half of training")
+    for axis in (loss.yaxis, sharp.yaxis, end.xaxis, end.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
     for ax, name in zip((loss, sharp, end), ("a  loss", "b  curvature", "c  where it stays"), strict=True):
         ax.set_title(name, loc="left")
         ax.grid(alpha=0.4)
@@ -65,7 +70,7 @@ def page(ds: xarray.Dataset) -> Figure:
         f"{ds.sizes['seed']} starts. λ by Lanczos in float64 sums, residuals at most {float(ds.residual.max()):.2g}. "
         "c: median, bars from the least to the largest of the last half."
     )
-    headed(made, title(ds), [note], handles, columns=5)
+    headed(made, title(ds), [note], handles, columns=6)
     return made
 
 

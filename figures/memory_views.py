@@ -22,7 +22,7 @@ def title(ds: xarray.Dataset) -> str:
     """How soon each is back, in numbers."""
     mean = ds.steps.mean("episode")
     each = ", ".join(f"{cell} {float(mean.sel(cell=cell)):.0f}" for cell in map(str, ds.cell.values))
-    return f"Characters until a burst is forgotten to a tenth: {each}"
+    return f"Back within a tenth after {each} steps"
 
 
 def recovery(ax, ds: xarray.Dataset, inks: dict) -> None:
@@ -83,8 +83,8 @@ def page(ds: xarray.Dataset) -> Figure:
     note = (
         f"One network each, of one layer and about {ds.attrs['parameters']:,} parameters, trained on "
         f"{ds.attrs['text']}; {ds.sizes['episode']} stretches of its test text; the memory is c, else h. "
-        "b: beyond one SD from the unit's mean. d: 10 characters replaced, mean over stretches, whole state. Lazy "
-        "update: what leaves reads c before it is updated."
+        "a: 5 and more at the ends. b: beyond one SD from the unit's mean. d: 10 characters replaced, mean over "
+        "stretches, whole state. Lazy update: what leaves reads c before it is updated."
     )
     headed(made, title(ds), [note], handles, columns=4)
     return made

@@ -28,10 +28,10 @@ def middle(ds: xarray.Dataset) -> int:
 
 def title(ds: xarray.Dataset) -> str:
     """The finding, from the numbers."""
-    k, wide = middle(ds), np.exp(ds.wider.mean(("classes", "seed")).values)
+    k, wide = middle(ds), 100 * (np.exp(ds.wider.mean(("classes", "seed")).values) - 1)
     return (
-        f"After {int(ds.step[k])} updates the step down after C - 1 eigenvalues is {wide[k]:.2f} times that of its "
-        f"neighbours, after {int(ds.step[-1]):,} {wide[-1]:.2f} times"
+        f"C - 1 eigenvalues stand apart for a while: the gap after them is {wide[k]:.0f} % wider than those around it "
+        f"after {int(ds.step[k])} updates, {wide[-1]:.0f} % after {int(ds.step[-1]):,}"
     )
 
 
@@ -68,7 +68,10 @@ def page(ds: xarray.Dataset) -> Figure:
         place = np.arange(ds.sizes["step"])
         gaps.errorbar(place, found.mean(0), reach, color=colour, marker=mark, markersize=4, capsize=2, linewidth=0.9)
     ranks.axvline(0.5, color="0.4", linestyle=":", linewidth=0.8)
-    ranks.set(yscale="log", xlabel="rank - (C - 1)", ylabel="eigenvalue / the (C - 1)-th")
+    ranks.set_yscale("log")
+    for name in ("major", "minor"):
+        getattr(ranks.yaxis, f"set_{name}_formatter")("{x:g}")
+    ranks.set(xlabel="rank - (C - 1)", ylabel="eigenvalue / the (C - 1)-th")
     ranks.set_title(f"after {int(ds.step[k])} updates", loc="left")
     gaps.axhline(0, color="0.4", linestyle=":", linewidth=0.8)
     gaps.set_xticks(place, [f"{int(n):,}" for n in ds.step.values])

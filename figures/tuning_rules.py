@@ -24,7 +24,8 @@ def rates(ax, ds: xarray.Dataset, names: dict, title: str) -> None:
         x, y = ds.by_rate.sel(line=name).values
         ax.plot(x, np.where(np.isfinite(y), y, np.nan), color=colour, marker=mark, markersize=3, label=label)
     ax.axhline(ds.attrs["blind"], color="0.5", linewidth=0.8, linestyle="--")
-    ax.set(xscale="log", xlabel="learning rate", ylabel="validation loss (nats)")
+    top = min(ax.get_ylim()[1], 1.4 * ds.attrs["blind"])  # what has diverged leaves the panel
+    ax.set(xscale="log", ylim=(None, top), xlabel="learning rate", ylabel="validation loss (nats)")
     ax.legend(loc="best", handlelength=1.4)
     ax.set_title(title, loc="left")
 
@@ -83,7 +84,7 @@ def page(ds: xarray.Dataset) -> Figure:
     """Six panels and the table of verdicts."""
     made = Figure(figsize=(7.2, 8.6), layout="constrained")
     axes = made.subplot_mosaic([list("abc"), list("def"), ["t"] * 3], height_ratios=[1, 1, 1.95])
-    rates(axes["a"], ds, {"tanh, SGD": "SGD", "tanh, SGD, clipped": "SGD, clipped at 1"}, "a  24 tanh units, text")
+    rates(axes["a"], ds, {"tanh, SGD": "SGD", "tanh, SGD, clipped": "SGD, clipped at .1"}, "a  24 tanh units, text")
     optimisers = {f"GRU, {name}": name for name in ("SGD", "RMSprop", "AdaGrad")}
     rates(axes["b"], ds, optimisers, "b  24 gated units (GRU), text")
     built = {"tanh, RMSprop": "tanh", "softsign, RMSprop": "softsign", "GRU, RMSprop": "GRU"}

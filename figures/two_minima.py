@@ -2,8 +2,8 @@
 
     python figures/two_minima.py [STORE] [FOLDER]
 
-Left, the loss over the plane through two networks and the bend of the curve that joins them, with the curve and the
-line; right, the loss along each way, and the barrier of every pair by the width of the networks. Two seconds.
+Above, the loss over the plane through two networks and the bend of the curve that joins them, with the curve and the
+line; below, the loss along each way, and the barrier of every pair by the width of the networks. Two seconds.
 """
 
 import numpy as np
@@ -24,9 +24,7 @@ def title(ds: xarray.Dataset) -> str:
     """The finding, from the numbers: what is left of the barrier of the width that is drawn."""
     found = ds.barrier.sel(units=ds.attrs["drawn"], images="train")
     aligned, bend = (float((found.sel(path=p) / found.sel(path="line")).mean()) for p in ("aligned", "bend"))
-    return (
-        f"Of the barrier between two minima {aligned:.1%} is left with units aligned and {bend:.1%} along a bent curve"
-    )
+    return f"Barrier of two minima: {aligned:.1%} is left with units aligned, {bend:.2%} on a bent curve"
 
 
 def plane(figure: Figure, ax, ds: xarray.Dataset) -> None:
@@ -44,14 +42,14 @@ def plane(figure: Figure, ax, ds: xarray.Dataset) -> None:
     ax.plot([0, 1], [0, 0], "o", color="black", markersize=5, markeredgecolor="white")
     ax.set(xlabel="from one network to the other (1 = their distance)", ylabel="towards the bend (same scale)")
     ax.set_aspect("equal")
-    figure.colorbar(mesh, ax=ax, label="training loss", location="bottom", shrink=0.8, extend="max")
+    figure.colorbar(mesh, ax=ax, label="training loss", shrink=0.9, extend="max")
 
 
 def page(ds: xarray.Dataset) -> Figure:
     """The plane, the losses along the ways, and the barriers."""
-    made = Figure(figsize=(WIDTH, 4.6), layout="constrained")
-    grid = made.add_gridspec(2, 2, width_ratios=(1.25, 1))
-    whole, along, barriers = (made.add_subplot(part) for part in (grid[:, 0], grid[0, 1], grid[1, 1]))
+    made = Figure(figsize=(WIDTH, 5.2), layout="constrained")
+    grid = made.add_gridspec(2, 2, height_ratios=(1.4, 1))
+    whole, along, barriers = (made.add_subplot(part) for part in (grid[0, :], grid[1, 0], grid[1, 1]))
     plane(made, whole, ds)
     drawn = ds.loss.sel(units=ds.attrs["drawn"], images="train")
     for (colour, mark), (path, name) in zip(LINES, WAYS.items(), strict=False):
@@ -63,6 +61,7 @@ def page(ds: xarray.Dataset) -> Figure:
     along.set(yscale="log", xlabel="t along the way", ylabel="training loss")
     barriers.set(xscale="log", xlabel="units in each hidden layer", ylabel="barrier")
     barriers.set_yscale("symlog", linthresh=1e-3)
+    barriers.set_ylim(-2e-4, 2 * float(ds.barrier.max()))
     barriers.set_xticks(ds.units.values, [str(n) for n in ds.units.values], minor=False)
     barriers.minorticks_off()
     for ax, name in zip((whole, along, barriers), ("a  the plane", "b  along each way", "c  barriers"), strict=True):

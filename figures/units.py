@@ -17,7 +17,7 @@ def page(ds: xarray.Dataset) -> Figure:
     panels = {NAMES[str(task)]: plots.short(ds).sel(task=task) for task in ds.task.values}
     note = (
         "Length 20, Keras 2.1.5 starts and hard gates, 2,000 sequences with noise 0.1, Adam at 0.003, batches of 16, "
-        "10 epochs."
+        "10 epochs. Runs of one size share their data."
     )
     return plots.training(panels, "units", scale="log", title=SHOWS, note=note)
 

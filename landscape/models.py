@@ -36,7 +36,8 @@ class Stack(Cell):
     """Cells on top of each other: layer k reads the ``h`` that layer k - 1 has after the same step.
 
     A cell itself: ``training.begin(Stack(layers=(LSTM(), LSTM())), key, units=32, inputs=8)``. Its parameters are
-    called ``layers.0.w_f``. Raises ValueError for no layer at all, TypeError for what is no cell.
+    called ``layers.0.w_f``; `landscape.training.dropout` silences units between its layers. Raises ValueError for no
+    layer at all, TypeError for what is no cell.
     """
 
     layers: tuple = ()

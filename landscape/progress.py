@@ -14,6 +14,7 @@ from landscape.blocks import Progress
 
 SECONDS, BYTES = 600, 10 * 10**9  # a job beyond either waits for somebody to say yes
 QUIET = 10.0  # seconds between plain lines
+BLINK = 0.1  # seconds between pictures of a bar in a notebook
 
 
 class Refused(ValueError):
@@ -58,7 +59,10 @@ def bar(say: Callable[[str], None] | None = None, width: int = 36) -> Iterator[C
 
     Without a terminal or a notebook it says plain lines instead, every ten seconds and at the end, by ``say``.
     """
-    if sys.stderr.isatty() or "ipykernel" in sys.modules:
+    if "ipykernel" in sys.modules:
+        yield _cell()
+        return
+    if sys.stderr.isatty():
         with _rich(width) as callback:
             yield callback
         return
@@ -84,6 +88,25 @@ def _rich(width: int) -> Iterator[Callable[[Progress], None]]:
     with rich.Progress(*columns, console=Console(stderr=True)) as shown:
         task = shown.add_task("compiling, and computing the first block", total=None)
         yield lambda state: shown.update(task, total=state.blocks, completed=state.done, description=line(state))
+
+
+def _cell() -> Callable[[Progress], None]:
+    """A bar in the output of a notebook's cell, one line that changes in place: it needs no widgets."""
+    from IPython.display import display
+
+    begin = {"text/plain": "compiling, and computing the first block"}
+    shown, last = display(begin, raw=True, display_id=True), 0.0
+
+    def tell(state: Progress) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if state.done == state.blocks or now - last >= BLINK:
+            last = now
+            text = line(state)
+            bar = f'<progress value="{state.done}" max="{state.blocks}" aria-label="blocks"></progress> {text}'
+            shown.update({"text/plain": text, "text/html": bar}, raw=True)
+
+    return tell
 
 
 def check_size(what: str, stored: int, inputs: int, path: Path) -> None:

@@ -145,10 +145,14 @@ def _held(value: Any, depth: int = 32) -> Any:
         return [_held(v, depth - 1) for v in value]
     if isinstance(value, Mapping):
         return {str(key): _held(v, depth - 1) for key, v in value.items()}
-    if hasattr(value, "dtype"):
+    if isinstance(value, np.ndarray | np.generic | jax.Array):
         return numbers(value)
     if isinstance(value, functools.partial):
         return [_held(part, depth - 1) for part in (value.func, value.args, value.keywords)]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):  # such as a module of Flax in another one
+        names = [f.name for f in dataclasses.fields(value) if f.name not in ("name", "parent")]
+        fields = {name: _held(getattr(value, name, None), depth - 1) for name in names}
+        return [type(value).__module__, type(value).__qualname__, fields]
     closed = [_held(cell.cell_contents, depth - 1) for cell in getattr(value, "__closure__", None) or ()]
     return [getattr(value, "__module__", ""), getattr(value, "__qualname__", type(value).__qualname__), closed]
 

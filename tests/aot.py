@@ -1,6 +1,7 @@
 """Compile a job for an H200 without one, and print what the compiler says of its kernels as JSON.
 
-JAX_SKIP_CUDA_CONSTRAINTS_CHECK=1 python tests/aot.py 'SRNN 1' FOLDER      # a surface of order 1; or 'SRNN epoch'
+JAX_SKIP_CUDA_CONSTRAINTS_CHECK=1 python tests/aot.py 'SRNN 1' FOLDER   # a surface of order 1, or
+of 'SRNN epoch', 'Pascanu map'
 """
 
 import importlib.util
@@ -17,15 +18,18 @@ os.environ["XLA_FLAGS"] = f"--xla_dump_to={FOLDER}"
 
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
+import optax  # noqa: E402
 from jax.experimental import topologies  # noqa: E402
 
 import landscape as ls  # noqa: E402
 from landscape import training  # noqa: E402
+from landscape.descent.paths import Ends  # noqa: E402
 from landscape.engine import Evaluator, routes  # noqa: E402
 from landscape.engine.evaluator import _program  # noqa: E402
 
 CARD = (Path(__file__).parent / "data" / "h200.txtpb").read_text()
 CELLS = {"SRNN": (ls.SRNN(), "w", "b"), "GRU": (ls.GRU(), "w_h", "b_z"), "LSTM": (ls.LSTM(), "b_f", "w_g")}
+CELLS["Pascanu"] = ls.cells.Pascanu(), "w", "b"
 
 
 def there(tree: Any) -> Any:
@@ -43,6 +47,16 @@ def surface(cell: Any, x: str, y: str, order: int) -> tuple[Any, tuple]:
     points = np.zeros((1, 2, 32768), "float32")
     affine = jax.tree.map(np.asarray, evaluator._affine)
     return _program(problem.fused(evaluator._affine)), (affine, points, np.asarray(1, "int32"), evaluator._data)
+
+
+def descended(cell: Any, x: str, y: str) -> tuple[Any, tuple]:
+    """A map of trainability, with momentum and clipping."""
+    down = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.01, momentum=0.9))
+    ends = Ends(ls.Recurrence(ls.tasks.pascanu(), [50]), down, 300, (x, y))
+    evaluator = Evaluator(ls.plane(cell, {}, **{x: (0.0, 1.0), y: (0.0, 1.0)}), ends)
+    points = np.zeros((1, 2, 32768), "float32")
+    affine = jax.tree.map(np.asarray, evaluator._affine)
+    return _program(ends.fused(evaluator._affine)), (affine, points, np.asarray(1, "int32"), evaluator._data)
 
 
 def epoch(cell: Any) -> tuple[Any, tuple]:
@@ -73,6 +87,9 @@ def kernels() -> list[tuple[str, int, int]]:
 
 
 name, what = JOB.split()
-program, args = epoch(CELLS[name][0]) if what == "epoch" else surface(*CELLS[name], int(what))
+if what.isdecimal():
+    program, args = surface(*CELLS[name], int(what))
+else:
+    program, args = descended(*CELLS[name]) if what == "map" else epoch(CELLS[name][0])
 text = program.lower(*there(args)).compile().as_text()
 print(json.dumps({"whiles": len(re.findall(r"= .* while\(", text)), "kernels": kernels()}))

@@ -7,6 +7,11 @@ import os
 import select
 import shutil
 import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from landscape.plots import indexed
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 BLIND = """HTMLCanvasElement.prototype.getContext = (context => function (kind, ...more) {
@@ -78,11 +83,11 @@ class Browser:
             self.call("Page.removeScriptToEvaluateOnNewDocument", identifier=self.blind)
         self.blind = None if live else self.call("Page.addScriptToEvaluateOnNewDocument", source=BLIND)["identifier"]
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-        self.call("Page.navigate", url="about:blank")
-        self.events = []
-        self.call("Page.navigate", url=f"{path.as_uri()}{words}")
-        while not any(event["method"] == "Page.loadEventFired" for event in self.events):
-            self.events.append(self.message())
+        for url in ("about:blank", f"{path.as_uri()}{words}"):
+            self.events = []
+            self.call("Page.navigate", url=url)
+            while not any(event["method"] == "Page.loadEventFired" for event in self.events):
+                self.events.append(self.message())
         self.run("1")
         return self.seen()
 
@@ -108,3 +113,18 @@ class Browser:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def main(page: str, words: str, out: str, width: str = "1280", height: str = "800") -> None:
+    """A picture of a page at an address, once all its pixels are computed."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        browser = Browser(Path(profile))
+        browser.open(Path(page).resolve(), int(width), int(height), words, live=True)
+        browser.run("(() => { while (live && live.work()); live && compare(); draw(); })()")
+        browser.picture(Path(out))
+        browser.close()
+    indexed(out)
+
+
+if __name__ == "__main__":  # python tests/chromium.py explorer.html "#length=50&w=5&b=-2.61" figures/explorer.png
+    main(*sys.argv[1:])

@@ -35,3 +35,9 @@ def test_a_block_of_a_surface_is_one_kernel_that_spills_nothing_in_no_loop_of_th
 @pytest.mark.parametrize("job", [f"{cell} epoch" for cell in ("SRNN", "GRU", "LSTM")])
 def test_an_epoch_of_training_is_one_kernel_that_spills_nothing(job: str, tmp_path: Path) -> None:
     assert [spilled for _, _, spilled in compiled(job, tmp_path)["ours"]] == [0]
+
+
+def test_a_map_of_trainability_is_one_kernel_that_spills_nothing_in_no_loop_of_the_host(tmp_path: Path) -> None:
+    found = compiled("Pascanu map", tmp_path)
+    assert [spilled for _, _, spilled in found["ours"]] == [0]
+    assert found["whiles"] == 0

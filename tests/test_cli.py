@@ -426,7 +426,10 @@ def test_importing_the_package_imports_nothing_heavy():
         ("surface SRNN latch w=0:1e300:3", "w = 1e.300 is beyond float32"),
         ("surface SRNN latch w=0:1e-37:99", "float32 cannot tell the 99 values of w from 0 to 1e-37 apart; .* float64"),
         ("surface SRNN latch w=1:1.000001:101", "float32 cannot tell the 101 values of w from 1 to 1.000001 apart"),
-        ("surface SRNN latch w=1:1.000000000000001:101 --dtype float64", "float64 cannot tell .*; give a wider range$"),
+        (
+            "surface SRNN latch w=1:1.000000000000001:101 --dtype float64",
+            "float64 cannot tell .*; give a wider range .landscape help ranges.$",
+        ),
         ("explore SRNN latch w=0:1:2 b=1:1.000001:101", "float32 cannot tell the 101 values of b"),
         ("explore SRNN latch w=0:1:2 b=0:1:2 --set u=1e300", "u = 1e.300 is beyond float32"),
         ("explore SRNN latch w=0:1:2 b=0:1:2 --lengths 1:99999999999", "need .* TB of memory; ask for fewer points"),

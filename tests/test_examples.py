@@ -19,6 +19,7 @@ import pytest
 
 import landscape
 from landscape import cli, names
+from landscape.cli import guide
 from landscape.cli.experiments import run, settings_of
 from landscape.cli.words import parse
 
@@ -95,6 +96,9 @@ def test_every_block_of_python_in_the_readme_runs_alone(code, tmp_path, monkeypa
 def parsed(line: str) -> None:
     """Raise, or exit, unless the words of a command make sense."""
     verb, *words = shlex.split(line)[1:]
+    if verb == "help":
+        guide.page(words[0])
+        return
     known = cli.VERBS[verb]
     if known is run:
         settings_of(names.experiment(words[0]), words[0], words[1:])

@@ -1,5 +1,6 @@
 """Laws of kernels: a fused program is the same function traced differently, or says in a sentence why there is none."""
 
+import dataclasses
 import itertools
 import json
 import warnings
@@ -15,9 +16,10 @@ import landscape as ls
 from landscape import bench, cells, cli, devices, losses, tasks, training
 from landscape.cells import Cell, State
 from landscape.cli import machine
+from landscape.descent.paths import Ends, Paths, Walk
 from landscape.engine import Evaluator, routes
 from landscape.engine.jets import Jet, push
-from landscape.kernels import surfaces
+from landscape.kernels import surfaces, walks
 from landscape.kernels.lanes import Unfusable, boxed, is_box, lanes
 from landscape.planes import named_leaves
 from landscape.tree import dot, param, pytree
@@ -155,6 +157,50 @@ def test_what_overflows_overflows_alike_and_its_logarithm_stays() -> None:
     assert np.isfinite(want["log10_gradient"]).any()
     for name in want:
         np.testing.assert_array_equal(np.isfinite(got[name]), np.isfinite(want[name]))
+
+
+CLIPPED = optax.chain(optax.clip_by_global_norm(0.5), optax.sgd(0.3, momentum=0.5))
+
+
+def walk(kind: type, optimiser: Any, steps: int, problem: Any) -> Any:
+    """What an optimiser does on Pascanu's plane."""
+    return kind(dataclasses.replace(problem, order=1), optimiser, steps, ("w", "b"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "optimiser", "problem"),
+    [
+        (Ends, CLIPPED, ls.Recurrence(tasks.pascanu(), [4])),
+        (Paths, CLIPPED, ls.Recurrence(tasks.pascanu(), [4])),
+        pytest.param(
+            Ends, training.keras_adam(0.1), ls.Recurrence(tasks.latch(), [7], episodes=3), marks=pytest.mark.slow
+        ),
+        pytest.param(Paths, optax.rmsprop(0.1), ls.Recurrence(tasks.latch(), [7], episodes=3), marks=pytest.mark.slow),
+    ],
+)
+def test_all_updates_in_one_kernel_are_the_scan_of_them(kind: type, optimiser: Any, problem: Any) -> None:
+    """To 1e-3 after six updates: each moves the next point, and a wall makes an ulp grow. What happened is the same."""
+    made = plane(cells.Pascanu(), w=[0.0, 1.0], b=[0.0, 1.0])
+    points = np.random.default_rng(0).uniform(-1, 1, (130, 2)).astype("float32")
+    with routes.interpreted():
+        fused = Evaluator(made, walk(kind, optimiser, 6, problem)).resize(130)
+    assert isinstance(fused.route.kernel, walks.Launched)
+    want, got = Evaluator(made, walk(kind, optimiser, 6, problem)).resize(130)(points), fused(points)
+    for name, values in want.items():
+        np.testing.assert_allclose(got[name], values, rtol=1e-3, atol=1e-3, err_msg=name)
+
+
+def test_a_map_of_trainability_is_one_launch_on_a_gpu() -> None:
+    made = plane(cells.Pascanu(), w=[0.0, 1.0], b=[0.0, 1.0])
+    ends = walk(Ends, CLIPPED, 6, ls.Recurrence(tasks.pascanu(), [4]))
+    affine = Evaluator(made, ends)._affine
+    assert for_cuda(ends.fused(affine), affine, np.zeros((2, 128), np.float32), ends.data) == 1
+
+
+def test_a_walk_whose_episodes_do_not_fit_into_registers_launches_every_look() -> None:
+    made = plane(cells.Pascanu(), w=[0.0, 1.0], b=[0.0, 1.0])
+    ends = walk(Ends, CLIPPED, 6, ls.Recurrence(tasks.latch(), [4], episodes=512))
+    assert isinstance(ends.fused(Evaluator(made, ends)._affine), Walk)
 
 
 def for_cuda(program: Any, *args: Any) -> int:

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 
 import numpy as np
 import pytest
@@ -132,11 +133,33 @@ def at(browser, w, b):
 
 def test_the_page_says_how_fast_it_is_and_what_it_computes(opened):
     opened.run("(() => { while (live.work()); drawSurface(); })()")
-    assert "computed live in float32: " in text(opened, "rate")
+    assert "live: " in text(opened, "rate")
     assert "frames a second at every pixel" in text(opened, "rate")
+    opened.run("(() => { compare(); drawSurface(); })()")
+    agreed = re.search(r"; ([\d.]+) digits agree with float64$", text(opened, "rate"))
+    assert 5.5 < float(agreed[1]) <= 7.2
     opened.run("(() => { Object.assign(live, { key: '', rates: { loss: 1e-3 }, work: () => false }); draw(); })()")
     assert text(opened, "rate").endswith(" frames a second at 1 of 1024 pixels")
     assert opened.run("live.read().values.length") < 500
+
+
+def test_a_graphics_card_that_computes_something_else_is_not_believed(opened):
+    whole(opened)
+    opened.run(
+        "(() => { const read = live.read(); live.read = () => ({ ...read, values: read.values.map(v => 2 * v) }); })()"
+    )
+    opened.run("compare()")
+    assert opened.run("view.live") is False
+    assert text(opened, "rate") == "as stored: this graphics card gives other numbers"
+
+
+def test_a_graphics_card_that_refuses_a_program_leaves_the_stored_picture(opened):
+    opened.run(
+        "(() => { live.program = () => { throw new Error('too long'); }; show({ field: 'log10_gradient' }); })()"
+    )
+    assert opened.run("[view.live, view.field]") == [False, "log10_gradient"]
+    assert text(opened, "rate") == "as stored: too long"
+    assert opened.seen()[1] == []
 
 
 def test_a_live_pixel_has_the_colour_of_its_value(opened):
@@ -212,11 +235,11 @@ def test_keys_and_buttons_zoom_about_the_place_and_keep_it_in_sight(opened):
     opened.run("element('nearer').click()")
     assert np.ptp(window(opened)[0]) == pytest.approx(width / 3)
     assert "zoom 3" in text(opened, "depth")
-    for _ in range(20):
+    for _ in range(14):
         press("ArrowRight")
     low, high = window(opened)[0]
     assert low <= opened.run("view.point[0]") <= high
-    assert opened.run("view.point[0]") == pytest.approx(5 + 20 * 0.1 / 3)
+    assert opened.run("view.point[0]") == pytest.approx(5 + 14 * 0.1 / 3)
     opened.run("element('farther').click()")
     assert np.ptp(window(opened)[0]) == pytest.approx(width / 1.5)
     press("0")
@@ -244,16 +267,17 @@ def test_the_zoom_ends_where_float32_cannot_tell_two_pixels_apart(opened):
 
 
 def test_a_link_keeps_place_length_cell_window_and_what_is_drawn(browser, opened, page):
-    opened.run("show({ ...zoom(1 / 50), index: 1, field: 'log10_gradient' })")
+    opened.run("show({ ...zoom(1 / 50), index: 1, field: 'log10_gradient', fit: true })")
     seen = window(opened)
     link = opened.run("new Promise(done => setTimeout(() => done(location.hash), 300))")
     assert link.startswith("#cell=Pascanu&length=20&show=log10_gradient&w=5&b=-2.6&window=")
     browser.open(page, *SIZE, words=link, live=True)
     assert window(browser) == pytest.approx(seen, rel=1e-9)
-    assert browser.run("[view.point, data.lengths[view.index], view.field, view.live]") == [
+    assert browser.run("[view.point, data.lengths[view.index], view.field, view.live, view.fit]") == [
         [5, -2.6],
         20,
         "log10_gradient",
+        True,
         True,
     ]
     assert browser.run("element('other').hidden")
@@ -333,6 +357,31 @@ def test_every_cell_in_the_shader_is_the_cell_in_the_page(opened):
     for cell, loss, gradient in found:
         assert loss < 2e-6, cell
         assert gradient < 2e-5, cell
+
+
+def test_a_state_beyond_float32_is_live_as_infinity(opened):
+    """h' = relu(5 h + 1) is beyond 5^59 after 60 steps, whose square no float32 holds; pink is the colour of no map."""
+    live = {"cell": "SRNN(act=relu)", "parameters": {"w": [0, 1, 0], "u": [1, 0, 0], "b": [0, 0, 1]}, "start": 0}
+    rest = "squash: false, nested: true, missing: 0, times: [60], inputs: [new Float32Array(60)], targets: [[1]]"
+    ask = "x: [0.2, 0.2], y: [1, 1], width: 1, height: 1, set: 0, field: 'loss', steps: 60"
+    script = f"""((made, ask) => [0.2, 5].map(w => {{
+        made.ask({{ ...ask, x: [w, w] }});
+        made.paint({{ low: 0, high: 1, log: false, table: Array(768).fill(0) }});
+        const colour = new Uint8Array(4);
+        made.gl.readPixels(0, 0, 1, 1, made.gl.RGBA, made.gl.UNSIGNED_BYTE, colour);
+        return [String(made.read().values[0]), ...colour.slice(0, 3)];
+    }}))(new Live(new Unit({{ ...{json.dumps(live)}, {rest} }})), {{ {ask} }})"""
+    fine, beyond = opened.run(script)
+    assert float(fine[0]) == pytest.approx((1 / 0.8 - 1) ** 2, rel=1e-5)
+    assert fine[1:] == [0, 0, 0]
+    assert beyond == ["Infinity", 0xFF, 0x2E, 0x88]
+
+
+def test_a_dot_of_a_sharp_screen_is_a_pixel_of_the_surface(opened):
+    before = opened.run("[live.picture.width, live.picture.height]")
+    opened.call("Emulation.setDeviceMetricsOverride", width=390, height=480, deviceScaleFactor=2, mobile=False)
+    opened.run("show({})")
+    assert opened.run("[live.picture.width, live.picture.height]") == pytest.approx(2 * np.array(before), abs=1)
 
 
 def test_a_gradient_that_float32_cannot_hold_is_live_by_its_logarithm(opened):

@@ -195,6 +195,19 @@ def test_a_unit_that_is_dropped_is_heard_by_nobody_above_and_the_others_are_hear
     assert np.any(loud[1:] != loud[:-1])
 
 
+def test_dropout_silences_units_of_each_way_on_its_own():
+    deep = Stack(layers=(ls.SRNN(), ls.SRNN()))
+    model = made(TwoWay(ahead=deep, back=deep), units=16)
+    seen = dropout(0.5)(KEY, model)
+    ways = [np.asarray(way.layers[1].u == 0).all(1) for way in (seen.cell.ahead, seen.cell.back)]
+    assert 0 < ways[0].sum() < 16
+    assert np.any(ways[0] != ways[1])
+    np.testing.assert_array_equal(seen.cell.ahead.layers[0].u, model.cell.ahead.layers[0].u)
+    silent = np.asarray(seen.readout.w == 0).all(1)
+    assert silent[:16].any()
+    assert silent[16:].any()
+
+
 def test_the_gradient_under_noise_is_that_of_the_model_and_each_update_has_its_own(stack):
     drop, square = dropout(0.5), lambda model: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(model))
     through = jax.jit(noisy(lambda model: (0, jax.grad(square)(model)), drop, KEY))

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -251,6 +252,17 @@ def test_functions_of_the_same_make_have_one_fingerprint() -> None:
     assert specs.of_function(optax.sgd(0.1).update) == specs.of_function(optax.sgd(0.1).update)
     each = [optax.sgd(0.1), optax.sgd(0.2), optax.adam(0.1), optax.chain(optax.clip(1.0), optax.sgd(0.1))]
     assert len({specs.of_function(one.update) for one in each}) == len(each)
+
+
+def test_a_model_made_of_classes_and_of_other_models_has_a_fingerprint_that_tells_them_apart() -> None:
+    class Of(nn.Module):
+        part: Any
+        inner: Any = None
+
+    each = [Of(nn.SimpleCell), Of(nn.GRUCell), Of(None, nn.Dense(3)), Of(None, nn.Dense(4)), Of(np.float32)]
+    found = [specs.of_function([one.apply, {"part": one.part, "inner": one.inner}]) for one in each]
+    assert len(set(found)) == len(each)
+    assert found[3] == specs.of_function([each[3].apply, {"part": None, "inner": nn.Dense(4)}])
 
 
 def test_a_description_of_cell_task_and_plane_is_data_and_makes_them_again() -> None:

@@ -154,6 +154,19 @@ def test_values_are_within_4_ulp_whatever_the_batch(made: Any, batch: int) -> No
     np.testing.assert_array_max_ulp(found["loss"].values, made["loss"].values, 4)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [1, 7, 64])
+def test_derivatives_are_within_a_few_ulp_of_their_largest_whatever_the_batch(made: Any, batch: int) -> None:
+    """Of the largest, as terms cancel where a slope is near 0: there its own ulp are as many as there are examples.
+
+    A slope is a sum of a few float32 products for each unit, a curvature one of some ten: 4 and 16 ulp.
+    """
+    found = ls.surface(PLANE, RISK, batch=batch)
+    for name in [name for name in made if name.startswith("d_")]:
+        ulp = np.spacing(np.abs(made[name].values).max())
+        assert np.abs(found[name].values - made[name].values).max() <= (16 if name.count("_") > 1 else 4) * ulp
+
+
 def test_the_last_batch_is_weighted_and_no_example_dropped_or_repeated() -> None:
     x, y = np.ones((7, 1)), np.array([0.0, 0, 0, 0, 0, 0, 7])
     plane = ls.span(np.zeros(1), {"a": np.ones(1)}, a=(0.0, 1.0))

@@ -41,6 +41,18 @@ def test_the_verdict_on_the_irnn_follows_the_runs(irnn, lstm, word):
     assert (pixels.best(found).rate == 0.01).all()
 
 
+@pytest.mark.parametrize(("irnn", "word"), [(0.9, "upheld (by +0.3"), (0.5, "open (by"), (0.2, "refuted (by -0.3")])
+def test_claims_on_digits_are_upheld_refuted_or_open_by_the_runs(irnn, word):
+    one, other = read(IRNN=irnn, LSTM=0.5), read(IRNN=irnn, LSTM=0.8).assign_coords(rule=["SGD"])
+    said = pixels.claims(xarray.concat([one, other], "rule"))
+    assert said[0].startswith(f"the IRNN leads the LSTM: {word}")
+    assert [claim.split(":")[0] for claim in said[1:]] == [
+        f"SGD is behind RMSprop on the {c}" for c in ("IRNN", "LSTM")
+    ]
+    assert "refuted" in said[2]
+    assert "open" in said[1]
+
+
 def test_the_figure_of_digits_names_who_reads_best():
     assert drawn["pixels"].title(read(IRNN=0.3, LSTM=0.9), "RMSprop").startswith("LSTM reads 9")
     assert "the IRNN 3" in drawn["pixels"].title(read(IRNN=0.3, LSTM=0.9), "RMSprop")
@@ -168,7 +180,9 @@ def test_memories_of_networks_are_seen_and_drawn(tmp_path):
 
 def test_a_store_without_networks_is_refused_in_a_sentence(tmp_path):
     store.save(spoken(2.0), tmp_path / "old.zarr", {})
-    with pytest.raises(ValueError, match="holds no networks; remove it and run `landscape run characters` again"):
+    with pytest.raises(
+        ValueError, match="holds no networks of one layer; remove it and run `landscape run characters` again"
+    ):
         memory_views.run(networks=str(tmp_path / "old.zarr"))
 
 
@@ -187,7 +201,8 @@ def cut(*means):
 def test_how_far_errors_must_go_follows_the_runs(means, steps):
     found = cut(*means)
     assert truncation.needed(found, "GRU") == steps
-    assert f"GRU needs errors over {steps} steps ({means[0]:.2f} at k = 2" in truncation.sentence(found)
+    said = truncation.sentence(found)
+    assert f"0.90 without a cut, which is not told apart from k = {steps} and longer" in said
     assert len(drawn["truncation"].page(found).axes) == 2
 
 
@@ -209,7 +224,7 @@ def laid(rate, place, fading):
     axes = {"along": [0.0, 1, 2], "across": [-1.0, 0, 1, 2], "length": T, "lag": np.arange(64), "task": ["digits"]}
     labels = {
         "cell": ["tanh", "LSTM"],
-        "line": ["along", "across"],
+        "line": ["across", "near"],
         "when": ["before", "after"],
         "threshold": [1, np.inf],
     }
@@ -220,12 +235,28 @@ def laid(rate, place, fading):
 def test_what_is_said_of_planes_follows_their_numbers(rate, kind):
     found = laid(rate, 0.5, 20.0)
     said = planes.sentence(found)
-    assert f"digits, tanh: {kind}" in said
-    assert "its place wanders by 0.50" in said
+    assert f"digits, tanh: across: {kind}" in said
+    assert f"its place wanders by 0.50; near the end: {kind}" in said
     assert "fades by e in 20 steps, by the exponent 10" in said
-    assert "loss 5.00 clipped, 5.00 not; off the plane by up to 100% of the way" in said
+    assert "loss 5.00 clipped, 5.00 not, steepest for 10^0." in said
+    assert "; off the plane by up to 100% of the way" in said
     page = drawn["planes_of_training"].page(found)
     assert len(page.axes) == 2 + 1 + 4  # maps, their bar, lines
+    assert "0 of 2 trainings are lost and 0 end higher" in drawn["planes_of_training"].title(found)
+    found["at_loss"][:, :, 1, -1] = [[np.nan, 9.0]]
+    assert "1 of 2 trainings are lost and 1 end higher" in drawn["planes_of_training"].title(found)
+
+
+def test_a_path_is_steepest_where_its_plane_is_there():
+    found = laid(0.0, 0.5, 20.0)
+    found["at_along"][..., 1, :] = np.linspace(0, 1.9, 5)
+    found["at_across"][..., 1, :] = 0.1
+    found["log10_gradient"][..., -1, 1, 1] = 7.0  # at along 1, across 0: third of five moments
+    updates, along, size = planes.steep(found, "digits", "LSTM", np.inf)
+    assert (updates, along, size) == (3, pytest.approx(0.95), 7.0)
+    found["at_along"][..., 1, :] = 9.0  # off the picture
+    assert planes.steep(found, "digits", "LSTM", np.inf)[0] == -1
+    assert "and nowhere on the plane;" in planes.sentence(found)
 
 
 @pytest.mark.slow

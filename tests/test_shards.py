@@ -88,6 +88,6 @@ def test_the_command_computes_a_part_and_says_how_far_the_store_is(folder: Path,
     assert cli.main([*words, "0/2"]) == 0
     assert "shard 0/2 is done: 4 of 8 blocks are in c.zarr; the last shard finishes it" in capsys.readouterr().out
     assert cli.main([*words, "1/2"]) == 0
-    assert "Draw it:" in capsys.readouterr().out
+    assert "Next: landscape " in capsys.readouterr().out
     assert cli.main([*words, "one/2"]) == 2
     assert "--shard must be I/N with I from 0 to N - 1, such as 0/4; given 'one/2'" in capsys.readouterr().err

@@ -17,7 +17,7 @@ import pytest
 import xarray
 
 import landscape as ls
-from landscape import directions, plots, store, trajectories
+from landscape import directions, explorer, plots, store, trajectories
 from landscape.losses import raw
 
 EPS = float(np.finfo(np.float32).eps)
@@ -297,3 +297,30 @@ def test_a_descent_that_cannot_be_is_refused_in_one_sentence() -> None:
     stream = ls.Risk(linear, lambda: iter([(INPUTS, TARGETS)]), raw)
     with pytest.raises(ValueError, match="a descent draws from arrays"):
         trajectories.descend(stream, BEGUN, optax.sgd(0.1), [1])
+
+
+# The path over a page
+
+
+def test_the_path_of_training_stands_over_the_page_of_its_plane_alone(walk: Any, tmp_path: Path) -> None:
+    found = trajectories.project(walk, ("a", "b"), RISK)
+    last = jax.tree.map(lambda leaf: np.asarray(leaf[-1]), walk)
+    around = directions.principal(walk, last, ("a", "b"))
+    axes = {"a": np.linspace(-1, 2, 3), "b": np.linspace(-1, 1, 3)}
+    made = ls.surface(ls.span(last, around, **axes), RISK)
+    store.save(found, tmp_path / "way.zarr", {})
+    for one in (found, store.open_surface(tmp_path / "way.zarr")):
+        page = explorer.contents(made, trajectory=one)
+        (line,) = (line for line in page["lines"] if line["name"] == "training path")
+        for k, name in enumerate(axes):
+            np.testing.assert_allclose(line["points"][0][k], found[name], rtol=1e-6, atol=1e-12)
+        assert f"at its first step the loss is {float(found.loss[0]):.4g}" in page["note"]
+        assert f"where it is drawn {float(found.loss_in_plane[0]):.4g}" in page["note"]
+    assert not explorer.contents(made)["lines"]
+    other = directions.random(last, jax.random.key(0), ("a", "b"), directions.every)
+    with pytest.raises(ValueError, match="projected by other directions than the surface"):
+        explorer.contents(ls.surface(ls.span(last, other, **axes), RISK), trajectory=found)
+    with pytest.raises(ValueError, match="projected by another model than the surface"):
+        explorer.contents(ls.surface(ls.span(START, around, **axes), RISK), trajectory=found)
+    with pytest.raises(ValueError, match="the surface is over a, b, and the path over p, q"):
+        explorer.contents(made, trajectory=found.rename(a="p", b="q"))

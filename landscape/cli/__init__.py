@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from landscape import names
+from landscape.cli import guide
 from landscape.cli.analyses import basins, export, spectrum
+from landscape.cli.completion import completion
 from landscape.cli.experiments import list_, run, status, sweep, verify
 from landscape.cli.machine import bench, devices
 from landscape.cli.surfaces import cliffs, explore, plot, show, surface
@@ -34,34 +36,19 @@ VERBS: dict[str, Callable[..., None]] = {
     "verify": verify,
     "devices": devices,
     "bench": bench,
+    "completion": completion,
 }
-
-
-def manual() -> str:
-    """What the whole command says about itself."""
-    lines = [f"  {name:<10}{(inspect.getdoc(verb) or '').splitlines()[0]}" for name, verb in VERBS.items()]
-    return "\n".join(
-        [
-            "usage: landscape VERB ...",
-            "",
-            "Loss landscapes of recurrent cells: exact surfaces at every sequence length.",
-            "",
-            *lines,
-            "",
-            "examples:",
-            "  landscape surface SRNN latch w=-3:3:201 b=-2:2:201 --lengths 1:200 --out cliffs.zarr",
-            "  landscape plot cliffs.zarr",
-            "  landscape show cliffs.zarr",
-            "",
-            "`landscape VERB --help` tells the rest. `landscape --version` prints the version.",
-        ]
-    )
 
 
 def dispatch(words: Sequence[str]) -> None:
     """Call the verb that ``words`` begin with."""
-    if not words or words[0] in ("-h", "--help", "help"):
-        return say(manual())
+    if not words:
+        return say(guide.start(Path.cwd()))
+    if words[0] in ("-h", "--help") or words == ["help"]:
+        return say(guide.manual(VERBS))
+    if words[0] == "help":
+        topic = words[1]
+        return dispatch([topic, "--help"]) if topic in VERBS and topic not in guide.pages() else say(guide.page(topic))
     if words[0] == "--version":
         return say(f"landscape {importlib.metadata.version('rnn-landscape')}")
     if words[0] not in VERBS:
@@ -101,7 +88,8 @@ def main(words: Sequence[str] | None = None) -> int:
     except Exception as error:
         if not expected(error):
             raise
-        print(f"landscape: {error}", file=sys.stderr)
+        topic = guide.topic_of(error.__traceback__)
+        print(f"landscape: {error}{f' (landscape help {topic})' if topic else ''}", file=sys.stderr)
         return 2
     return 0
 

@@ -1,14 +1,13 @@
 """Verbs that take a surface or a model apart: basins, files for other programs, spectra."""
 
 import hashlib
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
 from landscape import names
-from landscape.cli.words import Many, Path_, say, unless
+from landscape.cli.words import Many, Path_, say, then, unless
 
 if TYPE_CHECKING:
     import xarray
@@ -51,6 +50,7 @@ def basins(
         of = hashlib.sha256(ds.attrs["settings"].encode()).hexdigest()[:16]
         store.save(found, out, {"basins": found.attrs["title"], "above": above, "at": where, "surface_sha256": of})
         say(f"Kept: {out}")
+    then(("plot", path))
 
 
 def table(found: "xarray.Dataset") -> str:
@@ -92,6 +92,7 @@ def export(
     with store.damage(path):
         made = topology.export(topology.picture(store.open_surface(path), where), Path(file))
     say(f"{path}: {made}")
+    then(("basins", path, *(word for one in at for word in ("--at", one))))
 
 
 def spectrum(
@@ -144,7 +145,8 @@ def spectrum(
         parts += [curvature.trace(made, keys[2], **drawn)] if trace else []
         found = xarray.merge([part.drop_attrs() for part in parts]).assign_attrs(title=f"{matrix} of {model}")
         store.save(found, path, settings)
-    say(f"{path}: {eigenvalues(found, made.size)}\nDraw it: landscape plot {shlex.quote(str(path))}")
+    say(f"{path}: {eigenvalues(found, made.size)}")
+    then(("plot", path))
 
 
 def eigenvalues(found: "xarray.Dataset", size: int) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from landscape import names
-from landscape.cli.words import parse, part_of, say, unless
+from landscape.cli.words import parse, part_of, say, then, unless
 
 
 def run(*words: str) -> None:
@@ -52,6 +52,7 @@ def run(*words: str) -> None:
         say(f"stored in {settings['out']}")
     if hasattr(module, "sentence"):
         say(module.sentence(result))
+    then(("show", path) if path.exists() and not settings.get("out") else ("list",))
 
 
 def settings_of(module: ModuleType, name: str, words: Sequence[str]) -> dict[str, Any]:
@@ -129,7 +130,8 @@ def sweep(
     plan, path = sweeps.read(file)
     path = Path(out) if out else path
     if dry:
-        return say(f"{plan}; into {path}")
+        say(f"{plan}; into {path}")
+        return then(("sweep", file, *(("--out", out) if out else ())))
     with contextlib.ExitStack() as stack:
         engine: sweeps.Engine = sweeps.serial
         if workers or scheduler:
@@ -142,6 +144,7 @@ def sweep(
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"stopped: {sweeps.status(path)}; the same command resumes") from None
     say(str(state))
+    then(("status" if state.failed or state.left else "plot", path))
     if state.failed:
         raise SystemExit(1)
     return None
@@ -168,11 +171,13 @@ def status(
         done, blocks = store.blocks_done(path)
         rest = "complete" if done == blocks else "the command that began it goes on with it"
         say(f"{path}: {done} of {blocks} blocks are done; {rest}")
-        return
-    say(str(sweeps.status(path)))
+        return then(("plot" if done == blocks else "show", path))
+    state = sweeps.status(path)
+    say(str(state))
     if csv:
         sweeps.to_csv(sweeps.open_sweep(path), csv)
         say(f"table: {csv}")
+    return then(("plot" if state.done else "show", path))
 
 
 def list_() -> None:
@@ -185,6 +190,7 @@ def list_() -> None:
     from landscape.cli import report
 
     say(report.known())
+    then(("surface", "SRNN", "latch", "w=-3:3:101", "b=-2:2:101", "--order", "2", "--out", "cliffs.zarr"))
 
 
 def verify() -> None:
@@ -199,3 +205,4 @@ def verify() -> None:
 
     if not checks.report():
         raise SystemExit(1)
+    then(("run", "demo"))

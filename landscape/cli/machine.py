@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 from tyro.conf import arg
 
-from landscape.cli.words import say, unless
+from landscape.cli.words import say, then, unless
+
+SMALL = ("SRNN", "latch", "w=-3:3:101", "b=-2:2:101", "--lengths", "1:100", "--out", "cliffs.zarr")
 
 
 def bench(
@@ -30,6 +32,7 @@ def bench(
         Path(out).write_text(json.dumps(found, indent=1) + "\n")
     for line in jobs.lines(found):
         say(line)
+    then(("devices",))
 
 
 def devices() -> None:
@@ -47,10 +50,11 @@ def devices() -> None:
     about = provenance.here()
     say(f"{about['device']}, jax {about['version_jax']}")
     if every := routes.hindrance():
-        return say(f"every job takes the scan: {every}")
+        say(f"every job takes the scan: {every}")
+        return then(("surface", *SMALL))
     for job, why in jobs():
         say(f"{job:44}{f'scan: {why}' if why else 'fused'}")
-    return None
+    return then(("bench", "--small"))
 
 
 def jobs() -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from landscape import names
-from landscape.cli.words import say
+from landscape.cli.words import say, then
 
 
 def surface(
@@ -44,4 +44,5 @@ def surface(
     with progress.kept(path), progress.bar(say) as bar:
         watch = progress.watch(bar, say, devices.threads(), yes)
         surfaces.surface(plane, asked, out=path, progress=watch)
-    say(report.made(path, len(plane.shape)))
+    say(report.summary(path))
+    then(*([("explore", path)] * (len(plane.shape) == 2)), ("plot", path))

@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -185,13 +184,6 @@ def summary(path: Any) -> str:
     over = f"{f'{len(lengths)} lengths ' if lengths else ''}over {', '.join(settings['axes'])}"
     words = f"{about['cell']} on {about['task']}, {over}"
     return f"{path}: {words}; {size(disk(path))} in {duration(about['seconds'])}. Losses that are inf or NaN: {lost}."
-
-
-def made(path: Any, coordinates: int) -> str:
-    """What a command says of the surface that it made: what it holds, and what can be done with it."""
-    word = shlex.quote(str(path))
-    more = f"\nExplore it:  landscape explore {word}" if coordinates == 2 else ""
-    return f"{summary(path)}\nDraw it:     landscape plot {word}{more}"
 
 
 def known() -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from landscape import names
-from landscape.cli.words import Held, Many, Options, Path_, part_of, say, unless
+from landscape.cli.words import Held, Many, Options, Path_, part_of, say, then, unless
 
 
 def surface(
@@ -111,8 +111,10 @@ def surface(
         elif not surfaces.share(part, plane, made, every, out=path, progress=watch, **asked):
             done, blocks = store.blocks_done(path)
             say(f"shard {shard} is done: {done} of {blocks} blocks are in {path}; the last shard finishes it")
+            then(("status", path))
             return
-    say(report.made(path, len(plane.shape)))
+    say(report.summary(path))
+    then(*([("explore", path)] * (len(plane.shape) == 2)), ("plot", path))
 
 
 def plot(
@@ -168,7 +170,8 @@ def plot(
         file = Path(out) if out else Path(path).with_suffix(".png")
         with store.damage(path):
             plots.save(plots.spectrum(ds, **look), file)
-        return say(f"{ds.attrs['title']}: {file}")
+        say(f"{ds.attrs['title']}: {file}")
+        return then(("show", path))
     if "loss" not in ds:
         raise ValueError(f"{path} is not a surface: it holds {', '.join(map(str, ds.data_vars))}; nothing to plot")
     ending = {"animation": ".gif", "interactive": ".html"}.get(kind, ".png")
@@ -183,7 +186,8 @@ def plot(
             plots.save(plots.profile(ds, along or first, chosen, at=where, **look), file)
         else:
             plots.save(getattr(plots, kind)(ds, chosen, **where, **look), file)
-    return say(f"{kind} of {ds.attrs['title']}: {file}")
+    say(f"{kind} of {ds.attrs['title']}: {file}")
+    return then(("explore" if len(ds["loss"].dims) - len(plots.leading(ds)) == 2 else "show", path))
 
 
 def plot_sweep(path: str, variable: str, along: str, lines: str, at: dict, out: str, look: dict[str, Any]) -> None:
@@ -195,6 +199,7 @@ def plot_sweep(path: str, variable: str, along: str, lines: str, at: dict, out: 
     with store.damage(path, "results"):
         plots.save(plots.sweep(ds, variable, along, lines, at, **look), file)
     say(f"{ds.attrs['title']}: {file}")
+    then(("status", path))
 
 
 def inches(text: str) -> tuple[float, float]:
@@ -219,6 +224,9 @@ def explore(
     set: Held = (),
     task_option: Options = (),
     file: Annotated[str, unless("none", "FILE.py", "run this file, for a stored cell or task of your own")] = "",
+    trajectory: Annotated[
+        str, unless("none", "PATH", "draw this path of training, a stored result of landscape.trajectories.project")
+    ] = "",
     out: Annotated[str, arg(metavar="FILE", help="the page to write")] = "explorer.html",
     no_open: Annotated[bool, arg(help="only write the page, open no browser")] = False,
 ) -> None:
@@ -231,6 +239,7 @@ def explore(
       landscape explore
       landscape explore cliffs.zarr --out cliffs.html --no-open
       landscape explore sine.zarr --file mine.py
+      landscape explore digits.zarr --trajectory way.zarr
       landscape explore SRNN latch w=-3:3:101 b=-1.5:1.5:101 --lengths 1:20,30,50
       landscape explore LSTM latch w_g=-6:6:81 b_i=-4:4:81 --set b_f=2
     """
@@ -252,6 +261,7 @@ def explore(
     from landscape import explorer, planes, progress, recurrence, store, surfaces
 
     task = None
+    way = store.open_surface(trajectory) if trajectory else None
     if len(words) == 1:
         ds = store.open_surface(words[0])
     else:
@@ -265,12 +275,16 @@ def explore(
         needed = 4 * (points * count * len(last.variables(tuple(axes))) + inputs)
         progress.check_memory(grid, needed, "", "fewer points or shorter lengths")
         plane = planes.plane(model, {}, **{name: axis.values(name, "float32") for name, axis in axes.items()})
-        ds = surfaces.surface(plane, task, [length for part in parts for length in part], order=2)
+        say(f"{grid}: computing")
+        with progress.bar(say) as bar:
+            every = [length for part in parts for length in part]
+            ds = surfaces.surface(plane, task, every, order=2, progress=bar)
     with store.damage(words[0]) if len(words) == 1 else contextlib.nullcontext():
-        page = explorer.page(ds, out, task, names.module(file) if file else None)
+        page = explorer.page(ds, out, task, names.module(file) if file else None, way)
     say(f"{ds.attrs['title']}: {page}")
     if not no_open:
         browse(page)
+    then(("plot", words[0]) if len(words) == 1 else ("surface", *words, "--order", "2"))
 
 
 def browse(file: Path) -> None:
@@ -290,9 +304,10 @@ def show(path: Path_, /) -> None:
     examples:
       landscape show cliffs.zarr
     """
-    from landscape.cli import report
+    from landscape.cli import guide, report
 
     say(report.show(path))
+    then(*guide.after(path))
 
 
 def cliffs(
@@ -332,3 +347,4 @@ def cliffs(
         figure = Path(out) if out else Path(path).with_name(f"{Path(path).stem}-cliffs.png")
         plots.save(plots.cliffs(found.loss, found.curves, ranked(found.found, all)), figure)
         say(f"Drawn: {figure}")
+    then(("explore", path) if plot or out else ("cliffs", path, "--plot"))

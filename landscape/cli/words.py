@@ -1,6 +1,8 @@
 """What verbs share: kinds of arguments, how words are parsed, how a line is said."""
 
+import shlex
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -25,6 +27,12 @@ def parse(function: Callable, prog: str, about: str, words: Sequence[str]) -> An
 def say(text: str) -> None:
     """Print a line that is seen at once."""
     print(text, flush=True)
+
+
+def then(*commands: Sequence[str | Path]) -> None:
+    """Print the commands that are of use next, each as it can be typed."""
+    for k, words in enumerate(commands):
+        say(f"{'      ' if k else 'Next: '}landscape {shlex.join(map(str, words))}")
 
 
 def part_of(text: str) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from landscape.cliffs.limits import closed_form, limit, multipliers
 from landscape.cliffs.measures import curvature, jumps
 from landscape.cliffs.polish import polish, trace
 from landscape.cliffs.ridges import ridge
-from landscape.cliffs.surveys import Survey, report, survey, text
+from landscape.cliffs.surveys import Survey, report, survey, surveyed, text
 from landscape.cliffs.tables import ranked, words
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "report",
     "ridge",
     "survey",
+    "surveyed",
     "text",
     "trace",
     "words",

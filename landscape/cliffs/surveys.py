@@ -36,6 +36,9 @@ class Survey(NamedTuple):
     found: "xarray.Dataset"
     how: str
 
+    def __repr__(self) -> str:
+        return text("surface", self)
+
 
 def survey(
     path: Any,
@@ -56,12 +59,26 @@ def survey(
     Raises ValueError for a surface without second derivatives, over other than two coordinates, without these
     ``lengths``, or that ``mine`` does not make.
     """
-    surface, settings = store.open_surface(path), json.loads(store.attributes(path)["settings"])
+    surface = store.open_surface(path)
     with store.damage(path):
-        chosen = _chosen(surface, lengths)
-        made = _made(path, surface, settings, mine)
-        lines = _ridges(surface, chosen, least, _phase(progress, "lengths"))
-        last = surface[["loss"]].sel(length=[chosen[-1]]).load()
+        return surveyed(surface, lengths, path, least=least, mine=mine, every=every, progress=progress)
+
+
+def surveyed(
+    surface: "xarray.Dataset",
+    lengths: Sequence[int] | None = None,
+    path: Any = "the surface",
+    *,
+    least: float = 0.05,
+    mine: ModuleType | None = None,
+    every: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> Survey:
+    """The cliffs of a surface in memory, or open; see `survey`. Messages call it ``path``."""
+    chosen = _chosen(surface, lengths)
+    made = _made(path, surface, json.loads(surface.attrs["settings"]), mine)
+    lines = _ridges(surface, chosen, least, _phase(progress, "lengths"))
+    last = surface[["loss"]].sel(length=[chosen[-1]]).load()
     curves = join(lines.isel(point=(lines["length"] == chosen[-1]).values))
     measuring = _phase(progress, "places measured afresh")
     found = describe(lines, *(made or (None, None)), short=0.0 if every else SHORT, progress=measuring)

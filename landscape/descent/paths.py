@@ -8,7 +8,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -44,34 +44,36 @@ class Look(NamedTuple):
         return functools.reduce(jnp.logical_and, [jnp.isfinite(part) for part in parts])
 
 
-class _Descent(NamedTuple):
-    """``begin(points (coordinate, point)) -> State`` and ``step(State) -> (Look at this place, State at the next)``."""
+class Descent(NamedTuple):
+    """``begin(points, one a coordinate) -> State`` and ``step(State) -> (Look at this place, State at the next)``."""
 
     names: tuple[str, ...]
-    begin: Callable[[jax.Array], State]
+    begin: Callable[[Sequence[jax.Array]], State]
     step: Callable[[State], tuple[Look, State]]
 
 
-def _descent(names: tuple[str, ...], look: Callable, optimiser: Any) -> _Descent:
-    """Updates of ``optimiser`` where ``look(points) -> [loss, *slopes, log10 of their norm]``, each (1, point)."""
-    first = jax.vmap(functools.partial(begun, optimiser))
-    following = jax.vmap(functools.partial(moved, optimiser))
+def descent(names: tuple[str, ...], look: Callable, optimiser: Any, each: Callable = jax.vmap) -> Descent:
+    """Updates of ``optimiser`` where ``look(coordinates) -> [loss, *slopes, log10 of their norm]``, each (point,).
 
-    def begin(points: jax.Array) -> State:
+    ``each`` maps a function of one point over all of them.
+    """
+    first = each(functools.partial(begun, optimiser))
+    following = each(functools.partial(moved, optimiser))
+
+    def begin(points: Sequence[jax.Array]) -> State:
         return first(dict(zip(names, points, strict=True)))
 
     def step(state: State) -> tuple[Look, State]:
         place = state.model
-        points = jnp.stack([place[name] for name in names])  # JAX sorts the keys of a dict
-        loss, *slopes, norm = (rows[0] for rows in look(points))
+        loss, *slopes, norm = look([place[name] for name in names])  # JAX sorts the keys of a dict
         slope = dict(zip(names, slopes, strict=True))
         return Look(place, loss, slope, norm), following(state, slope)[0]
 
-    return _Descent(names, begin, step)
+    return Descent(names, begin, step)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Kernel:
+class Walk:
     """``of(descent, points, *static, *traced)`` for an optimiser over what ``kernel`` computes."""
 
     of: Callable
@@ -82,18 +84,22 @@ class _Kernel:
 
     def __call__(self, affine: Affine, points: jax.Array, data: tuple) -> list[jax.Array]:
         inner, *traced = data
-        descent = _descent(self.names, lambda points: self.kernel(affine, points, inner), self.optimiser)
-        return self.of(descent, points, *self.static, *traced)
+        look = lambda points: [rows[0] for rows in self.kernel(affine, jnp.stack(points), inner)]  # noqa: E731
+        return self.of(descent(self.names, look, self.optimiser), points, *self.static, *traced)
 
 
-def _path(descent: _Descent, points: jax.Array, steps: int) -> list[jax.Array]:
+def path(descent: Descent, points: Sequence[jax.Array], steps: int) -> list[jax.Array]:
     """The variables of `Paths`, each (step, point), for one tile of starts."""
-    looks = jax.lax.scan(lambda at, _: descent.step(at)[::-1], descent.begin(points), length=steps + 1)[1]
-    each = lambda values: [values[name] for name in descent.names]  # noqa: E731
-    return [*each(looks.place), looks.loss, *each(looks.slope), looks.log10_norm]
+    following = lambda at, _: descent.step(at)[::-1]  # noqa: E731
+    return seen(descent.names, jax.lax.scan(following, descent.begin(points), length=steps + 1)[1])
 
 
-def _end(descent: _Descent, points: jax.Array, steps: jax.Array, tolerance: jax.Array) -> list[jax.Array]:
+def seen(names: Sequence[str], look: Look) -> list[jax.Array]:
+    """The variables of `Paths` at a point, or at many."""
+    return [*(look.place[name] for name in names), look.loss, *(look.slope[name] for name in names), look.log10_norm]
+
+
+def end(descent: Descent, points: Sequence[jax.Array], steps: jax.Array, tolerance: jax.Array) -> list[jax.Array]:
     """The variables of `Ends`, each (1, point), for one tile of starts."""
     start = dict(zip(descent.names, points, strict=True))
 
@@ -111,12 +117,13 @@ def _end(descent: _Descent, points: jax.Array, steps: jax.Array, tolerance: jax.
         below, lost = first(below, k, look.loss < tolerance), first(lost, k, ~look.finite)
         return following, look, below, lost, jnp.fmax(farthest, away), still
 
-    at = descent.begin(points)
-    blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(descent.step, at)[0])
-    zero, never = jnp.zeros_like(points[0]), jnp.full(points.shape[1:], -1, jnp.int32)
-    carry = jax.lax.fori_loop(0, steps + 1, body, (at, blank, never, never, zero, never == 0))
-    _, look, below, lost, farthest, still = carry
-    outcome = jnp.select([~look.finite, look.loss < tolerance, still], [jnp.int32(k) for k in range(3)], jnp.int32(3))
+    zero = jnp.zeros_like(points[0])
+    never = jnp.full(zero.shape, -1, jnp.int32)
+    blank = Look(start, zero, dict.fromkeys(descent.names, zero), zero)
+    carry = (descent.begin(points), blank, never, never, zero, never == 0)
+    _, look, below, lost, farthest, still = jax.lax.fori_loop(0, steps + 1, body, carry)
+    gone, learnt, rest, moving = map(jnp.int32, range(len(OUTCOMES)))
+    outcome = jnp.where(~look.finite, gone, jnp.where(look.loss < tolerance, learnt, jnp.where(still, rest, moving)))
     ends = [look.place[name] for name in descent.names]
     return [row[None] for row in (look.loss, below, outcome, lost, farthest, *ends)]
 
@@ -156,16 +163,19 @@ class _Updates(Problem):
         return self.problem.admit(affine)
 
     def fused(self, affine: Affine, interpret: bool = False) -> Callable:
-        """Every look at the loss as one launch."""
-        return dataclasses.replace(self.kernel, kernel=self.problem.fused(affine, interpret))  # type: ignore[type-var]
+        """All updates as one launch; where the episodes do not fit into registers, every look at the loss."""
+        from landscape.kernels.walks import fused
+
+        walk = dataclasses.replace(cast(Walk, self.kernel), kernel=self.problem.fused(affine, interpret))
+        return fused(walk, affine, self.data, interpret)
 
 
 class Paths(_Updates):
     """Every step of the paths: where, loss and gradient there."""
 
     @property
-    def kernel(self) -> _Kernel:
-        return _Kernel(_path, self.problem.kernel, self.optimiser, self.names, (self.steps_made,))
+    def kernel(self) -> Walk:
+        return Walk(path, self.problem.kernel, self.optimiser, self.names, (self.steps_made,))
 
     @property
     def data(self) -> tuple:
@@ -186,8 +196,8 @@ class Ends(_Updates):
     tolerance: float = 1e-4
 
     @property
-    def kernel(self) -> _Kernel:
-        return _Kernel(_end, self.problem.kernel, self.optimiser, self.names)
+    def kernel(self) -> Walk:
+        return Walk(end, self.problem.kernel, self.optimiser, self.names)
 
     @property
     def data(self) -> tuple:

@@ -4,6 +4,7 @@ The page needs no network and no library: it is ``page.html`` with the style, th
 """
 
 import base64
+import dataclasses
 import html
 import json
 import re
@@ -15,7 +16,7 @@ import jax
 import numpy as np
 
 from landscape import cells, specs, tasks
-from landscape.explorer.lines import lines
+from landscape.explorer.lines import lines, way
 from landscape.losses import squared_error
 from landscape.recurrence import (  # the programs that drew the surface's episodes: the same numbers
     draw_each,
@@ -27,29 +28,55 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 SCRIPTS = ("units.js", "glsl.js", "live.js", "charts.js", "zoom.js", "orbit.js", "page.js")
+HEIGHT = 980  # pixels of a page in a notebook
 MOST_BYTES = 2_000_000  # of surfaces in a page, before base64
 MOST_LENGTHS = 24
 MOST_EPISODES = 64
 
 
-def page(
-    surface: "xarray.Dataset", path: str | Path, task: tasks.Task | None = None, mine: ModuleType | None = None
-) -> Path:
-    """Write the page that explores a surface over two coordinates; returns its path.
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """A page, as text; a notebook shows it as it is, live."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return f'a page of {len(self.text) / 1e6:.1f} MB to explore a surface; .save("page.html") writes it'
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page; returns its path."""
+        from landscape.plots.files import whole
+
+        with whole(path) as file:
+            file.write_text(self.text, "utf-8")
+        return Path(path)
+
+    def _repr_html_(self) -> str:
+        style = f"width: 100%; height: {HEIGHT}px; border: 0"
+        return f'<iframe title="explorer" style="{style}" srcdoc="{html.escape(self.text)}"></iframe>'
+
+
+def made(
+    surface: "xarray.Dataset",
+    task: tasks.Task | None = None,
+    mine: ModuleType | None = None,
+    trajectory: "xarray.Dataset | None" = None,
+) -> Page:
+    """The page that explores a surface over two coordinates.
 
     The surface is drawn by length, with the curves and lines that hold for its cell and task (`lines`), and the ridge
     of the gradient where the surface has its Hessian. For the cells that ``units.js`` knows and tasks of one input and
     a squared error, the page computes the map, fixed points, orbit, loss and gradient at any place, in float64, on the
-    surface's own episodes; for others it shows the surface and says so. ``task`` is needed only for a task of your own;
-    ``mine``, a module of yours, names the cells and tasks of a stored surface. At most 24 lengths and 2 MB of values
-    are put in; the page says what was left out. A surface without lengths, such as that of a model over data, has no
-    slider; at the place pointed at the page tells its loss, draws its gradient, and tells its principal curvatures.
+    surface's own episodes, and where the browser has WebGL2 the surface itself at every pixel, in float32; for others
+    it shows the surface and says so. ``task`` is needed only for a task of your own; ``mine``, a module of yours, names
+    the cells and tasks of a stored surface. At most 24 lengths and 2 MB of values are put in; the page says what was
+    left out. A surface without lengths, such as that of a model over data, has no slider; at the place pointed at the
+    page tells its loss, draws its gradient, and tells its principal curvatures. Over it goes a ``trajectory`` that
+    `landscape.trajectories.project` found in the plane of the surface.
 
     Raises ValueError unless ``surface`` is one of `landscape.surfaces.surface` over two coordinates.
     """
-    from landscape.plots.files import whole
-
-    data = contents(surface, task, mine)
+    data = contents(surface, task, mine, trajectory)
     text = (HERE / "page.html").read_text("utf-8")
     data_text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     parts = {
@@ -58,19 +85,32 @@ def page(
         "DATA": data_text,
         "SCRIPT": "\n".join((HERE / name).read_text("utf-8") for name in SCRIPTS),
     }
-    with whole(path) as file:
-        file.write_text(re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], text), "utf-8")
-    return Path(path)
+    return Page(re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], text))
+
+
+def page(
+    surface: "xarray.Dataset",
+    path: str | Path,
+    task: tasks.Task | None = None,
+    mine: ModuleType | None = None,
+    trajectory: "xarray.Dataset | None" = None,
+) -> Path:
+    """Write the page that `made` makes; returns its path."""
+    return made(surface, task, mine, trajectory).save(path)
 
 
 def contents(
-    surface: "xarray.Dataset", task: tasks.Task | None = None, mine: ModuleType | None = None
+    surface: "xarray.Dataset",
+    task: tasks.Task | None = None,
+    mine: ModuleType | None = None,
+    trajectory: "xarray.Dataset | None" = None,
 ) -> dict[str, Any]:
     """What a page knows: surfaces, scales of colours, lines, and what it takes to step the unit; plain JSON values."""
     from landscape.plots.parts import choose, heading, label, small, thin
 
     settings = _settings(surface)
     modules = [mine] if mine else []
+    path = [] if trajectory is None else [way(trajectory, settings)]
     task = task or (specs.task(settings, *modules) if "task" in settings else None)
     x, y = settings["axes"]
     along = "length" in surface.dims
@@ -91,7 +131,7 @@ def contents(
     return {
         "title": f"Loss of {heading(surface)}",
         "settings": "; ".join(filter(None, [_equation(settings), small(surface, surface["loss"])])),
-        "note": note,
+        "note": "; ".join(filter(None, [note, *(line["about"] for line in path)])),
         "made": ", ".join([*made, f"commit {surface.attrs.get('git_commit', 'unknown')[:12]}"]),
         "cell": specs.text(settings["cell"]),
         "axes": [
@@ -102,7 +142,7 @@ def contents(
         "along": along,
         "slopes": [packed(thin(surface[name].transpose("length", x, y).load(), most)[0].values) for name in slopes],
         "fields": fields,
-        "lines": lines(surface, settings, lengths, *modules),
+        "lines": [*lines(surface, settings, lengths, *modules), *path],
         "live": live(settings, lengths, task),
     }
 

@@ -29,7 +29,7 @@ function logTicks(low, high, count) {
 // ten, and `from` says which.
 function based([low, high], count) {
   const large = Math.max(Math.abs(low), Math.abs(high)), round = 10 ** Math.ceil(Math.log10(high - low));
-  const base = (high - low) / large > 5e-3 ? 0 : Math.round((low + high) / 2 / round) * round;
+  const base = (high - low) / large > 3e-2 ? 0 : Math.round((low + high) / 2 / round) * round;
   const power = base ? Math.log10(round) - 1 : 0, from = `${base < 0 ? " +" : " −"} ${+Math.abs(base).toPrecision(10)}, in 10${raised(Math.round(power))}`;
   const marks = ticks((low - base) / 10 ** power, (high - base) / 10 ** power, Math.max(3, count)).map(v => [v * 10 ** power + base, brief(v)]);
   return { marks, from: base ? from : "" };

@@ -1,5 +1,6 @@
 """Lines over a surface: where theory puts folds, cliffs and valleys, and where the gradient itself has its ridge."""
 
+import json
 from collections.abc import Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,33 @@ def lines(
             {"name": "ridge", "about": about, "by_length": _ridges(surface.sel(length=lengths), pair, lengths)}
         )
     return [line for line in found if line.get("points") or any(line.get("by_length", []))]
+
+
+def way(found: "xarray.Dataset", settings: dict[str, Any]) -> dict[str, Any]:
+    """The path of training that `landscape.trajectories.project` found, as a line over the surface of its plane.
+
+    Raises ValueError for what is no such path, and for one by other directions or through another model than those of
+    the surface.
+    """
+    from landscape.plots.trajectories import coordinates
+
+    names, axes = coordinates(found), list(settings["axes"])
+    if set(names) != set(axes):
+        raise ValueError(f"the surface is over {', '.join(axes)}, and the path over {', '.join(names)}")
+    for key, mine, what in (("made", "made", "by other directions"), ("origin", "origin_sha256", "by another model")):
+        theirs, ours = json.dumps(found.attrs.get(key)), json.dumps(settings.get(mine))
+        if "null" not in (theirs, ours) and theirs != ours:
+            raise ValueError(
+                f"the path was projected {what} than the surface stands around; project it around=the directions of "
+                "the surface, which must stand around the last model of the path"
+            )
+    one = found.isel(dict.fromkeys((name for name in found["loss"].dims if name != "step"), -1))
+    about = (
+        f"training path of {one.sizes['step']} steps, of whose squared distances {100 * one.attrs['explained']:.4g} % "
+        f"lie in the plane; at its first step the loss is {float(one['loss'][0]):.4g}, and where it is drawn "
+        f"{float(one['loss_in_plane'][0]):.4g}"
+    )
+    return {"name": "training path", "about": about, "points": _polylines(*(one[name].values for name in axes))}
 
 
 def _curves(f: Any, w: np.ndarray, settings: dict[str, Any]) -> list[tuple[str, str, tuple[Any, Any]]]:

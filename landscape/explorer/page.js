@@ -14,6 +14,7 @@ const STYLES = {
   "cliffs": { width: 2 },
   "zero-loss valley": { dash: [2, 4], width: 2.2 },
   "ridge": { colour: "#ff7f32", width: 1.8 },
+  "training path": { colour: "#ffd23f", width: 1.8, ends: true },
 };
 const style = name => ({ colour: "#fff", width: 1.6, casing: "rgba(0, 0, 0, .6)", ...STYLES[name] });
 const BAD = css("--bad");
@@ -143,39 +144,66 @@ let field = { key: "", image: null };
 function drawField() {
   const { context, frame, canvas, x, y } = surface, ratio = canvas.width / canvas.clientWidth;
   const [left, top, width, height] = frame.map(v => Math.round(v * ratio));
-  if (live && view.live) {
-    const length = data.lengths[view.index];
-    live.ask({ x, y, width, height, field: view.field, steps: length, set: data.live.nested ? 0 : view.index });
-    context.save();
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.drawImage(live.paint(scale(view.field)), left, top);
-    context.restore();
-    return refine();
-  }
+  if (live && view.live && drawLive({ x, y, width, height }, left, top)) return refine();
   const key = [width, height, view.field, view.index, x, y].join();
   if (field.key !== key) field = { key, image: painted(context.createImageData(width, height), x, y) };
   context.putImageData(field.image, left, top);
+  return null;
+}
+
+// Whether the live picture could be drawn; a card that refuses its program is not asked again.
+function drawLive(where, left, top) {
+  const { context } = surface;
+  try {
+    live.ask({ ...where, field: view.field, steps: data.lengths[view.index], set: data.live.nested ? 0 : view.index });
+  } catch (error) {
+    [unlit, view.live] = [error.message, false];
+    return false;
+  }
+  context.save();
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.drawImage(live.paint(scale(view.field)), left, top);
+  context.restore();
+  return true;
 }
 
 // While the view stays as it is, compute the values of more pixels, a frame's time in each frame.
 let refining = false;
 function refine() {
   tellRate();
-  if (refining || live.done.stride === 1) return;
+  if (refining || !view.live || live.done.stride === 1) return;
   refining = true;
   requestAnimationFrame(() => {
     refining = false;
     const { key } = live, before = live.done.stride;
     live.work();
+    if (live.done.stride === 1 && before > 1) compare();
     if (live.done.stride < before && key === live.key) drawSurface();
     else refine();
   });
 }
 
+// To how many digits of the range the live picture is that of the unit in float64: the median of nine places. A card that
+// is off by more than a hundredth of the whole surface is not believed.
+function compare() {
+  const { xs, ys, values } = live.read(), { field, steps, set } = live.picture, { low, high } = data.fields[field];
+  const thirds = count => [1, 3, 5].map(k => Math.floor((k * count) / 6));
+  const gaps = thirds(xs.length).flatMap(i => thirds(ys.length).map(j => {
+    const run = unit.run([xs[i], ys[j]], set), ours = (field === "loss" ? run.loss : run.log10)[steps - 1];
+    return ours === values[j * xs.length + i] ? 0 : Math.abs(ours - values[j * xs.length + i]) / (high - low);
+  }));
+  const gap = gaps.filter(v => !Number.isNaN(v)).sort((a, b) => a - b)[4] || 0;
+  live.done.agreed = Math.min(7.2, -Math.log10(gap)); // of the 24 bits of float32
+  if (gap > 0.01 && !view.window) {
+    unlit = "this graphics card gives other numbers";
+    show({ live: false });
+  }
+}
+
 function tellRate() {
-  const { done: { stride, ms }, unit: { live: { missing } } } = live, each = stride === 1 ? "every pixel" : `1 of ${stride * stride} pixels`;
+  const { done: { stride, ms, agreed }, unit: { live: { missing } } } = live, each = stride === 1 ? "every pixel" : `1 of ${stride * stride} pixels`;
   const part = missing ? `, ${data.live.targets[0].length} of ${data.live.targets[0].length + missing} episodes` : "";
-  element("rate").textContent = `computed live in float32${part}: ${brief(1000 / Math.max(ms, 0.1), 2)} frames a second at ${each}`;
+  element("rate").textContent = `live${part}: ${brief(1000 / Math.max(ms, 0.1), 2)} frames a second at ${each}${agreed === undefined ? "" : `; ${agreed.toFixed(1)} digits agree with float64`}`;
 }
 
 function tellDepth() {
@@ -183,7 +211,7 @@ function tellDepth() {
   const stop = ground ? "no deeper: neighbouring pixels are neighbouring float32 numbers" : "no deeper: these are points of the grid";
   element("depth").textContent = `zoom ${brief(deep(), 3)}${ground ? `; float32 has ${left.toFixed(1)} digits left here` : ""}${end ? `; ${stop}` : ""}`;
   element("why").textContent = ground ? ABOUT.live : ABOUT.stored;
-  if (!ground) element("rate").textContent = live ? "as stored" : unit ? `as stored: ${unlit}` : "as stored";
+  if (!ground) element("rate").textContent = unlit ? `as stored: ${unlit}` : "as stored";
   element("nearer").disabled = end;
   element("farther").disabled = element("whole").disabled = !view.window;
 }
@@ -202,7 +230,10 @@ function painted(image, x, y) {
 function drawLines() {
   for (const line of data.lines.filter(line => !view.hidden.has(line.name))) {
     const drawn = style(line.name);
-    for (const [xs, ys] of line.points || []) surface.line(xs, ys, drawn);
+    for (const [xs, ys] of line.points || []) {
+      surface.line(xs, ys, drawn);
+      if (drawn.ends) [0, -1].forEach(k => surface.dot(xs.at(k), ys.at(k), { colour: drawn.colour, radius: 3.6, filled: k < 0, casing: "#000" }));
+    }
     for (const [xs, ys, resolved] of line.by_length ? line.by_length[view.index] : []) {
       surface.line(xs.map((x, i) => (resolved[i] ? x : NaN)), ys, drawn);
       xs.forEach((x, i) => resolved[i] || surface.dot(x, ys[i], { colour: drawn.colour, radius: 0.6, casing: "" }));
@@ -296,7 +327,7 @@ let waiting = false, writing = 0;
 function show(change) {
   Object.assign(view, change);
   clearTimeout(writing);
-  writing = setTimeout(() => history.replaceState(null, "", "#" + address()), 250);
+  if (location.protocol !== "about:") writing = setTimeout(() => history.replaceState(null, "", "#" + address()), 250); // else in a notebook
   if (waiting) return;
   waiting = true;
   requestAnimationFrame(() => {
@@ -310,6 +341,7 @@ function address() {
   data.axes.forEach(({ name }, k) => (words[name] = +view.point[k].toPrecision(12)));
   if (view.window) words.window = view.window.flat().map(v => +v.toPrecision(12)).join("_");
   if (live && !view.live) words.picture = "stored";
+  if (view.fit) words.colours = "view";
   return new URLSearchParams(words).toString();
 }
 
@@ -320,6 +352,7 @@ function addressed() {
   if (data.axes.some(({ name }) => words.has(name))) Object.assign(found, { point, pinned: true });
   if (words.has("length")) found.index = nearest(data.lengths, +words.get("length"));
   if (words.get("show") in data.fields) found.field = words.get("show");
+  if (words.has("colours")) found.fit = words.get("colours") === "view";
   if (words.has("picture")) found.live = words.get("picture") !== "stored";
   const [a, b, c, d] = (words.get("window") || "").split("_").map(Number);
   if (a < b && c < d) {

@@ -42,6 +42,7 @@ function hand(canvas, change, mayScroll) {
   };
   let moved = 0;
   canvas.addEventListener("pointerdown", event => {
+    if (event.button) return; // a menu
     if (!fingers.size) moved = 0;
     fingers.set(event.pointerId, at(event));
     canvas.setPointerCapture(event.pointerId);
@@ -54,7 +55,7 @@ function hand(canvas, change, mayScroll) {
     moved += Math.hypot(...by) + Math.abs(spread() - before);
     if (moved > 4) change(before / spread(), to, by);
   });
-  for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, event => fingers.delete(event.pointerId));
+  for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) canvas.addEventListener(end, event => fingers.delete(event.pointerId));
   canvas.addEventListener("wheel", event => {
     if (mayScroll(event.deltaY)) return;
     event.preventDefault();

@@ -7,7 +7,7 @@ how many episodes run side by side; more than that are computed in passes, side 
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -41,18 +41,24 @@ class Flat:
 
 def fused(scan: Scan, affine: Affine, data: Data, interpret: bool = False) -> "Fused":
     """``scan`` as one launch; raises `Unfusable`, in one sentence, where models, task or data cannot be written so."""
-    leaves, tree = jax.tree.flatten((affine, data))
-    kernel, shapes = Fused(scan, interpret), tuple((np.shape(leaf), np.result_type(leaf)) for leaf in leaves)
-    if why := _hindrance(kernel, tree, shapes, len(affine.directions)):
+    kernel = Fused(scan, interpret)
+    if why := hindrance(kernel, affine, data):
         raise Unfusable(why)
     return kernel
 
 
+def hindrance(kernel: Callable, affine: Affine, data: Any) -> str:
+    """Why a kernel cannot be traced for arguments of these shapes, nothing if it can."""
+    leaves, tree = jax.tree.flatten((affine, data))
+    shapes = tuple((np.shape(leaf), np.result_type(leaf)) for leaf in leaves)
+    return _hindrance(kernel, tree, shapes, len(affine.directions))
+
+
 @functools.lru_cache(maxsize=256)
-def _hindrance(kernel: "Fused", tree: Any, shapes: tuple, coordinates: int) -> str:
-    """Why a kernel cannot be traced for arguments of these shapes, nothing if it can; once for each kind."""
+def _hindrance(kernel: Callable, tree: Any, shapes: tuple, coordinates: int) -> str:
+    """What `hindrance` says, found once for each kind."""
     affine, data = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*shape) for shape in shapes])
-    dtype = data[0].x.dtype
+    dtype = next(np.dtype(kind) for _, kind in shapes if np.issubdtype(kind, np.floating))
     with jax.enable_x64(dtype == np.float64):
         try:
             jax.eval_shape(kernel, affine, jax.ShapeDtypeStruct((coordinates, POINTS), dtype), data)
@@ -72,11 +78,7 @@ class Fused:
         self, affine: Affine, points: Float[Array, "coordinate point"], data: Data
     ) -> list[Float[Array, "length point"]]:
         """Loss and derivatives, each (length, point), as `Scan` returns them."""
-        program = Program(self.scan, affine, len(points), data)
-        count = points.shape[1]
-        wide = -(-count // POINTS) * POINTS
-        filled = points if wide == count else jnp.pad(points, ((0, 0), (0, wide - count)), mode="edge")
-        return [row[:, :count] for row in program.launch(filled, data, self.interpret)]
+        return Program(self.scan, affine, len(points), data).launch(points, data, self.interpret)
 
 
 class Program:
@@ -116,9 +118,10 @@ class Program:
         held = parts * sum(map(math.prod, self.shape[1])) + math.prod(self.channels) - 1
         return 1 << max(0, (REGISTERS * 4 // (held * self.dtype.itemsize)).bit_length() - 1)
 
-    def launch(self, points: jax.Array, data: Data, interpret: bool) -> list[jax.Array]:
-        """Variables (length, point) at a number of points that is a multiple of `POINTS`."""
-        episodes, lengths = data
+    def launch(self, given: jax.Array, data: Data, interpret: bool, more: Sequence[jax.Array] = ()) -> list[jax.Array]:
+        """Variables, each (row, point), at ``given`` points; ``more`` small arrays are read after the targets."""
+        (episodes, lengths), count = data, given.shape[1]
+        points = jnp.pad(given, ((0, 0), (0, -count % POINTS)), mode="edge")
         held = jnp.concatenate([jnp.ravel(leaf) for leaf in self.leaves])
         x = self._filled(episodes.x, 1)
         x = jnp.moveaxis(x.reshape(*x.shape[:2], -1), 2, 1)
@@ -126,18 +129,19 @@ class Program:
         whole = lambda a: pl.BlockSpec(a.shape, lambda i, g: (0,) * a.ndim)  # noqa: E731
         own = lambda a: pl.BlockSpec((*a.shape[:-1], self.each), lambda i, g: (*(0,) * (a.ndim - 1), g))  # noqa: E731
         out = self._out(points)
-        row = pl.BlockSpec((self.rows, POINTS), lambda i, g: (g, i))
+        rows = lambda o: pl.BlockSpec((len(o) // self.passes, POINTS), lambda i, g: (g, i))  # noqa: E731
         made = pl.pallas_call(
             self.body,
             grid=(points.shape[1] // POINTS, self.passes),
             in_specs=[pl.BlockSpec((len(points), POINTS), lambda i, g: (0, i)), whole(held), whole(lengths), own(x)]
-            + [own(t) for t in targets],
-            out_specs=[row] * len(out),
+            + [own(t) for t in targets]
+            + [whole(value) for value in more],
+            out_specs=[*map(rows, out)],
             out_shape=out,
             interpret=interpret,
             compiler_params=None if interpret else _triton(),
-        )(points, held, lengths, x, *targets)
-        return made if self.passes == 1 else unscaled(*self._joined(made))
+        )(points, held, lengths, x, *targets, *more)
+        return [row[:, :count] for row in (made if self.passes == 1 else unscaled(*self._joined(made)))]
 
     def _filled(self, a: Any, axis: int) -> jax.Array:
         """An array of episodes along ``axis``, with the first ones again where the last pass has room."""
@@ -159,8 +163,7 @@ class Program:
         targets, outs = refs[: len(self.answers)], refs[len(self.answers) :]
         point = tuple(point_ref[k, :] for k in range(self.coordinates))
         course = self._course(self._placed(held_ref, point), point)
-        each = [self._read(ref, (), shape) for ref, shape in zip(targets, self.answers, strict=True)]
-        target = jax.tree.unflatten(self.target, each)
+        target = self._target(targets)
 
         def step(t: Any, carry: Any) -> Any:
             return course.step(t, carry, self._read(x_ref, (t,), self.channels))
@@ -198,7 +201,8 @@ class Program:
         shape = (self.each, POINTS)
         full = lambda tree: jax.tree.map(lambda a: jnp.broadcast_to(a, shape).astype(self.dtype), tree)  # noqa: E731
         whole = self.batch % self.each == 0
-        episode = pl.program_id(1) * self.each + jax.lax.broadcasted_iota(jnp.int32, shape, 0)
+        since = pl.program_id(1) * self.each if self.passes > 1 else 0
+        episode = since + jax.lax.broadcasted_iota(jnp.int32, shape, 0)
 
         def fold(op: Callable, a: jax.Array) -> jax.Array:
             if op is not jnp.add:
@@ -209,6 +213,11 @@ class Program:
             begin=lambda f: lambda m: full(lanes(f)(m)), both=lambda f: lambda *args: full(lanes(f)(*args)), fold=fold
         )
         return self.scan.course(model, point, self.batch, layout)
+
+    def _target(self, refs: Sequence[Any]) -> Any:
+        """What a pass of episodes is to answer."""
+        each = [self._read(ref, (), shape) for ref, shape in zip(refs, self.answers, strict=True)]
+        return jax.tree.unflatten(self.target, each)
 
     def _read(self, ref: Any, at: tuple, shape: tuple[int, ...]) -> Any:
         """Numbers of a pass of episodes, (episode, 1) each: a lane array, or a box of ``shape``."""

@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import functools
 import inspect
+import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -59,6 +60,19 @@ def _left() -> list[str]:
     return [key for key in STYLE if now[key] == plain[key]]
 
 
+class Shown(Figure):
+    """A figure that a notebook shows without pyplot: two dots to each of its pixels, and an opaque ground.
+
+    The ground is the rcParam ``figure.facecolor`` and text has its own colours: a figure reads on a light page and on a
+    dark one. A dark style of yours, such as matplotlib's ``dark_background``, makes a dark figure.
+    """
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        file, (width, height) = io.BytesIO(), (round(size * self.dpi) for size in self.get_size_inches())
+        self.savefig(file, format="png", dpi=2 * self.dpi, facecolor=self.get_facecolor(), transparent=False)
+        return file.getvalue(), {"width": width, "height": height}
+
+
 @dataclasses.dataclass(frozen=True)
 class Look:
     """The keywords that every figure takes.
@@ -92,7 +106,7 @@ class Look:
         """A new figure for so many panels; ValueError if it was to be drawn into one."""
         if self.ax is not None:
             raise ValueError(f"ax= takes one panel and this figure has {panels}; ask for one, or leave ax out")
-        return Figure(figsize=self.figsize or size, layout="constrained")
+        return Shown(figsize=self.figsize or size, layout="constrained")
 
     def axes(self, size: tuple[float, float], **how: Any) -> Any:
         """The user's axes, or those of a new figure."""

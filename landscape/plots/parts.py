@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import xarray
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import LogNorm, Normalize, to_rgba
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -252,4 +252,6 @@ def headed(figure: Any, title: str, lines: Iterable[str], handles: Sequence[Any]
     size = SMALL * mpl.rcParams["font.size"]
     said = "\n".join(textwrap.fill(line, int(123 * width / size)) for line in lines if line)
     if said:
-        figure.supxlabel(said, x=0.09 / width, ha="left", fontsize=size, color="0.35")
+        figure.supxlabel(
+            said, x=0.09 / width, ha="left", fontsize=size, color=to_rgba(mpl.rcParams["text.color"], 0.65)
+        )

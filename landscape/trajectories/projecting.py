@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Int, PyTree
 
+from landscape import specs
 from landscape.directions import place, principal
 from landscape.engine import Problem
 from landscape.planes import span
@@ -35,17 +36,18 @@ def project(
     Returns a Dataset with dims (leading dimensions of the problem, "step"): the coordinates by name; ``loss``, that of
     the model, and ``loss_in_plane``, that of its projection, which is the height of the surface there: they differ
     where ``off_plane``, the distance of the model from the plane, is not small; attrs ``explained``, the share of the
-    squared distances from the last model along each direction, and ``made``, how the directions came about. Raises
-    ValueError for a trajectory that spans fewer directions than there are names.
+    squared distances from the last model along each direction, ``made``, how the directions came about, and ``origin``,
+    digests of the last model. `landscape.store.save` keeps it for the explorer, ``landscape explore --trajectory``.
+    Raises ValueError for a trajectory that spans fewer directions than there are names.
     """
     steps, models = _given(trajectory, like)
     anchor = jax.tree.map(lambda leaf: leaf[-1], models)
     found = principal(models, anchor, names) if around is None else around
     if set(found) != set(names):
         raise ValueError(f"the directions are called {', '.join(found)}, and the names are {', '.join(names)}")
-    return _table({name: found[name] for name in names}, _asked(problem), steps, models).assign_attrs(
-        made=dict(getattr(found, "about", {}))
-    )
+    table = _table({name: found[name] for name in names}, _asked(problem), steps, models)
+    origin = [specs.digest(leaf) for leaf in jax.tree.leaves(anchor)]
+    return table.assign_attrs(made=dict(getattr(found, "about", {})), origin=origin)
 
 
 def _given(trajectory: Any, like: PyTree) -> Trajectory:

@@ -30,14 +30,17 @@ def saturation(model: PyTree, episodes: Episode, low: float = 0.1, high: float =
         raise TypeError(f"gates are known of an LSTM without peepholes and of a GRU, not of {type(cell).__name__}")
     present = [gate for gate in names if getattr(cell, f"w_{gate}") is not None]
 
-    def one(x: Array) -> Float[Array, "gate unit"]:
-        h = visited(cell, x, 0.0).h[:-1]
-        gates = [jax.vmap(lambda h, x, g=gate: cell.gate(drive(cell, g, h, x)))(h, x) for gate in present]
-        values = jnp.stack(gates).reshape(len(gates), len(h), -1)
-        return jnp.stack([(values < low).mean(1), (values > high).mean(1)])
-
-    left, right = np.asarray(each(one, jnp.asarray(episodes.x))).mean(0)
+    left, right = np.asarray(each(_beyond, (*present,), (cell, low, high), jnp.asarray(episodes.x))).mean(0)
     dims = ("gate", "unit")
     return xarray.Dataset(
         {"left": (dims, left), "right": (dims, right)}, {"gate": present, "unit": range(left.shape[1])}
     )
+
+
+def _beyond(names: tuple[str, ...], held: tuple, x: Array) -> Float[Array, "side gate unit"]:
+    """Shares of the steps of one episode at which gates are shut, and open."""
+    cell, low, high = held
+    h = visited(cell, x, 0.0).h[:-1]
+    gates = [jax.vmap(lambda h, x, g=gate: cell.gate(drive(cell, g, h, x)))(h, x) for gate in names]
+    values = jnp.stack(gates).reshape(len(gates), len(h), -1)
+    return jnp.stack([(values < low).mean(1), (values > high).mean(1)])

@@ -34,29 +34,10 @@ def gradient_by_lag(model: PyTree, episodes: Episode, loss: Callable, start: flo
     import xarray
 
     rnn = as_rnn(model)
-    leaves, tree = jax.tree.flatten(rnn.cell)
-    moved = biases(rnn.cell)
-    if not moved:
+    if not biases(rnn.cell):
         raise ValueError(f"{type(rnn.cell).__name__} has no biases b, by which what enters a step could be moved")
-
-    def one(x: Array, target: PyTree) -> Float[Array, "time"]:
-        def end(bumps: list[Array]) -> Float[Array, ""]:
-            def step(state: PyTree, at: tuple) -> tuple[PyTree, None]:
-                x, bump = at
-                own = list(leaves)
-                for i, b in zip(moved, bump, strict=True):
-                    own[i] = leaves[i] + b
-                return jax.tree.unflatten(tree, own).step(state, x), None
-
-            last = jax.lax.scan(step, rnn.initial(start), (x, bumps))[0]
-            return loss(rnn.output(last), target)
-
-        still = [jnp.zeros((len(x), *jnp.shape(leaves[i])), jnp.result_type(leaves[i])) for i in moved]
-        slopes = jax.grad(end)(still)
-        return jnp.sqrt(sum(jnp.sum(s.reshape(len(s), -1) ** 2, 1) for s in slopes))
-
     last = episodes.target if episodes.mask is None else jax.tree.map(lambda t: t[:, -1], episodes.target)
-    size = np.asarray(each(one, jnp.asarray(episodes.x), last))[:, ::-1]
+    size = np.asarray(each(_slopes, loss, (rnn, start), jnp.asarray(episodes.x), last))[:, ::-1]
     found = {
         "gradient": ("lag", np.median(size, 0)),
         "quantiles": (("quantile", "lag"), np.quantile(size, QUANTILES, axis=0)),
@@ -64,3 +45,25 @@ def gradient_by_lag(model: PyTree, episodes: Episode, loss: Callable, start: flo
     return xarray.Dataset(
         found, {"lag": np.arange(size.shape[1]), "quantile": list(QUANTILES)}, {"episodes": len(size)}
     )
+
+
+def _slopes(loss: Callable, held: tuple, x: Array, target: PyTree) -> Float[Array, "time"]:
+    """|dL/da_t| along one episode."""
+    rnn, start = held
+    leaves, tree = jax.tree.flatten(rnn.cell)
+    moved = biases(rnn.cell)
+
+    def end(bumps: list[Array]) -> Float[Array, ""]:
+        def step(state: PyTree, at: tuple) -> tuple[PyTree, None]:
+            x, bump = at
+            own = list(leaves)
+            for i, b in zip(moved, bump, strict=True):
+                own[i] = leaves[i] + b
+            return jax.tree.unflatten(tree, own).step(state, x), None
+
+        last = jax.lax.scan(step, rnn.initial(start), (x, bumps))[0]
+        return loss(rnn.output(last), target)
+
+    still = [jnp.zeros((len(x), *jnp.shape(leaves[i])), jnp.result_type(leaves[i])) for i in moved]
+    slopes = jax.grad(end)(still)
+    return jnp.sqrt(sum(jnp.sum(s.reshape(len(s), -1) ** 2, 1) for s in slopes))

@@ -1,6 +1,6 @@
 """States: where they are, how they move, what they answer to, and how they come back from noise."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -26,10 +26,18 @@ def states(model: PyTree, episodes: Episode, start: float = 0.0) -> "xarray.Data
 
     cell = as_rnn(model).cell
     begin = cell.initial(start)
-    flat = lambda x: jax.vmap(lambda s: ravel_pytree(s)[0])(visited(cell, x, start))[1:]  # noqa: E731
     parts = np.repeat(list(named_leaves(begin)), [np.size(leaf) for leaf in jax.tree.leaves(begin)])
-    found = np.asarray(each(flat, jnp.asarray(episodes.x)))
+    found = np.asarray(each(_after, None, (cell, start), jnp.asarray(episodes.x)))
     return xarray.DataArray(found, {"part": ("number", parts)}, ("episode", "time", "number"))
+
+
+def _flat(cell: Any, x: Array, start: Any) -> Float[Array, "time number"]:
+    """States before every step, and the one after the last, each laid out flat."""
+    return jax.vmap(lambda s: ravel_pytree(s)[0])(visited(cell, x, start))
+
+
+def _after(_: None, held: tuple, x: Array) -> Float[Array, "time number"]:
+    return _flat(held[0], x, held[1])[1:]
 
 
 def traces(states: "xarray.DataArray") -> "xarray.Dataset":
@@ -96,23 +104,26 @@ def recovery(
             f"given {burst}"
         )
     x = jnp.asarray(episodes.x)
-    numbers = jnp.issubdtype(x.dtype, jnp.floating)
-    known = jnp.asarray(() if numbers else np.unique(episodes.x), x.dtype)
-
-    def shaken(x: Array, key: Key[Array, ""]) -> Array:
-        if numbers:
-            return x + noise * jax.random.normal(key, x.shape, x.dtype)
-        which, whether = jax.random.split(key)
-        other = known[jax.random.randint(which, x.shape, 0, len(known))]
-        return jnp.where(jax.random.uniform(whether, x.shape) < noise, other, x)
-
-    def one(x: Array, key: Key[Array, ""]) -> Float[Array, "time"]:
-        t = jnp.arange(time).reshape(-1, *[1] * (x.ndim - 1))
-        within = (t >= since) & (t < since + burst)
-        flat = lambda x: jax.vmap(lambda s: ravel_pytree(s)[0])(visited(cell, x, start))[since + burst :]  # noqa: E731
-        s, other = flat(x), flat(jnp.where(within, shaken(x, key), x))
-        return jnp.linalg.norm(other - s, axis=1) / jnp.linalg.norm(s, axis=1)
-
-    found = np.asarray(each(one, x, jax.random.split(key, len(x))))
+    known = jnp.asarray(() if jnp.issubdtype(x.dtype, jnp.floating) else np.unique(episodes.x), x.dtype)
+    held = (cell, start, known, noise)
+    found = np.asarray(each(_apart, (since, since + burst), held, x, jax.random.split(key, len(x))))
     both = {"distance": ("time", found.mean(0)), "each": (("episode", "time"), found)}
     return xarray.Dataset(both, {"time": np.arange(found.shape[1])})
+
+
+def _apart(burst: tuple[int, int], held: tuple, x: Array, key: Key[Array, ""]) -> Float[Array, "time"]:
+    """D of one episode after the steps of the burst."""
+    cell, start, known, noise = held
+    t = jnp.arange(len(x)).reshape(-1, *[1] * (x.ndim - 1))
+    within = (t >= burst[0]) & (t < burst[1])
+    s, other = (_flat(cell, x, start)[burst[1] :] for x in (x, jnp.where(within, _shaken(x, known, noise, key), x)))
+    return jnp.linalg.norm(other - s, axis=1) / jnp.linalg.norm(s, axis=1)
+
+
+def _shaken(x: Array, known: Array, noise: Any, key: Key[Array, ""]) -> Array:
+    """Numbers with noise; symbols of which some are others that are ``known``."""
+    if jnp.issubdtype(x.dtype, jnp.floating):
+        return x + (noise * jax.random.normal(key, x.shape, x.dtype)).astype(x.dtype)
+    which, whether = jax.random.split(key)
+    other = known[jax.random.randint(which, x.shape, 0, len(known))]
+    return jnp.where(jax.random.uniform(whether, x.shape) < noise, other, x)

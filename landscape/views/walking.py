@@ -1,6 +1,7 @@
 """Models along episodes: what all views share."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import jax
@@ -12,13 +13,21 @@ from landscape.cells import Cell
 BLOCK = 64  # episodes looked at together
 
 
-def each(f: Callable, *along: PyTree) -> Any:
-    """``f`` over episodes, block by block, as NumPy arrays."""
+def each(f: Callable, choices: Hashable, model: PyTree, *along: PyTree) -> Any:
+    """``f(choices, model, *one)`` for every episode of ``along``, block by block, as NumPy arrays.
+
+    One program serves all models of a kind and size, if ``f`` is a function of a module.
+    """
+    return jax.device_get(_each(f, choices, model, along))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _each(f: Callable, choices: Hashable, model: PyTree, along: PyTree) -> Any:
     count = len(jax.tree.leaves(along)[0])
-    return jax.device_get(jax.jit(lambda *a: jax.lax.map(lambda one: f(*one), a, batch_size=min(BLOCK, count)))(*along))
+    return jax.lax.map(lambda one: f(choices, model, *one), along, batch_size=min(BLOCK, count))
 
 
-def visited(cell: Cell, x: Array, start: float) -> PyTree:
+def visited(cell: Cell, x: Array, start: Any) -> PyTree:
     """States before every step, and the one after the last, (time + 1, ...)."""
 
     def step(state: PyTree, x: Array) -> tuple[PyTree, PyTree]:

@@ -1,0 +1,20 @@
+"""The command line's reference, from the parser itself: what ``landscape VERB --help`` prints."""
+
+import contextlib
+import inspect
+import io
+import os
+import re
+
+from landscape import cli
+from landscape.cli.words import parse
+
+
+def told(verb: str) -> str:
+    """What ``landscape VERB --help`` prints, 80 columns wide and without colours."""
+    if verb == "run":  # its settings are those of the experiment
+        return inspect.getdoc(cli.VERBS[verb]) or ""
+    os.environ["COLUMNS"] = "80"
+    with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
+        parse(cli.VERBS[verb], f"landscape {verb}", inspect.getdoc(cli.VERBS[verb]) or "", ["--help"])
+    return re.sub(r"\x1b\[[0-9;]*m", "", said.getvalue()).strip()

@@ -1,0 +1,82 @@
+"""All updates of an optimiser as one kernel: what `landscape.descent.paths` scans, traced on lanes of points.
+
+A thread goes its own way: place and what the optimiser keeps never leave registers, and every look at the loss is the
+course of a surface's kernel at one length.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from landscape.descent.paths import Walk, descent, path, seen
+from landscape.engine.jets import unscaled
+from landscape.kernels.lanes import Unfusable, lanes
+from landscape.kernels.surfaces import POINTS, Program, hindrance
+from landscape.planes import Affine
+
+
+def fused(walk: Walk, affine: Affine, data: tuple, interpret: bool) -> Callable:
+    """``walk`` as one launch, or one whose every look is a launch where the episodes do not fit into registers."""
+    whole = Launched(walk, interpret)
+    return walk if hindrance(whole, affine, data) else whole
+
+
+@dataclasses.dataclass(frozen=True)
+class Launched:
+    """``walk`` over a `landscape.kernels.surfaces.Fused`, as one launch with the same arguments and results."""
+
+    walk: Walk
+    interpret: bool = False
+
+    def __call__(self, affine: Affine, points: jax.Array, data: tuple) -> list[jax.Array]:
+        inner, *traced = data
+        program = Updates(self.walk, affine, points, data)
+        return program.launch(points, inner, self.interpret, [jnp.reshape(value, 1) for value in traced])
+
+
+class Updates(Program):
+    """What of a walk is known when it is traced."""
+
+    def __init__(self, walk: Walk, affine: Affine, points: jax.Array, data: tuple) -> None:
+        scan = walk.kernel.scan  # type: ignore[attr-defined]
+        super().__init__(scan, affine, len(points), data[0])
+        if self.passes > 1:
+            raise Unfusable(f"{self.batch} episodes are more than the {self.each} that a walk holds in registers")
+        self.walk = walk
+        plain = dataclasses.replace(walk, kernel=scan)
+        self.made = jax.eval_shape(plain, affine, jax.ShapeDtypeStruct(points.shape, points.dtype), data)
+
+    def _out(self, points: jax.Array) -> list[jax.ShapeDtypeStruct]:
+        return [jax.ShapeDtypeStruct((len(out), points.shape[1]), out.dtype) for out in self.made]
+
+    def body(self, point_ref: Any, held_ref: Any, stops_ref: Any, x_ref: Any, *refs: Any) -> None:
+        """One block of starts, after all updates or at each."""
+        targets, given = refs[: len(self.answers)], refs[len(self.answers) :]
+        traced, outs = given[: -len(self.made)], given[-len(self.made) :]
+        start = [point_ref[k, :] for k in range(self.coordinates)]
+        full = lambda tree: jax.tree.map(lambda a: jnp.broadcast_to(a, (POINTS,)), tree)  # noqa: E731
+        each = lambda f: lambda *args: full(lanes(f)(*args))  # noqa: E731
+
+        def look(point: list[jax.Array]) -> list[jax.Array]:
+            course = self._course(self._placed(held_ref, tuple(point)), tuple(point))
+            step = lambda t, carry: course.step(t, carry, self._read(x_ref, (t,), self.channels))  # noqa: E731
+            carry = jax.lax.fori_loop(0, stops_ref[0], step, course.start())
+            return unscaled(*course.observe(carry, self._target(targets)))
+
+        down = descent(self.walk.names, look, self.walk.optimiser, each)
+        if self.walk.of is not path:
+            values = self.walk.of(down, start, *(ref[0] for ref in traced))
+            for out, value in zip(outs, values, strict=True):
+                out[0, :] = value[0]
+            return
+
+        def walked(n: Any, state: Any) -> Any:
+            here, state = down.step(state)
+            for out, value in zip(outs, seen(down.names, here), strict=True):
+                out[n, :] = value
+            return state
+
+        jax.lax.fori_loop(0, len(self.made[0]), walked, down.begin(start))
