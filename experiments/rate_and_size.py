@@ -5,7 +5,21 @@
     landscape run rate_and_size --cell=SRNN
     python figures/rate_and_size.py
 
-EXPECTED
+Gradient descent on 64 embedded Reber strings, 100 updates, for V, the LSTM with peepholes, from weights N(0, .1²): the
+loss of other strings over 24 rates and four sizes, the rate from which the first update raises the loss, and the rate
+beyond which a step along the sharpest direction of the start overshoots, 2 / lambda. Neighbouring rates differ by a
+factor 1.35.
+
+Expected, by size (another seed in brackets; one start a size, so no intervals):
+
+    units                                   4              8              16             24
+    2 / lambda of the start                 13.4 (13.5)    13.3 (12.7)    13.0 (12.1)    12.3 (11.7)
+    first update raises the loss from       14.2 (14.2)    14.2 (14.2)    14.2 (14.2)    14.2 (14.2)
+    training ends above its start from      19.2 (14.2)    19.2 (19.2)    14.2 (14.2)    19.2 (14.2)
+    best loss of other strings              .59  (.64)     .55  (.55)     .53  (.55)     .51  (.54)
+
+So the start foretells the edge within the distance of two rates, and 2 / lambda moves by 13 % from 4 to 24 units. 42 seconds of
+processor time.
 """
 
 from typing import Any
