@@ -18,8 +18,8 @@ Expected, by size (another seed in brackets; one start a size, so no intervals):
     training ends above its start from      19.2 (14.2)    19.2 (19.2)    14.2 (14.2)    19.2 (14.2)
     best loss of other strings              .59  (.64)     .55  (.55)     .53  (.55)     .51  (.54)
 
-So the start foretells the edge within the distance of two rates, and 2 / lambda moves by 13 % from 4 to 24 units. 42 seconds of
-processor time.
+So the start foretells the edge within the distance of two rates, and 2 / lambda falls by 8 to 13 %
+from 4 to 24 units. 42 seconds of processor time.
 """
 
 from typing import Any
