@@ -17,7 +17,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray
-from scipy.stats import permutation_test, spearmanr
 
 from landscape import cliffs, comparisons, dynamics, initialisers, losses, names, store, training
 from landscape.planes import plane
@@ -151,19 +150,10 @@ def judged(made: xarray.Dataset) -> xarray.Dataset:
     dims = ("case", "length")
     found = made.assign({n: (dims, v) for n, v in zip(("share", "share_low", "share_high"), won, strict=True)})
     success = found.share.mean("length").values
-    ranks = [rank(found[name].values, success) for name in FEATURES]
+    ranks = [comparisons.rank_correlation(found[name].values, success) for name in FEATURES]
     found["rank"] = ("feature", [r for r, _ in ranks])
     found["p"] = ("feature", comparisons.holm(np.array([p for _, p in ranks])))
     return found.assign_coords(feature=list(FEATURES), best_rate=(dims, made.rate.values[best.values]))
-
-
-def rank(feature: np.ndarray, success: np.ndarray) -> tuple[float, float]:
-    """Spearman's correlation over cases, and its p by permutations."""
-    if len(success) < 3 or 0 in (np.ptp(feature), np.ptp(success)):
-        return float("nan"), 1.0
-    statistic = lambda x: spearmanr(x, success).statistic  # noqa: E731
-    test = permutation_test((feature,), statistic, permutation_type="pairings", rng=np.random.default_rng(0))
-    return float(test.statistic), float(test.pvalue)
 
 
 class Reading(NamedTuple):

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import xarray
-from scipy.stats import binomtest, permutation_test, spearmanr, t
+from scipy.stats import binomtest, t
 
 from landscape import comparisons, devices, dynamics, initialisers, losses, names, store, tasks, training
 from landscape.models import RNN, Sized
@@ -239,15 +239,6 @@ def judged(done: xarray.Dataset, task: Task, shares: xarray.DataArray | None = N
     return found if shares is None else found.assign(explained=shares)
 
 
-def foretold(found: xarray.Dataset) -> tuple[float, float]:
-    """Spearman's correlation of what a cell keeps at the start with how many trials remember; p by permutation."""
-    rank = lambda x: spearmanr(x, found.share.values).statistic  # noqa: E731
-    if found.sizes["case"] < 3 or 0 in (np.ptp(found.share.values), np.ptp(found.keeps.values)):
-        return float("nan"), 1.0
-    test = permutation_test((found.keeps.values,), rank, permutation_type="pairings", rng=np.random.default_rng(0))
-    return float(test.statistic), float(test.pvalue)
-
-
 class Claim(NamedTuple):
     """What a source says, whether it held here, and the numbers that say so."""
 
@@ -305,7 +296,7 @@ def explained(found: xarray.Dataset) -> list[Claim]:
 
 def start(found: xarray.Dataset) -> Claim:
     """Whether what a cell keeps before training goes with how many of its trials remember."""
-    rank, p = foretold(found)
+    rank, p = comparisons.rank_correlation(found.keeps.values, found.share.values)
     state = OPEN if p >= 0.05 else HELD if rank > 0 else REFUTED
     return Claim("what one step keeps at the start foretells who remembers", state, f"Spearman {rank:.2f}, p {p:.2g}")
 

@@ -1,4 +1,4 @@
-"""Whether groups of scores differ from one of them: Welch's test, Holm's correction, and how large it is."""
+"""Whether groups of scores differ, by how much, and whether two quantities rank alike. Plain NumPy and SciPy."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -35,6 +35,23 @@ def _variance(scores: Float[np.ndarray, "trial"]) -> float:
 def _freedom(one: float, two: float, m: int, n: int) -> float:
     """Welch's degrees of freedom of two means, from their squared standard errors."""
     return (one + two) ** 2 / (one**2 / (m - 1) + two**2 / (n - 1))
+
+
+def rank_correlation(
+    x: Float[np.ndarray, "case"], y: Float[np.ndarray, "case"], draws: int = 9999
+) -> tuple[float, float]:
+    """Spearman's correlation and its two-sided p by permutations; (NaN, 1) if either is constant.
+
+    Ties share their mean rank; p is (permutations as far from 0 + 1) / (draws + 1).
+    """
+    from scipy.stats import rankdata
+
+    if len(x) < 3 or 0 in (np.ptp(x), np.ptp(y)):
+        return float("nan"), 1.0
+    one, other = (ranks / np.linalg.norm(ranks) for ranks in (rankdata(v) - (len(x) + 1) / 2 for v in (x, y)))
+    found = float(one @ other)
+    turned = np.random.default_rng(0).permuted(np.tile(one, (draws, 1)), axis=1) @ other
+    return found, float((1 + np.sum(np.abs(turned) >= abs(found) - 1e-12)) / (draws + 1))
 
 
 def welch(groups: Mapping[str, Float[np.ndarray, "trial"]], to: str) -> "xarray.Dataset":

@@ -8,8 +8,8 @@ import xarray
 from landscape import names, tasks
 
 ROOT = names.shipped("experiments").parent
-FILES = ("odyssey", "ablation", "truncated_gradient")
-odyssey, ablation, cut = (names.module(str(ROOT / f"experiments/{name}.py")) for name in FILES)
+FILES = ("odyssey", "ablation", "truncated_gradient", "rate_and_size")
+odyssey, ablation, cut, tuned = (names.module(str(ROOT / f"experiments/{name}.py")) for name in FILES)
 drawn = {name: names.module(str(ROOT / f"figures/{name}.py")) for name in FILES}
 REBER = tasks.reber()
 TRIALS = 40
@@ -251,3 +251,58 @@ def test_the_truncated_field_parts_from_the_gradient_where_the_unit_is_recurrent
     np.testing.assert_allclose(found.loss.sel(route="true"), found.loss.sel(route="truncated"), rtol=1e-6)
     assert float(angle.isel(w_g=still).max()) < 0.1  # w_g = 0: h is read by nothing
     assert float(angle.sel(w_g=slice(-2, -1)).max()) > 90
+
+
+def planes(*edges, sharpness=1.0):
+    """Invented losses of two sizes over rates from .1 to 10: beyond the size's edge the first update raises them."""
+    rates = np.geomspace(0.1, 10, 21)
+    up = rates > np.asarray(edges)[:, None]
+    loss = np.stack([np.ones(up.shape), np.where(up, 1.5, 0.8), np.where(up, np.nan, 0.5)], -1)
+    dims = ("size", "rate", "update")
+    made = {"loss": (dims, loss), "val_loss": (dims, loss), "sharpness": ("size", np.full(len(edges), sharpness))}
+    ds = tuned.edges(xarray.Dataset(made, {"size": [4, 8], "rate": rates, "update": [1, 2, 3]}))
+    return ds.assign_attrs(cell="SRNN", task="reber", strings=2, chance=1.0, floor=0.4, memoryless=0.5)
+
+
+def test_the_edge_of_a_plane_lies_between_the_rates_that_it_parts():
+    found = planes(2.0, 2.0)
+    step = 100 ** (1 / 20)
+    for name in ("first", "last"):
+        np.testing.assert_allclose(np.abs(np.log(found[name] / 2.0)), 0, atol=np.log(step) / 2 + 1e-9)
+    np.testing.assert_array_equal(found.foretold, 2.0)
+    assert np.isnan(planes(99.0, 99.0)["first"]).all()
+    assert np.isnan(planes(0.01, 0.01)["first"]).all()
+
+
+@pytest.mark.parametrize(
+    ("edges", "sharpness", "title"),
+    [
+        ((2.0, 2.0), 1.0, "overshoots where 2 / λ of the start says, whatever the size"),
+        ((0.45, 0.45), 1.0, "overshoots at 0.2 to 0.2 of 2 / λ, whatever the size"),
+        ((0.45, 3.5), 1.0, "and moves by a factor 7.9 with the size"),
+    ],
+)
+def test_the_figure_of_rate_and_size_says_whether_the_start_foretells_its_edge(edges, sharpness, title):
+    found = planes(*edges, sharpness=sharpness)
+    assert title in drawn["rate_and_size"].title(found)
+    assert len(drawn["rate_and_size"].page(found).axes) == 3
+    assert "8 units: 2 / lambda 2.00" in tuned.sentence(found)
+
+
+@pytest.mark.slow
+def test_the_sharpness_of_a_start_is_the_largest_eigenvalue_of_its_hessian():
+    model = tuned.begin(names.cell("SRNN"), jax.random.key(0), 2, np.float32(2))
+    read = jax.jit(lambda: tasks.episodes(REBER, jax.random.key(1), 8, 20))()
+    flat, back = jax.flatten_util.ravel_pytree(model)
+    loss = lambda v: tuned.loss_of(back(v), tasks.time_first(read))  # noqa: E731
+    every = np.linalg.eigvalsh(np.asarray(jax.jit(jax.hessian(loss))(flat), float))
+    assert float(jax.jit(tuned.sharpest)(model, read)) == pytest.approx(np.abs(every).max(), rel=1e-3)
+
+
+@pytest.mark.slow
+def test_descent_over_rate_and_size_is_that_of_the_loss_that_the_sharpness_is_of():
+    found = tuned.run(cell="SRNN", quick=True)
+    read, _ = (jax.jit(lambda k: tasks.episodes(REBER, k, 64, 20))(k) for k in jax.random.split(jax.random.key(0)))
+    model = tuned.begin(names.cell("SRNN"), jax.random.fold_in(jax.random.key(0), 7), 8, np.float32(8))
+    first = jax.jit(tuned.loss_of)(model, tasks.time_first(read))
+    np.testing.assert_allclose(found.loss.sel(size=8).isel(update=0), float(first), rtol=1e-5)

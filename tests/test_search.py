@@ -1,5 +1,6 @@
 """Laws of a search: what is drawn, what it resumes to, whose variance it is, and whether groups differ. NumPy alone."""
 
+import itertools
 import math
 import time
 
@@ -175,6 +176,16 @@ def test_holm_raises_p_step_by_step():
     rng = np.random.default_rng(0)
     families = [comparisons.holm(rng.random(8)).min() < 0.05 for _ in range(2000)]
     assert abs(np.mean(families) - 0.05) < 5 * math.sqrt(0.05 * 0.95 / 2000)  # one false alarm in twenty families
+
+
+def test_rank_correlation_is_spearmans_with_the_p_of_all_orders():
+    x, y = np.array([1.0, 5.0, 2.0, 2.0, 9.0, 7.0]), np.array([0.1, 0.4, 0.2, 0.5, 0.9, 0.4])
+    r, p = comparisons.rank_correlation(x, y)
+    assert r == pytest.approx(scipy.stats.spearmanr(x, y).statistic, rel=1e-12)
+    orders = [scipy.stats.spearmanr(x[list(order)], y).statistic for order in itertools.permutations(range(6))]
+    every = np.mean(np.abs(orders) >= abs(r) - 1e-12)
+    assert abs(p - every) < 5 * math.sqrt(every / 9999)  # of all 720 orders
+    assert comparisons.rank_correlation(np.ones(6), y)[1] == 1
 
 
 def test_groups_that_do_not_vary_are_compared_by_their_means():

@@ -114,7 +114,8 @@ def test_along_c_a_truncated_error_of_the_cell_of_1997_never_decays():
     assert np.abs(carousel(jnp.ones(SMALL), cell) - np.eye(SMALL)).max() > 1e-3
 
 
-@pytest.mark.parametrize("route", [forward, pytest.param(reverse, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("route", [forward, reverse])
 def test_training_sees_the_truncated_gradient(route):
     if route is forward:
         model, x = begin(Truncated(cell=cells.LSTM()), KEY, outputs=None), jax.random.normal(KEY, (4, 2))
@@ -128,6 +129,7 @@ def test_training_sees_the_truncated_gradient(route):
         np.testing.assert_allclose(one, (first + second) / 2, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_wrapped_cell_is_started_as_it_would_be_alone_in_a_stack_too():
     alone, wrapped = (keras3(c, KEY, SMALL, 2) for c in (cells.GRU(), Truncated(cell=cells.GRU())))
     for one, other in zip(*map(jax.tree.leaves, (alone, wrapped)), strict=True):
