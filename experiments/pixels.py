@@ -19,12 +19,13 @@ Expected, test accuracy after 30 epochs, mean of 4 runs, at rates .0001, .001, .
     LSTM, hard gates      .33  .70  .93  .47    .11  .16  .66  .90
     GRU                   .24  .68  .92  .11    .08  .18  .66  .94
 
-So at this size the IRNN's lead holds at no rate; what the source compared, one rate, ranks how fast cells learn at
-that rate. That SGD fails where RMSprop does not is told for no cell by intervals of four runs. Median |dL/da| at the last pixel and 48 before it: IRNN .82 and .82 before
-training (identity: flat), tanh 1.1 and .040, LSTM .29 and 4e-5, GRU .58 and 5e-11; after RMSprop tanh .12 and .14,
-LSTM .0044 and .0007, GRU .0092 and .0018: training makes it flat. In the trained IRNN it is 0 from 17 pixels on: dead
-units. By another seed, RMSprop at .001 and .01: IRNN .08 and .08, tanh .88 and .45, LSTM .71 and .94, GRU .64 and
-.93: the same order; how far an IRNN comes is not settled by four runs. About 8 minutes of processor time.
+So at this size the IRNN's lead holds at no rate; what the source compared, one rate, ranks how fast cells learn at that
+rate. That SGD fails where RMSprop does not is told for no cell by intervals of four runs. Median |dL/da| at the last
+pixel and 48 before it: IRNN .82 and .82 before training (identity: flat), tanh 1.1 and .040, LSTM .29 and 4e-5, GRU .58
+and 5e-11; after RMSprop tanh .12 and .14, LSTM .0044 and .0007, GRU .0092 and .0018: training makes it flat. In the
+trained IRNN it is 0 from 17 pixels on: dead units. By another seed, RMSprop at .001 and .01: IRNN .08 and .08, tanh .88
+and .45, LSTM .71 and .94, GRU .64 and .93: the same order; how far an IRNN comes is not settled by four runs. About 8
+minutes of processor time.
 """
 
 import functools
