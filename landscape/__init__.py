@@ -13,6 +13,9 @@ from typing import Any
 
 import lazy_loader
 
+from landscape.compiler import avoid_wrong_sums
+
+avoid_wrong_sums()
 _load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 

@@ -295,6 +295,19 @@ def replay() -> Iterator[Check]:
         yield check(f"its logistic replay misses {name} by > .01", 1, miss > 0.01, 0, f"misses by {miss:.4f}")
 
 
+def compiled_sums() -> Iterator[Check]:
+    """Sums of products of many rows, which jaxlib 0.10.2 compiles wrongly unless told not to (JAX issue 39103)."""
+    rows = 2**15 + 1
+    squares = jax.jit(jax.vmap(lambda row: jnp.sum((jnp.eye(3, dtype=row.dtype) @ row) ** 2)))
+    for dtype in EPS:
+        with jax.enable_x64(dtype == "float64"):
+            first = jnp.zeros((rows, 3), dtype).at[:, 0].set(jnp.arange(rows, dtype=dtype))
+            note = "if it misses, import landscape before JAX computes anything"
+            yield check(
+                f"sum of squares of the last of {rows:,} rows, {dtype}", (rows - 1) ** 2, squares(first)[-1], 0, note
+            )
+
+
 def risks() -> Iterator[Check]:
     """A quadratic in closed form, and a net with its gradient and Hessian on a plane by reverse mode."""
     draw = np.random.default_rng(340898).normal
@@ -336,6 +349,7 @@ GROUPS: tuple[Callable[[], Iterator[Check]], ...] = (
     overflow,
     closed_forms,
     replay,
+    compiled_sums,
     risks,
 )
 

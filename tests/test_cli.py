@@ -462,7 +462,7 @@ def test_importing_the_package_imports_nothing_heavy():
         ("surface nowhere.py:Mine latch w=0:1:2", "there is no file nowhere.py"),
         ("show nowhere.zarr", "nowhere.zarr does not exist"),
         ("plot nowhere.zarr", "nowhere.zarr does not exist"),
-        ("run nothing", "no experiment 'nothing'.*; one of your own is .*; known: aliasing, .*why_lstm"),
+        ("run nothing", "no experiment 'nothing'.*; one of your own is .*; known: .*aliasing, .*why_lstm"),
         ("run room --seed=4294967296", "a seed is a whole number from 0 to 4294967295"),
         ("run nothing.py", "there is no file nothing.py"),
     ],

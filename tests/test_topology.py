@@ -171,7 +171,7 @@ def test_the_table_lists_what_basins_finds_and_out_keeps_it(stored: Any, capsys:
     assert lines[0].endswith(f"{found.sizes['basin']} basins, the deepest first")
     assert lines[1].split() == ["basin", "minimum", "w", "b", "rises", "by", "falls", "to", "pass", "w", "pass", "b"]
     assert lines[2].split()[:2] == ["0", "(rim)"]
-    assert len(lines) == found.sizes["basin"] + 3
+    assert len(lines) == found.sizes["basin"] + 4
     kept = store.open_surface(tmp_path / "kept.zarr")
     np.testing.assert_array_equal(kept["minimum"], found["minimum"])
     assert cli.main(["basins", str(stored), "--at", "length=5", "--above", "0.02"]) == 0
