@@ -727,6 +727,7 @@ def await_blocks(path, process):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_what_is_safe_and_the_same_command_resumes(folder):
     path = folder / "s.zarr"
     process = start(path)
@@ -748,7 +749,8 @@ def whole(tmp_path_factory):
     return store.open_surface(path).load()
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("times", [3, 20])
 def test_a_killed_command_resumes_to_the_same_bits(folder, whole, times):
     path, rng, left = folder / "s.zarr", np.random.default_rng(times), 0
     for k in range(times):
@@ -769,7 +771,8 @@ def test_a_killed_command_resumes_to_the_same_bits(folder, whole, times):
     same(store.open_surface(path), whole)
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 8])
 def test_the_number_of_devices_changes_no_value(folder, count, whole):
     process = start(folder / "s.zarr", XLA_FLAGS=f"--xla_force_host_platform_device_count={count}")
     _, said = process.communicate()
@@ -779,6 +782,7 @@ def test_the_number_of_devices_changes_no_value(folder, count, whole):
     same(ds, whole)
 
 
+@pytest.mark.slow
 def test_compiled_programs_are_kept_between_commands_where_the_user_keeps_caches(folder, finished):
     kept = []
     ours = {key: value for key, value in os.environ.items() if key != "JAX_COMPILATION_CACHE_DIR"}

@@ -105,7 +105,7 @@ def test_the_number_of_samples_changes_nothing_but_the_way_there(basin):
     assert not np.array_equal(other["b"], basin["b"])
 
 
-@pytest.mark.parametrize("points", [33, 129])
+@pytest.mark.parametrize("points", [pytest.param(33, marks=pytest.mark.slow), 129])
 def test_a_cut_finds_the_maximum_that_forty_digits_give(points):
     """Zeros of E_bb by bisection, and E_b there, of the map's own recursion in mpmath 1.4.1 at 60 digits."""
     truth = {(5, 50): 5751.0988009578643577, (5, 100): 18372886.861675746508, (6, 50): 16630337.265110402787}
@@ -380,6 +380,7 @@ def test_a_finer_grid_places_a_ridge_within_a_thousandth_of_its_cells():
     assert errors[1] < 1e-3
 
 
+@pytest.mark.slow
 def test_nine_cells_a_width_place_a_ridge_within_a_thousandth_of_a_cell_of_where_it_is_evaluated():
     window = plane(Pascanu(), w=np.linspace(4.9, 5.1, 100), b=np.linspace(-3.0, -2.4, 201))
     found = cliffs.ridge(surface(window, pascanu(), (10,), order=2, dtype="float64"))
@@ -392,6 +393,7 @@ def test_nine_cells_a_width_place_a_ridge_within_a_thousandth_of_a_cell_of_where
     assert float(apart.max()) < 1e-3 * 0.003
 
 
+@pytest.mark.slow
 def test_a_curved_ridge_is_a_closed_line():
     made = drawn(lambda w, b: jax.numpy.tanh((jax.numpy.hypot(w, b) - 0.7) / 0.15), (61, 81))
     found = cliffs.ridge(made)
@@ -577,6 +579,7 @@ def test_the_limit_of_an_early_ridge_is_the_cliff_line_or_nan():
     np.testing.assert_allclose(found["b"], np.where(np.isnan(found["b"]), np.nan, exact), rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_cliff_of_an_lstm_steepens_by_the_multiplier_of_the_state_its_orbits_linger_at():
     """No closed form: the unstable state is found by its own equation, the growth by refined cuts."""
     over, task = plane(LSTM(w_g=4.0), w_g=(2.0, 5.0), b_g=(-1.0, 1.0)), reach(start=0.3, target=1.0)

@@ -190,6 +190,7 @@ def test_spikes_on_noise_stand_where_theory_puts_them_and_the_bulk_ends_at_4() -
     np.testing.assert_allclose(beyond.mean(), 3 / n, atol=4e-3)  # three of a thousand, as far as two probes tell
 
 
+@pytest.mark.slow
 def test_weights_of_a_density_sum_to_1_and_its_moments_are_those_of_the_matrix() -> None:
     values = np.r_[rng(13).normal(size=150), 8.0, 9.0]
     matrix, whole = rotated(values)
@@ -320,6 +321,7 @@ def test_where_the_gradient_is_0_the_ascent_begins_anywhere() -> None:
 # Directions
 
 
+@pytest.mark.slow
 def test_eigenvectors_are_directions_along_which_a_surface_has_their_curvature() -> None:
     params = layers()
     found = curvature.top(curvature.hessian(MLP, params), 2, KEY)
@@ -336,6 +338,7 @@ def test_eigenvectors_are_directions_along_which_a_surface_has_their_curvature()
 # Single precision, sentences
 
 
+@pytest.mark.slow
 def test_in_single_precision_the_residual_tells_how_the_product_is_rounded() -> None:
     risk = ls.Risk(mlp, (X.astype("f4"), LABELS), classes, batch=16)
     params = jax.tree.map(lambda leaf: leaf.astype("f4"), layers())
@@ -404,6 +407,7 @@ def spectrum(*words: str) -> int:
     return cli.main(["spectrum", *words])
 
 
+@pytest.mark.slow
 def test_a_command_finds_a_spectrum_keeps_it_and_draws_it(mine: Path, capsys: Any) -> None:
     words = ("mine.py:net", "--top", "2", "--density", "--trace", "--steps", "8", "--probes", "8", "--out", "s.zarr")
     assert spectrum(*words) == 0

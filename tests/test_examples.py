@@ -86,7 +86,7 @@ def test_every_command_of_the_readme_runs_in_the_order_shown(line, folder, monke
 
 
 @pytest.mark.parametrize(
-    "code", [pytest.param(x, marks=[pytest.mark.slow] * ("curves" in x)) for x in blocks("python")]
+    "code", [pytest.param(x, marks=[pytest.mark.slow] * ("curves" in x or "Risk" in x)) for x in blocks("python")]
 )
 def test_every_block_of_python_in_the_readme_runs_alone(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

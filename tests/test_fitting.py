@@ -98,6 +98,7 @@ training.checkpointed(sys.argv[1], key, training.begin(SRNN(), key), data, train
 """
 
 
+@pytest.mark.slow
 def test_a_training_that_was_killed_goes_on_from_its_file_bit_for_bit(data, model, tmp_path):
     path = tmp_path / "deep" / "latch.npz"
     killed = subprocess.run([sys.executable, "-c", PROGRAM, path, "die"], env={**os.environ, "PYTHONPATH": str(ROOT)})

@@ -252,6 +252,7 @@ def test_keys_and_buttons_zoom_about_the_place_and_keep_it_in_sight(opened):
     ]
 
 
+@pytest.mark.slow
 def test_the_zoom_ends_where_float32_cannot_tell_two_pixels_apart(opened):
     for _ in range(40):
         opened.run("show(zoom(1 / 4))")

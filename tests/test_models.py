@@ -180,6 +180,7 @@ def test_a_rate_of_0_is_no_dropout_bit_for_bit(stack):
     np.testing.assert_array_equal(flat(one), flat(two))
 
 
+@pytest.mark.slow
 def test_a_unit_that_is_dropped_is_heard_by_nobody_above_and_the_others_are_heard_louder(stack):
     """Rows of the upper layer's inputs and of the readout; not of the table's vectors, nor of recurrent weights."""
     rate = 0.25
@@ -238,6 +239,7 @@ def test_the_parts_of_a_split_are_disjoint_and_together_all(split):
     assert [len(part) for part in parts] in ([10, 4, 2], [13, 3])
 
 
+@pytest.mark.slow
 def test_a_third_part_moves_nothing_and_is_judged_after_every_epoch():
     """Training with a test part is that without those episodes; the best model judged by hand gives the record."""
     data = tasks.episodes(ls.latch(), KEY, 24, 4)

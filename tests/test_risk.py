@@ -73,6 +73,7 @@ def test_its_dims_are_those_of_its_plane_alone(made: Any) -> None:
     assert made.attrs["title"] == "predict on 50 examples: loss over a, b"
 
 
+@pytest.mark.slow
 def test_one_coordinate_is_a_line_and_three_a_volume() -> None:
     along = {name: parameters(k) for k, name in enumerate("abc", 1)}
     risk = dataclasses.replace(RISK, order=1)
@@ -215,6 +216,7 @@ def recurrence(seed: int) -> dict:
     return {name: draw(size=shape).astype("f4") / 2 for name, shape in {"r": (5, 5), "w": (2, 5), "v": (5, 3)}.items()}
 
 
+@pytest.mark.slow
 def test_the_entry_at_a_length_is_the_run_cut_there_with_derivatives() -> None:
     x, lengths = rng(3).normal(size=(10, 7, 2)).astype("f4"), (1, 4, 7)
     plane = ls.span(recurrence(0), {"a": recurrence(1), "b": recurrence(2)}, **AXES)

@@ -118,6 +118,7 @@ def test_status_tells_the_blocks_of_a_surface(capsys: Any) -> None:
     assert cli.main(["status", "digits.zarr", "--csv", "x.csv"]) == 2
 
 
+@pytest.mark.slow
 def test_plot_and_explore_draw_it() -> None:
     for words in (["plot", "digits.zarr"], ["plot", "digits.zarr", "--kind", "surface3d", "--out", "wall.pdf"]):
         assert cli.main(words) == 0
@@ -167,6 +168,7 @@ def test_cliffs_of_a_surface_without_lengths_are_refused_in_a_sentence(capsys: A
     assert "the surface has none: it is one picture" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.optimised
 def test_after_a_kill_the_same_command_ends_with_the_same_bits() -> None:
     words = ["surface", "mine.py:streamed", *RANGES, "--order", "1", "--out", "killed.zarr"]

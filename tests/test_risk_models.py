@@ -156,6 +156,7 @@ def test_the_policy_of_batch_norm_is_the_picture(normed: tuple) -> None:
     np.testing.assert_allclose(again["d_a"], whole["d_a"], rtol=0, atol=256 * EPS * float(np.abs(whole["d_a"]).max()))
 
 
+@pytest.mark.slow
 def test_the_policy_is_stored_and_leaves_no_filler_in_the_statistics(normed: tuple) -> None:
     made = at_norm(of_batch, normed, batch=8, policy="batch statistics")
     assert '"policy": "batch statistics"' in made.attrs["settings"]

@@ -114,7 +114,7 @@ def test_before_any_answer_is_asked_for_the_loss_is_nan():
     assert np.isfinite(loss.sel(length=4)).all()
 
 
-@pytest.mark.parametrize("route", [forward, reverse])
+@pytest.mark.parametrize("route", [forward, pytest.param(reverse, marks=pytest.mark.slow)])
 def test_gradients_of_answers_at_every_step_are_those_of_the_plain_scan(route, unit, layer):
     length = 4
     model, episodes, objective = (unit, echoed(), losses.raw) if route is forward else (layer, spoken(), losses.classes)
@@ -170,6 +170,7 @@ def test_a_surface_reads_symbols_and_its_origin_is_the_models_own_loss(layer):
     assert made.attrs["origin_loss"] == pytest.approx(made.attrs["origin_loss_by_another_route"], rel=8 * EPS)
 
 
+@pytest.mark.slow
 def test_whole_numbers_stay_numbers_to_one_unit_and_as_vectors(unit):
     x = np.array([[1, 0, 2, 1]] * COUNT)
     for model, shape in ((unit, x), (begin(ls.GRU(), KEY, units=2, inputs=1, outputs=None), x[..., None])):
@@ -207,6 +208,7 @@ def test_a_stack_of_one_is_its_cell(layer):
     assert stacked.attrs["cell"] == "Stack(layers=SRNN)"
 
 
+@pytest.mark.slow
 def test_each_layer_of_a_stack_reads_the_one_below():
     cells = (ls.LSTM(), ls.SRNN())
     model = begin(Stack(layers=cells), KEY, units=3, inputs=SYMBOLS, outputs=SYMBOLS)
@@ -277,7 +279,7 @@ def test_a_task_whose_mask_has_no_axis_of_time_is_refused():
         ls.surface(ls.plane(ls.SRNN(), w=np.array([0.0, 1.0])), Task(sample), [2])
 
 
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("masked", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_back_propagation_cut_after_k_steps_is_that_with_the_state_there_given(masked, layer):
     """Against reverse mode through the plain scan with `stop_gradient` k and 2k steps before the end; k = T is none."""
     episodes = spoken() if masked else Episode(x=spoken().x, target=spoken().target[:, -1])
@@ -318,6 +320,7 @@ def test_truncation_after_no_step_is_refused():
         reverse(losses.classes, truncate=0)
 
 
+@pytest.mark.slow
 def test_a_carried_state_is_one_long_episode(layer):
     """With a rate of 0 the losses of slices average to that of the whole; one slice of all is one update of fit."""
     data = spoken()

@@ -467,6 +467,7 @@ def test_there_may_be_none_one_or_several_leading_dimensions(tmp_path, leading, 
     assert (ds.f.attrs, ds.attrs["title"]) == ({"units": "m", "nonfinite": 0}, "t")
 
 
+@pytest.mark.slow
 def test_a_surface_in_memory_needs_nothing_of_the_disk_room():
     code = """
 import sys

@@ -144,6 +144,7 @@ def test_products_with_one_factor_are_computed_as_one_and_gradients_stay_those_o
     close(jax.jit(training.reverse(losses.softmax).gradient)(model, episodes, index, jnp.int32(7))[1], expected)
 
 
+@pytest.mark.slow
 def test_accuracy_and_evaluation_count_right_answers(data):
     model, (_, episodes) = model_of("SRNN"), data["scalar"]
     for count in (1, 13, 60):  # one block, a prime number, several blocks
@@ -158,6 +159,7 @@ def test_accuracy_and_evaluation_count_right_answers(data):
             assert float(score.loss) == pytest.approx(float(loss), rel=50 * EPS)
 
 
+@pytest.mark.slow
 def test_runs_mapped_over_models_minibatches_data_and_lengths_equal_runs_alone(data):
     (_, episodes), route = data["scalar"], training.forward(losses.softmax)
     models = [model_of("GRU"), shaken(model_of("GRU"), jax.random.key(9))]
@@ -195,6 +197,7 @@ def test_constants_of_a_program_are_as_good_as_its_arguments(name, data):
     close(jax.tree.map(lambda leaf: leaf[0], still), jax.jit(route.gradient)(model, episodes, index, 5))
 
 
+@pytest.mark.slow
 def test_nested_maps_equal_one(data):
     (_, episodes), route = data["scalar"], training.forward(losses.softmax)
     scale = jnp.asarray([0.5, 1.0, 1.5])
@@ -286,6 +289,7 @@ def test_the_epsilon_of_keras_stands_outside_the_bias_correction(inside):
     assert np.abs(np.asarray(ours) - other).max() > 0.01
 
 
+@pytest.mark.slow
 def test_clipping_by_norm_keeps_the_direction_and_bounds_the_norm_and_is_what_fit_applies(data):
     drawn, _ = data["scalar"]
     model, key, bound = model_of("SRNN"), jax.random.key(7), 0.05
@@ -552,6 +556,7 @@ def test_the_blind_part_closes_lstm_gates_opens_gru_memory_and_shrinks_the_srnn(
     assert np.all(srnn.cell.w * jnp.sign(model.cell.w) < 0)
 
 
+@pytest.mark.slow
 def test_random_guessing_solves_the_latch_in_the_published_number_of_trials():
     """Published: 6 trials on the latch with trained inputs, 22 on the unit with input and bias weights, T >= 500.
 
@@ -571,6 +576,7 @@ def test_random_guessing_solves_the_latch_in_the_published_number_of_trials():
 # Curves
 
 
+@pytest.mark.slow
 def test_curves_are_the_runs_that_fit_makes_whatever_is_asked_beside_them():
     def setup(key, rate=1e-2):
         return training.begin(SRNN(), key), training.keras_adam(rate)
@@ -606,6 +612,7 @@ def test_curves_are_the_runs_that_fit_makes_whatever_is_asked_beside_them():
     np.testing.assert_allclose(both.initial.sel(parameter="w").values, np.sign(both.initial.sel(parameter="w")))
 
 
+@pytest.mark.slow
 def test_curves_of_layers_and_unknown_lengths():
     def setup(key):
         return training.begin(GRU(), key, keras3, units=2), training.keras_adam(1e-2)
@@ -616,6 +623,7 @@ def test_curves_of_layers_and_unknown_lengths():
         training.curves(setup, tasks.latch(), [0], seeds=2)
 
 
+@pytest.mark.slow
 def test_a_run_with_its_own_data_is_the_fit_of_episodes_that_no_other_run_has():
     """Runs that share a data set are not independent; with ``own_data`` each is, and any other run leaves it alone."""
 

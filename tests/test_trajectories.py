@@ -97,6 +97,7 @@ def test_a_step_before_the_last_is_refused(walk: Any, tmp_path: Path) -> None:
             keep(4, at(walk, 4))
 
 
+@pytest.mark.slow
 def test_what_is_kept_survives_kill(tmp_path: Path) -> None:
     path = tmp_path / "walk.zarr"
     code = f"""

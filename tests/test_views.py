@@ -101,6 +101,7 @@ def test_a_linear_unit_recovers_from_noise_by_its_weight():
     np.testing.assert_allclose(louder.values[:9] / found.values[:9], 2, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_burst_of_symbols_begins_where_it_is_told_to_and_replaces_as_often_as_told():
     """A unit that holds what it read last: it differs where the last symbol of the burst was replaced, and then not."""
     cell = ls.cells.LinearRNN(w=jnp.zeros((1, 1)), u=jnp.float32([[1], [2]]), b=jnp.zeros(1))
@@ -163,6 +164,7 @@ def test_spectra_of_a_rotation_that_shrinks_are_its_own():
     np.testing.assert_allclose(found.lyapunov, np.log(size), rtol=20 * EPS)
 
 
+@pytest.mark.slow
 def test_the_largest_exponent_of_a_driven_unit_is_the_mean_log_slope():
     cell, x = jax.tree.map(jnp.asarray, ls.SRNN(w=1.5)), latch(1, 20).x[0]
     found = views.spectra(RNN(cell=cell), x)

@@ -227,6 +227,7 @@ def test_units_built_so_that_a_suspect_is_or_is_not_the_cause_are_found_out(name
     assert real("forgets", runs=16, **{name: "keeps more"})[name] == "cannot tell"
 
 
+@pytest.mark.slow
 def test_units_that_differ_only_where_the_readout_is_wrong_are_found_out():
     assert real("minds its readout")["H2"] == "is the cause"
     assert real("forgets")["H2"] == "not the cause"
@@ -306,6 +307,7 @@ def test_the_scaled_loss_is_the_cross_entropy_at_one_and_its_blind_part_does_not
     assert blind(1.0) == pytest.approx(float(blind(-1.0)), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_training_keeps_each_start_apart_and_tells_what_it_began_with(tmp_path):
     program = why.Program("LSTM", HardLSTM(), {"default": starts.Start(), **why.routes(1.0)["LSTM"]}, 3, 2)
     (ds,) = why.kept([program], tmp_path, 0, 160)
