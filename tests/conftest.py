@@ -25,11 +25,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Compile with little effort, in two thirds of the time, unless the test is `optimised`.
 
     A law with a tolerance holds for either program. A law of bits must be seen where the compiler unrolls and
-    vectorises, as it does for users. The level is part of the key of a program: it keeps the two kinds apart.
+    vectorises, as it does for users. On disk the level is part of the key of a program; those in memory are
+    dropped when it changes, since they are used at whichever level they were made.
     """
     full = item.get_closest_marker("optimised") is not None
+    if jax.config.jax_disable_most_optimizations is full:
+        jax.clear_caches()
     jax.config.update("jax_disable_most_optimizations", not full)
     jax.config.update("jax_optimization_level", "UNKNOWN" if full else "O0")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The `optimised` tests of a file come last, so that programs in memory are dropped once a file."""
+    items.sort(key=lambda item: (str(item.path), item.get_closest_marker("optimised") is not None))
 
 
 @pytest.fixture(scope="session")
