@@ -20,6 +20,9 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
+LEVEL: dict[str, bool] = {}  # of the test before
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Compile with little effort, in two thirds of the time, unless the test is `optimised`.
@@ -29,8 +32,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     dropped when it changes, since they are used at whichever level they were made.
     """
     full = item.get_closest_marker("optimised") is not None
-    if jax.config.jax_disable_most_optimizations is full:
+    if LEVEL.get("full", full) is not full:
         jax.clear_caches()
+    LEVEL["full"] = full
     jax.config.update("jax_disable_most_optimizations", not full)
     jax.config.update("jax_optimization_level", "UNKNOWN" if full else "O0")
 
