@@ -7,6 +7,17 @@
 One unit of V, the LSTM with peepholes (Greff et al. 2017), and of its variants without one part, and V with two forget
 biases: the loss of keeping a bit on the same plane, the candidate's recurrent weight w_g by its bias b_g, with gates at
 rest; where the cliff round the memory stands and how it steepens; and how often training finds the memory.
+
+Expected, share of 64 runs that learn at T = 20 and 50, each at its best of four rates of Adam (Wilson intervals up to
++-.13), what one step keeps at the start, and how much steeper the cliff at w_g = 6 gets a step:
+
+    V     .23  0    .48  1.83        NIAF  .23  .02  .48  1.91        CIFG            .47  .05  .51  1.83
+    NIG   .33  .23  .51  3.20        NOAF  .23  0    .48  1.91        V, forget bias 1  .33  .25  .71  2.14
+    NFG   .83  .44  1.01 2.44        NOG   .31  .22  .46  3.38        V, forget bias 2  .52  .42  .86  2.32
+
+What one step keeps goes with success (Spearman .82 over nine cases, p = .041 by permutations with Holm's correction
+over four); room on the plane, place and growth of the cliff are not decided (.63 to .65, p = .19). So one unit keeps a
+bit best without its forget gate, which then keeps all. Three minutes of processor time.
 """
 
 import dataclasses
