@@ -25,6 +25,7 @@ from typing import Any
 SIDE, WIDE, SEQUENCES, LENGTH = 128, 256, 32, 100
 WORK = SIDE * SIDE * SEQUENCES * LENGTH
 TORCH = Path(".venv-torch")
+FLAG = "--xla_cpu_experimental_ynn_fusion_type"
 
 
 def best(call: Callable, repeats: int = 5) -> tuple[float, float]:
@@ -68,7 +69,8 @@ def hand() -> dict[str, Any]:
     On every core by a device of its own. No exponents, so gradients overflow; no labels; arrays stay in JAX.
     """
     cores = len(os.sched_getaffinity(0))
-    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={cores}"
+    # as without this package, which turns off sums that jaxlib 0.10.2 compiles wrongly, and fast
+    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={cores} {FLAG}=+reduce"
     import jax
     import jax.numpy as jnp
 
