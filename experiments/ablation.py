@@ -16,10 +16,10 @@ Expected, share of 64 runs that learn at T = 20 and 50, each at its best of four
     NFG   .83  .44  1.01 2.44        NOG   .31  .22  .46  3.38        V, forget bias 2  .52  .42  .86  2.32
 
 What one step keeps goes with success (Spearman .82 over nine cases, p = .041 by permutations with Holm's correction
-over four); room on the plane, place and growth of the cliff are not decided (.63 to .65, p = .19). By another seed the
-cells come in the same order at T = 50, NFG .78 and .42, V .25 and .02, and no feature is decided (.73, p = .13 for what
-one step keeps): nine cases are too few. So one unit keeps a bit best without its forget gate, which then keeps all, and
-whether the plane foretells it is open. Three minutes of processor time.
+over four); room on the plane, place and growth of the cliff are not decided (.63 to .65, p = .19). By another seed
+the cells come in nearly the same order at T = 50, NFG .78 and .42, V .25 and .02, and no feature is decided (.73, p =
+.13 for what one step keeps): nine cases are too few. So one unit keeps a bit best without its forget gate, which then
+keeps all, and whether the plane foretells it is open. Three minutes of processor time.
 """
 
 import dataclasses

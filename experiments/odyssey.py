@@ -10,6 +10,14 @@ compares the best tenth of the trials: without forget gate or output activation 
 or no peepholes do no harm, full gate recurrence is of no use; the rate explains two thirds of the variance and momentum
 next to nothing. Here: embedded Reber strings, whose last but one symbol must be remembered from the second; V with
 forget biases and clipped beside.
+
+Expected, 64 trials each, 1,024 updates on fresh strings, best tenth in nats a step (half of its 95 % interval); a loss
+below .449 remembers, the best guess without memory loses .483: V .465 (.037), NIG .495 (.005), NFG .464 (.041), NOG
+.482 (.026), NIAF .471 (.036), NOAF .479 (.030), CIFG .472 (.036), NP .483 (.027), FGR .482 (.023); V with forget bias
+1 .447 (.034), 2 .460 (.044). Of 64 trials 0 to 4 remember, and no variant is told from V (Welch with Holm's
+correction): at this size the source's ranking is not decided. In the grid of V the rate explains .54 of the variance,
+less than the two thirds of the source; momentum .03 and the interaction of rate and size .01, as there, but that of
+rate and momentum .27. One seed. Eleven minutes of processor time.
 """
 
 import concurrent.futures
