@@ -55,9 +55,9 @@ def test_a_search_is_one_dataset_by_trial_and_resumes_to_the_same_bits(tmp_path)
 
     def stop(state):
         if state.done == 3:
-            raise Enough
+            raise Enough("three are done")
 
-    with pytest.raises(Enough):
+    with pytest.raises(Enough, match="three are done"):
         search(planted, RANGES, 6, {"shift": 2.0}, out=tmp_path / "killed.zarr", progress=stop)
     again = search(planted, RANGES, 6, {"shift": 2.0}, out=tmp_path / "killed.zarr")
     np.testing.assert_array_equal(again.score, whole.score)
