@@ -200,8 +200,10 @@ def sentence(found: xarray.Dataset) -> str:
         )
         seen = f"keeps {float(one.keeps):.2f}; room {float(one.room):.3f}; {one.kind.item()} cliff at b_g = "
         lines.append(f"{name}: {won}; {seen}{float(one.position):.3f}, {float(one.growth):.2f} times steeper a step")
-    told = [f"{FEATURES[r.feature]}: {r.verdict} (Spearman {r.rank:.2f}, Holm's p {r.p:.2g})" for r in readings(found)]
-    return "\n".join([*lines, *told])
+    verdicts = [
+        f"{FEATURES[r.feature]}: {r.verdict} (Spearman {r.rank:.2f}, Holm's p {r.p:.2g})" for r in readings(found)
+    ]
+    return "\n".join([*lines, *verdicts])
 
 
 if __name__ == "__main__":

@@ -161,7 +161,7 @@ def run(
     return store.kept(out, settings, compute)
 
 
-def told(accuracy: xarray.DataArray) -> str:
+def describe(accuracy: xarray.DataArray) -> str:
     """How many runs converged, with Wilson's interval."""
     solved, tried = int((accuracy >= CONVERGED).sum()), accuracy.size
     low, high = wilson(solved, tried)
@@ -176,13 +176,13 @@ def sentence(results: Mapping[str, xarray.Dataset]) -> str:
         lines.append(f"  w = {float(row.w):g}: " + " ".join(f"{float(p):.2f}" for p in row))
     for free, words in ((1, "w trained"), (0, "w kept")):
         curve = by.accuracy.sel(trained=free)
-        lines.append(f"{words}: " + ", ".join(f"T = {int(t)} {told(curve.sel(length=t))}" for t in by.length))
+        lines.append(f"{words}: " + ", ".join(f"T = {int(t)} {describe(curve.sel(length=t))}" for t in by.length))
     failed = by.sel(trained=1).where(by.accuracy.sel(trained=1) < CONVERGED)
     end = float(abs(failed.w_final).median()), float(failed.error.median())
     lines.append(f"Failed runs end at |w| = {end[0]:.2f}, error {end[1]:.2f} (medians)")
     for name in other.problem.values:
         one = other.sel(problem=name)
-        each = [(told(one.accuracy.sel(length=t)), float(one.guessed.sel(length=t)), int(t)) for t in one.length]
+        each = [(describe(one.accuracy.sel(length=t)), float(one.guessed.sel(length=t)), int(t)) for t in one.length]
         lines.append(f"{name}: " + ", ".join(f"T = {t} trained {rate}, guessed {by:.4f}" for rate, by, t in each))
     return "\n".join(lines)
 

@@ -26,7 +26,7 @@ import xarray
 from landscape import training
 from landscape.cells import Cell
 from landscape.initialisers import keras2
-from landscape.success import told
+from landscape.success import describe
 from landscape.sweeps import sweep
 from landscape.tasks import relay
 
@@ -75,7 +75,7 @@ def run(
 
 def sentence(results: xarray.Dataset) -> str:
     """What the figure shows, in numbers from the data."""
-    return told(results, "length")
+    return describe(results, "length")
 
 
 if __name__ == "__main__":

@@ -60,10 +60,10 @@ def source(most: int) -> str:
     return "".join(c for c in whole if 32 <= ord(c) < 127 or c == "\n")[:most]
 
 
-def distances(words: str) -> np.ndarray:
+def distances(text: str) -> np.ndarray:
     """For every closing bracket how many characters ago its mate came; -1 elsewhere."""
-    open_, found = [], np.full(len(words), -1)
-    for i, c in enumerate(words):
+    open_, found = [], np.full(len(text), -1)
+    for i, c in enumerate(text):
         if c in OPEN:
             open_.append(i)
         elif c in SHUT and open_:
@@ -144,7 +144,7 @@ def run(
     symbols = len(read.alphabet)
     budget = numbers(LSTM(), 1, units, symbols)
     grams = data.ngrams(read.symbols, test.symbols, symbols, ORDER)
-    apart = distances(test.words(test.symbols))[1:]
+    apart = distances(test.decode(test.symbols))[1:]
     bins = [(apart >= low) & (apart < high) for low, high in itertools.pairwise(EDGES)]
 
     found: dict[str, list] = {name: [] for name in ("nats", "train", "val", "units", "bracket", "ngram_right")}

@@ -45,7 +45,7 @@ import xarray
 from landscape import training
 from landscape.cells import Cell
 from landscape.initialisers import keras2
-from landscape.success import told
+from landscape.success import describe
 from landscape.sweeps import sweep
 from landscape.tasks import latch
 
@@ -112,7 +112,7 @@ def run(
 def sentence(results: xarray.Dataset) -> str:
     """What the figure shows, in numbers from the data."""
     shown = [int(length) for length in results.length.values if int(length) in (2, 5, 10, 20, 50, 70, 100, 200)]
-    return told(results.sel(length=shown), "length")
+    return describe(results.sel(length=shown), "length")
 
 
 if __name__ == "__main__":

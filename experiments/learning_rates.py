@@ -32,7 +32,7 @@ import xarray
 from landscape import training
 from landscape.cells import Cell
 from landscape.initialisers import keras2
-from landscape.success import told
+from landscape.success import describe
 from landscape.sweeps import sweep
 from landscape.tasks import Task
 
@@ -84,7 +84,7 @@ def run(
 
 def sentence(results: xarray.Dataset) -> str:
     """What the figure shows, in numbers from the data."""
-    return told(results, "rate")
+    return describe(results, "rate")
 
 
 if __name__ == "__main__":

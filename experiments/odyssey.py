@@ -252,7 +252,7 @@ class Claim(NamedTuple):
 
     claim: str
     verdict: str
-    told: str
+    evidence: str
 
 
 HELD, REFUTED, OPEN = "held", "refuted", "not decided at this size"
@@ -277,15 +277,15 @@ def claims(found: xarray.Dataset) -> list[Claim]:
     for case, right in (wanted | {"FGR": ("the same", "worse")}).items():
         if case in found.case and found.base == "V":
             verdict, one = compared(found, case), found.sel(case=case)
-            said = f"{case} is {' or '.join(right)}"
-            told = f"{verdict}: {one.difference:+.3f} ({one.low:+.3f} to {one.high:+.3f}), Holm's p {one.holm:.2g}"
+            claim = f"{case} is {' or '.join(right)}"
+            evidence = f"{verdict}: {one.difference:+.3f} ({one.low:+.3f} to {one.high:+.3f}), Holm's p {one.holm:.2g}"
             state = HELD if verdict in right else OPEN if verdict == "not told apart" else REFUTED
-            made.append(Claim(said, state, told))
+            made.append(Claim(claim, state, evidence))
     if "V, clipped" in found.case:
         one = found.sel(case="V, clipped")
         state = OPEN if one.paired >= 0.05 else HELD if one.lost > one.gained else REFUTED
-        told = f"of the same trials {int(one.gained)} remember only clipped, {int(one.lost)} only unclipped"
-        made.append(Claim("clipping to 1 hurts", state, f"{told}, Holm's p {one.paired:.2g}"))
+        evidence = f"of the same trials {int(one.gained)} remember only clipped, {int(one.lost)} only unclipped"
+        made.append(Claim("clipping to 1 hurts", state, f"{evidence}, Holm's p {one.paired:.2g}"))
     return made + explained(found) + [start(found)]
 
 
@@ -299,7 +299,7 @@ def explained(found: xarray.Dataset) -> list[Claim]:
         "momentum explains less than .05": ("damping", part("damping") < 0.05),
         "rate and size interact by less than .05": ("rate x size", part("rate x size") < 0.05),
     }
-    return [Claim(said, HELD if held else REFUTED, f"{part(name):.2f}") for said, (name, held) in bounds.items()]
+    return [Claim(claim, HELD if held else REFUTED, f"{part(name):.2f}") for claim, (name, held) in bounds.items()]
 
 
 def start(found: xarray.Dataset) -> Claim:
@@ -316,7 +316,7 @@ def sentence(found: xarray.Dataset) -> str:
         one = found.sel(case=name)
         won = f"{one.share:.2f} ({one.share_low:.2f} to {one.share_high:.2f}) remember"
         lines.append(f"{name}: best tenth {one.best:.3f} +- {one.half:.3f}; {won}; keeps {one.keeps:.2f}")
-    return "\n".join([*lines, *(f"{c.claim}: {c.verdict} ({c.told})" for c in claims(found))])
+    return "\n".join([*lines, *(f"{c.claim}: {c.verdict} ({c.evidence})" for c in claims(found))])
 
 
 if __name__ == "__main__":

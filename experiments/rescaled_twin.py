@@ -136,7 +136,7 @@ def verdict(found: np.ndarray) -> str:
     return ALONE if np.max(found) < 1e-6 else CHANGED if np.min(found) > 0.01 else OPEN
 
 
-def told(results: xarray.Dataset, twin: str) -> str:
+def describe(results: xarray.Dataset, twin: str) -> str:
     """What a twin does by each rule."""
     parts = []
     for rule in results.rule.values.tolist():
@@ -151,7 +151,7 @@ def sentence(results: xarray.Dataset) -> str:
     tell = lambda name: f"{float(times[name].min()):.3g} to {float(times[name].max()):.3g} times"  # noqa: E731
     return (
         f"Change of the surface over its range, median and ends of {results.sizes['seed']} networks. "
-        f"{'. '.join(told(results, twin) for twin in TWINS[1:])}. With a factor a unit the largest curvature is "
+        f"{'. '.join(describe(results, twin) for twin in TWINS[1:])}. With a factor a unit the largest curvature is "
         f"{tell('eigenvalue')} as large, the rise in an adaptive ball {tell('asam')}."
     )
 

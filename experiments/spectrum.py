@@ -161,7 +161,7 @@ def verdict(found: Share) -> str:
     return "stand apart" if found.low > 0 else "do not stand apart" if found.high < 0 else "are not told from the rest"
 
 
-def told(results: xarray.Dataset, classes: int) -> str:
+def describe(results: xarray.Dataset, classes: int) -> str:
     """What came out for so many classes: when C - 1 eigenvalues stand apart, and how often the widest gap is there."""
     found, when = apart(results, classes), results.step.values
     sure = [str(step) for step, one in zip(when, found, strict=True) if verdict(one) == "stand apart"]
@@ -177,7 +177,7 @@ def told(results: xarray.Dataset, classes: int) -> str:
 
 def sentence(results: xarray.Dataset) -> str:
     """What came out, in numbers from the data."""
-    return " ".join(told(results, classes) for classes in results.classes.values.tolist())
+    return " ".join(describe(results, classes) for classes in results.classes.values.tolist())
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ import xarray
 from landscape import training
 from landscape.cells import Cell
 from landscape.initialisers import keras2
-from landscape.success import told
+from landscape.success import describe
 from landscape.sweeps import sweep
 from landscape.tasks import Task
 
@@ -85,7 +85,7 @@ def run(
 
 def sentence(results: xarray.Dataset) -> str:
     """What the figure shows, in numbers from the data."""
-    return told(results, "units")
+    return describe(results, "units")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from landscape import plots
 from landscape.plots.curves import AXES
 from landscape.plots.look import WIDTH
-from landscape.plots.parts import words
+from landscape.plots.parts import headed
 
 
 def page(ds: xarray.Dataset) -> Figure:
@@ -46,7 +46,7 @@ def page(ds: xarray.Dataset) -> Figure:
         f"Pascanu's map from x_0 = 0.5, loss (logistic(x_T) - 0.7)², w in [{w_low:g}, {w_high:g}], b in [{b_low:g}, "
         f"{b_high:g}], float64. True values end where float64 cannot resolve the cliff; dashed: by theory."
     )
-    words(figure, "The largest sampled gradient falls while the true one explodes", [ds.finding, note], (), ())
+    headed(figure, "The largest sampled gradient falls while the true one explodes", [ds.finding, note])
     return figure
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from landscape import plots
 from landscape.plots.curves import LINES
-from landscape.plots.parts import label, words
+from landscape.plots.parts import headed, label
 
 AT = ("data", "axes fraction")
 
@@ -58,7 +58,7 @@ def page(ds: xarray.Dataset) -> Figure:
         ax.legend(loc="upper left")
     note = f"Pascanu's map; fixed points in closed form, orbits and derivatives (from x₀ = {start:g}) in float64."
     title = f"At w = {ds.w:g} the gradient explodes at a basin boundary, at no fold"
-    words(figure, title, [ds.finding, note], (), ())
+    headed(figure, title, [ds.finding, note])
     return figure
 
 

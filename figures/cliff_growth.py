@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from landscape import plots
 from landscape.plots.curves import AXES, LINES
 from landscape.plots.look import WIDTH
-from landscape.plots.parts import words
+from landscape.plots.parts import headed
 
 
 def basins(ax, ds: xarray.Dataset) -> None:
@@ -58,7 +58,7 @@ def page(ds: xarray.Dataset) -> Figure:
         f"Pascanu's map from x_0 = {ds.start:g}, loss (logistic(x_T) - 0.7)². Marks: maxima on refined cuts along b, "
         "float64, where it still resolves them; no error bars, nothing is random. c₀ is fitted to the displacement."
     )
-    words(figure, "Basin cliffs grow exponentially, fold cliffs as the cube of the length", [ds.finding, note], (), ())
+    headed(figure, "Basin cliffs grow exponentially, fold cliffs as the cube of the length", [ds.finding, note])
     return figure
 
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from landscape import plots
 from landscape.plots.curves import AXES
 from landscape.plots.look import WIDTH
-from landscape.plots.parts import choose, words
+from landscape.plots.parts import choose, headed
 
 
 def page(ds: xarray.Dataset) -> Figure:
@@ -46,7 +46,7 @@ def page(ds: xarray.Dataset) -> Figure:
     whole.legend(loc="lower right")
     most.legend(loc="lower left")
     note = f"Pascanu's map x' = w logistic(x) + b, x_0 = {ds.start:g}, b_c = {ds.b:.6f}; float64, nothing is random."
-    words(figure, "A basin cliff looks the same at every length", [ds.finding, note], (), ())
+    headed(figure, "A basin cliff looks the same at every length", [ds.finding, note])
     return figure
 
 

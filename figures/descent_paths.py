@@ -16,7 +16,7 @@ from matplotlib.patheffects import withStroke
 from landscape import plots
 from landscape.plots.curves import LINES
 from landscape.plots.look import WIDTH
-from landscape.plots.parts import label, words
+from landscape.plots.parts import headed, label
 
 RADII = (-3.5, 0.0)  # ends of the colours, log10 r
 LOST = 0.01  # a loss at the end that is no success
@@ -90,7 +90,7 @@ def page(ds: xarray.Dataset) -> Figure:
         f"1e-10 and updates below 1e-6 are drawn there."
     )
     title = "One step off the wall loses gradient descent; clipped, it comes back"
-    words(figure, title, [ds.finding, note], (), ())
+    headed(figure, title, [ds.finding, note])
     return figure
 
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from landscape import plots
 from landscape.plots.look import WIDTH
-from landscape.plots.parts import words
+from landscape.plots.parts import headed
 
 COLOURS = {"basin": ("#0072B2", "o"), "fold": ("#D55E00", "s"), "period two": ("#009E73", "^")}
 
@@ -67,7 +67,7 @@ def page(ds: xarray.Dataset) -> Figure:
         "|multiplier|; all axes dimensionless. Each mark: a fit to the largest slopes at 7 lengths, float64; no "
         "error bars, nothing is random."
     )
-    words(figure, "Cliffs on basin boundaries grow exponentially, fold cliffs as the cube", [ds.finding, note], (), ())
+    headed(figure, "Cliffs on basin boundaries grow exponentially, fold cliffs as the cube", [ds.finding, note])
     return figure
 
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from landscape import plots
 from landscape.plots.look import LOSS, WIDTH
-from landscape.plots.parts import stroke, words
+from landscape.plots.parts import headed, keys, stroke
 
 LINES = {
     "folds": ("upper_fold", "lower_fold"),
@@ -62,7 +62,12 @@ def page(ds: xarray.Dataset) -> Figure:
         f"{ds.attrs['cell']} on {ds.attrs['task']}; {ds.sizes['w']} × {ds.sizes['b']} points of (w, b), float64. Bold: "
         "the cliff as T → ∞. All axes are dimensionless."
     )
-    words(figure, "As sequences grow, the loss takes the shape of its closed-form limit", [ds.finding, note], LINES, ())
+    headed(
+        figure,
+        "As sequences grow, the loss takes the shape of its closed-form limit",
+        [ds.finding, note],
+        keys(LINES, ()),
+    )
     return figure
 
 

@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 
 from landscape import plots
 from landscape.plots.look import LOSS, NONFINITE
-from landscape.plots.parts import label, words
+from landscape.plots.parts import headed, label
 
 DECADES = (1, 2, 3, 4, 6, 8, 10)
 BEYOND, KRAMERS = "0.75", "#ffb000"
@@ -60,7 +60,7 @@ def page(ds: xarray.Dataset) -> Figure:
         f"a' = w tanh(a) + u x, u = {ds.u:g}, b = 0; eigenvalues on {ds.sizes['w']} × {ds.sizes['sigma']} points, "
         "no sampling. Noise of modulus e below the bound never loses the bit."
     )
-    words(figure, "Above w = 1 memory outlasts any sequence as the noise falls", [ds.finding, note], (), ())
+    headed(figure, "Above w = 1 memory outlasts any sequence as the noise falls", [ds.finding, note])
     return figure
 
 

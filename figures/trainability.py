@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from landscape import plots
 from landscape.plots.curves import LINES
 from landscape.plots.look import LOSS, NONFINITE, WIDTH
-from landscape.plots.parts import label, words
+from landscape.plots.parts import headed, label
 
 LOSSES = (-8.0, 0.0)  # ends of the colours, log10; what is learnt, the lower half, has dark ones
 SHADES = mpl.colormaps[LOSS](np.concatenate([np.linspace(0, 0.3, 128), np.linspace(0.78, 1, 128)]))
@@ -105,7 +105,7 @@ def page(ds: xarray.Dataset) -> Figure:
         f"a border. Slopes of box counts are fitted over boxes of 1 cell to an eighth of the side."
     )
     title = "Past the wall, the last digit of a start decides if clipped descent learns"
-    words(figure, title, [ds.finding, note], (), ())
+    headed(figure, title, [ds.finding, note])
     return figure
 
 

@@ -204,10 +204,10 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
     """A table in words."""
     yield f"{found['device']}, jax {found['version_jax']}, commit {found['git_commit'][:12]}"
     for name, each in found["jobs"].items():
-        yield f"{name:34}{_words(each['fused'], 'fused')}{_words(each['scan'], 'scan')}{_ratio(each)}"
+        yield f"{name:34}{_format(each['fused'], 'fused')}{_format(each['scan'], 'scan')}{_ratio(each)}"
 
 
-def _words(each: dict[str, Any], route: str) -> str:
+def _format(each: dict[str, Any], route: str) -> str:
     if "why" in each:
         return f"{route}: {each['why']}; "
     share = f" (by {each['share']:.0%} of it)" if each["share"] < 1 else ""

@@ -93,7 +93,7 @@ class Plane:
         """The model at a point given by name or in the order of ``axes``."""
         return self.affine.at([point[name] for name in self.axes] if isinstance(point, Mapping) else point)
 
-    def words(self, name: str) -> str:
+    def describe(self, name: str) -> str:
         """What a coordinate moves, in words: ``b_i = b_f``."""
         return " = ".join(self.moves[name]) or f"displacement along {name}"
 

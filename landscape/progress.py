@@ -51,13 +51,13 @@ def line(state: Progress) -> str:
 
 
 @contextlib.contextmanager
-def bar(say: Callable[[str], None] | None = None, width: int = 36) -> Iterator[Callable[[Progress], None]]:
+def bar(echo: Callable[[str], None] | None = None, width: int = 36) -> Iterator[Callable[[Progress], None]]:
     """A callback for ``progress=`` of `landscape.surfaces.surface` that draws a bar with the time left::
 
         with bar() as progress:
             surface(plane, task, lengths, progress=progress)
 
-    Without a terminal or a notebook it says plain lines instead, every ten seconds and at the end, by ``say``.
+    Without a terminal or a notebook it says plain lines instead, every ten seconds and at the end, by ``echo``.
     """
     if "ipykernel" in sys.modules:
         yield _cell()
@@ -66,7 +66,7 @@ def bar(say: Callable[[str], None] | None = None, width: int = 36) -> Iterator[C
         with _rich(width) as callback:
             yield callback
         return
-    say = say or (lambda text: print(text, file=sys.stderr, flush=True))
+    echo = echo or (lambda text: print(text, file=sys.stderr, flush=True))
     last = time.monotonic()
 
     def tell(state: Progress) -> None:
@@ -74,7 +74,7 @@ def bar(say: Callable[[str], None] | None = None, width: int = 36) -> Iterator[C
         now = time.monotonic()
         if state.done == state.blocks or now - last >= QUIET:
             last = now
-            say(line(state))
+            echo(line(state))
 
     yield tell
 
@@ -138,22 +138,22 @@ def check_memory(what: str, needed: int, of_what: str, less: str) -> None:
         raise Refused(f"{what} need {size(needed)} of memory{of_what}; ask for {less}")
 
 
-def watch(show: Callable[[Progress], None], say: Callable[[str], None], crew: int, yes: bool) -> Callable:
+def watch(show: Callable[[Progress], None], echo: Callable[[str], None], crew: int, yes: bool) -> Callable:
     """``show``, and once each of a ``crew`` of threads has had a block, say what the whole job will take.
 
     Raises Refused, which stops the job and keeps its blocks, if that is too much and nobody said ``yes``.
     """
-    told = False
+    estimated = False
 
     def callback(state: Progress) -> None:
-        nonlocal told
+        nonlocal estimated
         show(state)
-        if told or state.fresh <= crew:
+        if estimated or state.fresh <= crew:
             return
-        told, whole = True, state.seconds + state.left
+        estimated, whole = True, state.seconds + state.left
         disk = state.written / state.fresh * state.blocks
         if whole > 5:
-            say(f"about {duration(whole)} and {size(disk)} in all, judged by the first {state.fresh} blocks")
+            echo(f"about {duration(whole)} and {size(disk)} in all, judged by the first {state.fresh} blocks")
         if not yes and (whole > SECONDS or disk > BYTES):
             raise Refused(
                 f"this would take about {duration(whole)} and {size(disk)}, and more than {duration(SECONDS)} or "

@@ -96,7 +96,7 @@ def successes(accuracy: "xarray.DataArray", above: float = 0.99, over: str = "se
     )
 
 
-def told(results: "xarray.Dataset", along: str, above: float = 0.99) -> str:
+def describe(results: "xarray.Dataset", along: str, above: float = 0.99) -> str:
     """Success rates with their intervals in words: a line for each curve, a number for each value of ``along``."""
     found = successes(results.accuracy, above)
     others = [str(dim) for dim in found.share.dims if dim != along]

@@ -165,7 +165,7 @@ def describe(evaluator: Evaluator) -> dict[str, Any]:
 def labels(evaluator: Evaluator) -> dict[str, dict[str, Any]]:
     """Long name and units of every coordinate, leading dimension and variable."""
     axes = list(evaluator.plane.axes)
-    words = {name: evaluator.plane.words(name) for name in axes}
+    words = {name: evaluator.plane.describe(name) for name in axes}
     words |= {name: KNOWN.get(name) or _derivative(name, axes) for name in evaluator.names}
     plain = {name: {"long_name": text, "units": "1"} for name, text in words.items()}
     named = {name: {"long_name": name, "units": "1"} for name in evaluator.leading} | plain

@@ -667,7 +667,7 @@ def test_each_cliff_is_described_by_place_and_kind_beside_theory(traced):
     assert (str(first["kind"].item()), str(first["theory"].item())) == ("basin", "closed form")
     assert first["multiplier"].item() == pytest.approx(first["expected"].item(), rel=5e-3)
     assert first["afresh"].item()
-    text = cliffs.words(found)
+    text = cliffs.table(found)
     assert "1 cliff at length 100: 1 basin" in text.replace(
         "2 cliffs at length 100: 1 basin, 1", "1 cliff at length 100: 1 basin"
     )
@@ -682,7 +682,7 @@ def test_short_pieces_are_counted_unless_asked_for(traced):
     few, all_of_them = cliffs.describe(lines, short=1e9), cliffs.describe(lines, short=0.0)
     assert few.sizes["line"] == 0
     assert few.attrs["short"] == all_of_them.sizes["line"] > 0
-    assert "too short to follow" in cliffs.words(few)
+    assert "too short to follow" in cliffs.table(few)
 
 
 @pytest.mark.parametrize(
@@ -703,8 +703,8 @@ def test_a_kind_is_claimed_only_where_its_law_fits(growth, kind):
     lines["slope"] = ("point", growth(lines["length"].values))
     found = cliffs.describe(lines)
     assert list(found["kind"].values) == [kind]
-    assert ("no law fits" in cliffs.words(found)) is (kind == "unknown")
-    assert ("1 ridge whose slope does not grow" in cliffs.words(found)) is (kind == "none")
+    assert ("no law fits" in cliffs.table(found)) is (kind == "unknown")
+    assert ("1 ridge whose slope does not grow" in cliffs.table(found)) is (kind == "none")
     hidden = lines.assign(resolved=lines["resolved"] & (lines["length"] > 70))
     assert (cliffs.describe(hidden)["kind"].item() == "unknown") is (kind != "none")
 
@@ -723,15 +723,15 @@ def test_what_does_not_steepen_is_counted_or_listed(traced):
     window = plane(Pascanu(), w=np.linspace(0, 3, 31), b=np.linspace(-1, 1, 31))
     smooth = surface(window, pascanu(), (10, 30, 40, 60, 80), order=2, dtype="float64")
     found = cliffs.describe(cliffs.ridge(smooth))
-    few, every = cliffs.words(found), cliffs.words(found, every=True)
+    few, every = cliffs.table(found), cliffs.table(found, every=True)
     assert few.startswith("No cliff at length 80")
     assert "slope" not in few.replace("whose slope does not grow with length (slopes, no cliffs)", "")
     assert len(every.splitlines()) > len(few.splitlines())
     many = xarray.concat([found.isel(line=[0]).assign(kind=("line", ["fold"]))] * 25, "line", combine_attrs="override")
-    assert "5 smaller cliffs" in cliffs.words(many)
-    assert len(cliffs.words(many, every=True).splitlines()) == len(cliffs.words(many).splitlines()) + 5 - 1
+    assert "5 smaller cliffs" in cliffs.table(many)
+    assert len(cliffs.table(many, every=True).splitlines()) == len(cliffs.table(many).splitlines()) + 5 - 1
     flat = cliffs.ridge(drawn(lambda w, b: w + b))
-    assert cliffs.words(cliffs.describe(flat)).startswith("No cliff:")
+    assert cliffs.table(cliffs.describe(flat)).startswith("No cliff:")
 
 
 @pytest.fixture(scope="module")

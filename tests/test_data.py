@@ -57,10 +57,10 @@ def test_what_is_no_idx_file_or_cut_short_is_refused(tmp_path, content, message)
 def test_a_text_is_its_symbols_and_comes_back(tmp_path):
     (tmp_path / "a.txt").write_text("häuser\n", encoding="utf-8")
     read = data.text(tmp_path / "a.txt")
-    assert read.words(read.symbols) == "häuser\n"
+    assert read.decode(read.symbols) == "häuser\n"
     assert read.symbols.max() < len(read.alphabet) == len(set(read.alphabet))
     again = data.text("users", read.alphabet)
-    assert again.words(again.symbols) == "users"
+    assert again.decode(again.symbols) == "users"
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ import pytest
 import landscape
 from landscape import cli, names
 from landscape.cli import guide
+from landscape.cli.arguments import parse
 from landscape.cli.experiments import run, settings_of
-from landscape.cli.words import parse
 
 ROOT = names.shipped("experiments").parent
 TEXTS = {name: (ROOT / name).read_text("utf-8") for name in ("README.md", "CONTRIBUTING.md")}

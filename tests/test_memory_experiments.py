@@ -34,7 +34,7 @@ def test_a_weight_that_is_kept_stays_and_a_trained_one_moves(descent):
 
 def test_the_share_that_converged_is_told_with_wilsons_interval():
 
-    assert bengio.told(xarray.DataArray([1.0, 0.99, 0.5, 0.2])) == "0.50 (0.15 to 0.85)"
+    assert bengio.describe(xarray.DataArray([1.0, 0.99, 0.5, 0.2])) == "0.50 (0.15 to 0.85)"
 
 
 @pytest.fixture(scope="module")

@@ -571,7 +571,9 @@ def test_the_estimate_does_not_take_every_chunk_for_the_first(experiment):
     estimate.add(1, row(17.0, 17.5))
     assert estimate.ready(98)
     assert estimate.seconds(98) == pytest.approx(98 * 0.5)
-    assert "about 49 s for the 98 left, beside compiling 3 more programs, and 1.0 kB on disk" in estimate.words(98, 1e3)
+    assert "about 49 s for the 98 left, beside compiling 3 more programs, and 1.0 kB on disk" in estimate.describe(
+        98, 1e3
+    )
     estimate.add(25, row(17.5, 19.0))
     assert estimate.seconds(97) == pytest.approx(97 * 0.5 + 2 * (1.5 - 0.5))
 

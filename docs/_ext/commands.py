@@ -8,10 +8,10 @@ import re
 import textwrap
 
 from landscape import cli
-from landscape.cli.words import parse
+from landscape.cli.arguments import parse
 
 
-def told(verb: str) -> str:
+def describe(verb: str) -> str:
     """What ``landscape VERB --help`` prints, 80 columns wide and without colours."""
     if verb == "run":  # its settings are those of the experiment
         return inspect.getdoc(cli.VERBS[verb]) or ""

@@ -39,7 +39,7 @@ class Commands(SphinxDirective):
     """``.. commands::`` is a section for each verb, and for each topic of ``landscape help``."""
 
     def run(self) -> list[nodes.Node]:
-        verbs = [section(verb, commands.told(verb)) for verb in cli.VERBS]
+        verbs = [section(verb, commands.describe(verb)) for verb in cli.VERBS]
         return verbs + [section(f"help {topic}", guide.page(topic)) for topic in guide.pages()]
 
 

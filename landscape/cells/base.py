@@ -116,14 +116,14 @@ def check(cell: Cell, input_shape: tuple[int, ...] = (), symbols: bool = False) 
     try:
         before = jax.eval_shape(lambda cell: cell.initial(), cell)
         if not hasattr(before, "h"):
-            raise TypeError(f"initial() returns {_words(before)}, which has no h; return State(h)")
+            raise TypeError(f"initial() returns {_format(before)}, which has no h; return State(h)")
         x = jax.ShapeDtypeStruct(input_shape, jnp.int32 if symbols else before.h.dtype)
         after = jax.eval_shape(lambda cell, state, x: cell.step(state, x), cell, before, x)
     except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         what = "a symbol" if symbols else f"an input of shape {input_shape}"
         raise TypeError(f"{name} cannot step on {what}: {reason}") from error
-    complaint = f"{name}.step returns {_words(after)}; it must return a state like initial(): {_words(before)}"
+    complaint = f"{name}.step returns {_format(after)}; it must return a state like initial(): {_format(before)}"
     if jax.tree.structure(before) != jax.tree.structure(after):
         raise TypeError(complaint)
     for old, new in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
@@ -133,6 +133,6 @@ def check(cell: Cell, input_shape: tuple[int, ...] = (), symbols: bool = False) 
             raise TypeError(complaint)
 
 
-def _words(state: Any) -> str:
+def _format(state: Any) -> str:
     """A state in words: ``State(h=float32[3])``."""
     return repr(jax.tree.map(lambda leaf: f"{leaf.dtype}{list(leaf.shape)}", state)).replace("'", "")

@@ -14,11 +14,11 @@ from typing import NamedTuple
 from landscape import names
 from landscape.cli import guide
 from landscape.cli.analyses import basins, export, spectrum
+from landscape.cli.arguments import echo, parse
 from landscape.cli.completion import completion
 from landscape.cli.experiments import list_, run, status, sweep, verify
 from landscape.cli.machine import bench, devices
 from landscape.cli.surfaces import cliffs, explore, plot, show, surface
-from landscape.cli.words import parse, say
 
 VERBS: dict[str, Callable[..., None]] = {
     "surface": surface,
@@ -40,23 +40,23 @@ VERBS: dict[str, Callable[..., None]] = {
 }
 
 
-def dispatch(words: Sequence[str]) -> None:
-    """Call the verb that ``words`` begin with."""
-    if not words:
-        return say(guide.start(Path.cwd()))
-    if words[0] in ("-h", "--help") or words == ["help"]:
-        return say(guide.manual(VERBS))
-    if words[0] == "help":
-        topic = words[1]
-        return dispatch([topic, "--help"]) if topic in VERBS and topic not in guide.pages() else say(guide.page(topic))
-    if words[0] == "--version":
-        return say(f"landscape {importlib.metadata.version('rnn-landscape')}")
-    if words[0] not in VERBS:
-        raise names.unknown("verb", words[0], VERBS)
-    verb, rest = VERBS[words[0]], words[1:]
+def dispatch(argv: Sequence[str]) -> None:
+    """Call the verb that ``argv`` begin with."""
+    if not argv:
+        return echo(guide.start(Path.cwd()))
+    if argv[0] in ("-h", "--help") or argv == ["help"]:
+        return echo(guide.manual(VERBS))
+    if argv[0] == "help":
+        topic = argv[1]
+        return dispatch([topic, "--help"]) if topic in VERBS and topic not in guide.pages() else echo(guide.page(topic))
+    if argv[0] == "--version":
+        return echo(f"landscape {importlib.metadata.version('rnn-landscape')}")
+    if argv[0] not in VERBS:
+        raise names.unknown("verb", argv[0], VERBS)
+    verb, rest = VERBS[argv[0]], argv[1:]
     if verb is run:
         return run(*rest)
-    return parse(verb, f"landscape {words[0]}", inspect.getdoc(verb) or "", rest)
+    return parse(verb, f"landscape {argv[0]}", inspect.getdoc(verb) or "", rest)
 
 
 def keep_programs() -> None:
@@ -71,12 +71,12 @@ def keep_programs() -> None:
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code: 0, 1 for a missed answer, 2 for what cannot be done, 130 for Ctrl-C."""
-    if words is None:
+    if argv is None:
         keep_programs()
     try:
-        dispatch(sys.argv[1:] if words is None else list(words))
+        dispatch(sys.argv[1:] if argv is None else list(argv))
     except SystemExit as left:
         return _left(left)
     except KeyboardInterrupt as stop:
@@ -103,7 +103,7 @@ def expected(error: Exception) -> bool:
 
 
 def _left(left: SystemExit) -> int:
-    """The exit code of a verb or of the parser of its words; 2, and a sentence, where a user's file left by itself."""
+    """The exit code of a verb or of the parser of its argv; 2, and a sentence, where a user's file left by itself."""
     place = _origin(left)
     if place.name.partition(".")[0] in ("landscape", "tyro", ""):
         return int(left.code or 0)

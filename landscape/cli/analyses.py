@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, arg
 
 from landscape import names
-from landscape.cli.words import Many, Path_, say, then, unless
+from landscape.cli.arguments import Many, Path_, echo, then, unless
 
 if TYPE_CHECKING:
     import xarray
@@ -45,11 +45,11 @@ def basins(
     ds = store.open_surface(path)
     with store.damage(path):
         found = topology.basins(topology.picture(ds, where), above)
-    say(f"{path}: {table(found)}")
+    echo(f"{path}: {table(found)}")
     if out:
         of = hashlib.sha256(ds.attrs["settings"].encode()).hexdigest()[:16]
         store.save(found, out, {"basins": found.attrs["title"], "above": above, "at": where, "surface_sha256": of})
-        say(f"Kept: {out}")
+        echo(f"Kept: {out}")
     then(("plot", path))
 
 
@@ -91,7 +91,7 @@ def export(
 
     with store.damage(path):
         made = topology.export(topology.picture(store.open_surface(path), where), Path(file))
-    say(f"{path}: {made}")
+    echo(f"{path}: {made}")
     then(("basins", path, *(word for one in at for word in ("--at", one))))
 
 
@@ -145,7 +145,7 @@ def spectrum(
         parts += [curvature.trace(made, keys[2], **drawn)] if trace else []
         found = xarray.merge([part.drop_attrs() for part in parts]).assign_attrs(title=f"{matrix} of {model}")
         store.save(found, path, settings)
-    say(f"{path}: {eigenvalues(found, made.size)}")
+    echo(f"{path}: {eigenvalues(found, made.size)}")
     then(("plot", path))
 
 

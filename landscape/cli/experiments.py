@@ -11,10 +11,10 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from landscape import names
-from landscape.cli.words import parse, part_of, say, then, unless
+from landscape.cli.arguments import echo, parse, part_of, then, unless
 
 
-def run(*words: str) -> None:
+def run(*argv: str) -> None:
     """Run an experiment: of this package, of the folder experiments/ here, or any file.py with run(**settings).
 
     Its settings are the keywords of that function, with their defaults.
@@ -26,10 +26,10 @@ def run(*words: str) -> None:
       landscape run why_lstm_latches_worse --quick     the same as --quick=true
       landscape run ideas/mine.py --seed=3
     """
-    if not words or words[0] in ("-h", "--help"):
-        say(f"usage: landscape run EXPERIMENT [--SETTING VALUE ...]\n\n{inspect.getdoc(run)}")
+    if not argv or argv[0] in ("-h", "--help"):
+        echo(f"usage: landscape run EXPERIMENT [--SETTING VALUE ...]\n\n{inspect.getdoc(run)}")
         return
-    name, *rest = words
+    name, *rest = argv
     module = names.experiment(name)
     settings = settings_of(module, name, rest)
 
@@ -42,29 +42,29 @@ def run(*words: str) -> None:
     values = {key: fit(value, kinds[key], f"--{key}") for key, value in settings.items()}
     result = store.find(path, settings) if "out" not in settings else None
     if result is not None:
-        say(f"{path} holds this already; remove it to run again")
+        echo(f"{path} holds this already; remove it to run again")
     else:
         result = module.run(**values)
         if "out" not in settings and isinstance(result, xarray.Dataset):
             store.save(result, path, settings)
-            say(f"{path}: {dict(result.sizes)}, {', '.join(map(str, result.data_vars))}")
+            echo(f"{path}: {dict(result.sizes)}, {', '.join(map(str, result.data_vars))}")
     if settings.get("out"):
-        say(f"stored in {settings['out']}")
+        echo(f"stored in {settings['out']}")
     if hasattr(module, "sentence"):
-        say(module.sentence(result))
+        echo(module.sentence(result))
     then(("show", path) if path.exists() and not settings.get("out") else ("list",))
 
 
-def settings_of(module: ModuleType, name: str, words: Sequence[str]) -> dict[str, Any]:
-    """Settings of an experiment as ``words`` give them, beside its defaults; cells are given by name."""
+def settings_of(module: ModuleType, name: str, argv: Sequence[str]) -> dict[str, Any]:
+    """Settings of an experiment as ``argv`` give them, beside its defaults; cells are given by name."""
     known = inspect.signature(module.run).parameters
-    for word in words:
+    for word in argv:
         option = word.partition("=")[0].removeprefix("--").replace("-", "_")
         if word.startswith("--") and option not in (*known, "help", *(f"no_{key}" for key in known)):
             raise names.unknown("setting", option, known, f" of {name}")
     about = "\n\n".join(text for text in (inspect.getdoc(module), inspect.getdoc(module.run)) if text)
     switches = {key: value.default for key, value in known.items() if isinstance(value.default, bool)}
-    flags = [flag for word in words for flag in _flags(word, switches)]
+    flags = [flag for word in argv for flag in _flags(word, switches)]
     settings = parse(_settings(module.run), f"landscape run {name}", about, flags)
     if type(settings.get("seed")) is int:
         names.seed(settings["seed"])
@@ -77,12 +77,12 @@ def _settings(run: Callable) -> Callable:
 
     known = inspect.signature(run).parameters
     cells = {key: type(p.default).__name__ for key, p in known.items() if isinstance(p.default, Cell)}
-    told = [p.replace(annotation=str, default=cells[key]) if key in cells else p for key, p in known.items()]
+    parameters = [p.replace(annotation=str, default=cells[key]) if key in cells else p for key, p in known.items()]
 
     def made(**settings: Any) -> dict[str, Any]:
         return settings
 
-    made.__signature__ = inspect.Signature(told)  # type: ignore[attr-defined]
+    made.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     made.__annotations__ = typing.get_type_hints(run, include_extras=True) | dict.fromkeys(cells, str)
     made.__doc__ = run.__doc__
     return made
@@ -130,7 +130,7 @@ def sweep(
     plan, path = sweeps.read(file)
     path = Path(out) if out else path
     if dry:
-        say(f"{plan}; into {path}")
+        echo(f"{plan}; into {path}")
         return then(("sweep", file, *(("--out", out) if out else ())))
     with contextlib.ExitStack() as stack:
         engine: sweeps.Engine = sweeps.serial
@@ -138,12 +138,12 @@ def sweep(
             client = stack.enter_context(sweeps.cluster(workers, scheduler))
             engine = sweeps.dask(client)
             if not client.scheduler_info()["workers"]:
-                say(f"{scheduler} has no worker yet; chunks begin when one joins, and Ctrl-C loses nothing")
+                echo(f"{scheduler} has no worker yet; chunks begin when one joins, and Ctrl-C loses nothing")
         try:
-            state = sweeps.fill(plan, path, shard=share, engine=engine, report=say, progress=sweeps.ticker(say))
+            state = sweeps.fill(plan, path, shard=share, engine=engine, report=echo, progress=sweeps.ticker(echo))
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"stopped: {sweeps.status(path)}; the same command resumes") from None
-    say(str(state))
+    echo(str(state))
     then(("status" if state.failed or state.left else "plot", path))
     if state.failed:
         raise SystemExit(1)
@@ -170,13 +170,13 @@ def status(
             raise ValueError(f"--csv is for a sweep; {path} holds a surface")
         done, blocks = store.blocks_done(path)
         rest = "complete" if done == blocks else "the command that began it goes on with it"
-        say(f"{path}: {done} of {blocks} blocks are done; {rest}")
+        echo(f"{path}: {done} of {blocks} blocks are done; {rest}")
         return then(("plot" if done == blocks else "show", path))
     state = sweeps.status(path)
-    say(str(state))
+    echo(str(state))
     if csv:
         sweeps.to_csv(sweeps.open_sweep(path), csv)
-        say(f"table: {csv}")
+        echo(f"table: {csv}")
     return then(("plot" if state.done else "show", path))
 
 
@@ -189,7 +189,7 @@ def list_() -> None:
     """
     from landscape.cli import report
 
-    say(report.known())
+    echo(report.known())
     then(("surface", "SRNN", "latch", "w=-3:3:101", "b=-2:2:101", "--order", "2", "--out", "cliffs.zarr"))
 
 

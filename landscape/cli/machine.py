@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from tyro.conf import arg
 
-from landscape.cli.words import say, then, unless
+from landscape.cli.arguments import echo, then, unless
 
 SMALL = ("SRNN", "latch", "w=-3:3:101", "b=-2:2:101", "--lengths", "1:100", "--out", "cliffs.zarr")
 
@@ -31,7 +31,7 @@ def bench(
     if out:
         Path(out).write_text(json.dumps(found, indent=1) + "\n")
     for line in jobs.lines(found):
-        say(line)
+        echo(line)
     then(("devices",))
 
 
@@ -48,12 +48,12 @@ def devices() -> None:
     from landscape.engine import routes
 
     about = provenance.here()
-    say(f"{about['device']}, jax {about['version_jax']}")
+    echo(f"{about['device']}, jax {about['version_jax']}")
     if every := routes.hindrance():
-        say(f"every job takes the scan: {every}")
+        echo(f"every job takes the scan: {every}")
         return then(("surface", *SMALL))
     for job, why in jobs():
-        say(f"{job:44}{f'scan: {why}' if why else 'fused'}")
+        echo(f"{job:44}{f'scan: {why}' if why else 'fused'}")
     return then(("bench", "--small"))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from landscape import names
-from landscape.cli.words import say, then
+from landscape.cli.arguments import echo, then
 
 
 def surface(
@@ -40,9 +40,9 @@ def surface(
     grid = f"{' x '.join(map(str, plane.shape))} points"
     if not yes:
         progress.check_size(grid, stored, 0, path)
-    say(f"{grid}: up to {progress.size(stored)}, into {path}")
-    with progress.kept(path), progress.bar(say) as bar:
-        watch = progress.watch(bar, say, devices.threads(), yes)
+    echo(f"{grid}: up to {progress.size(stored)}, into {path}")
+    with progress.kept(path), progress.bar(echo) as bar:
+        watch = progress.watch(bar, echo, devices.threads(), yes)
         surfaces.surface(plane, asked, out=path, progress=watch)
-    say(report.summary(path))
+    echo(report.summary(path))
     then(*([("explore", path)] * (len(plane.shape) == 2)), ("plot", path))

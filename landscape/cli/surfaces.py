@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from landscape import names
-from landscape.cli.words import Held, Many, Options, Path_, part_of, say, then, unless
+from landscape.cli.arguments import Held, Many, Options, Path_, echo, part_of, then, unless
 
 
 def surface(
@@ -103,17 +103,17 @@ def surface(
         progress.check_size(grid, stored, inputs, path)
     plane = planes.plane(model, ties, **{name: axis.values(name, dtype) for name, axis in ranges.items()})
     every = [length for part in parts for length in part]
-    say(f"{grid}: up to {progress.size(stored)}, into {path}")
-    with progress.kept(path), progress.bar(say) as bar:
-        watch = progress.watch(bar, say, devices.threads(), yes)
+    echo(f"{grid}: up to {progress.size(stored)}, into {path}")
+    with progress.kept(path), progress.bar(echo) as bar:
+        watch = progress.watch(bar, echo, devices.threads(), yes)
         if part is None:
             surfaces.surface(plane, made, every, out=path, progress=watch, **asked)
         elif not surfaces.share(part, plane, made, every, out=path, progress=watch, **asked):
             done, blocks = store.blocks_done(path)
-            say(f"shard {shard} is done: {done} of {blocks} blocks are in {path}; the last shard finishes it")
+            echo(f"shard {shard} is done: {done} of {blocks} blocks are in {path}; the last shard finishes it")
             then(("status", path))
             return
-    say(report.summary(path))
+    echo(report.summary(path))
     then(*([("explore", path)] * (len(plane.shape) == 2)), ("plot", path))
 
 
@@ -170,7 +170,7 @@ def plot(
         file = Path(out) if out else Path(path).with_suffix(".png")
         with store.damage(path):
             plots.save(plots.spectrum(ds, **look), file)
-        say(f"{ds.attrs['title']}: {file}")
+        echo(f"{ds.attrs['title']}: {file}")
         return then(("show", path))
     if "loss" not in ds:
         raise ValueError(f"{path} is not a surface: it holds {', '.join(map(str, ds.data_vars))}; nothing to plot")
@@ -186,7 +186,7 @@ def plot(
             plots.save(plots.profile(ds, along or first, chosen, at=where, **look), file)
         else:
             plots.save(getattr(plots, kind)(ds, chosen, **where, **look), file)
-    say(f"{kind} of {ds.attrs['title']}: {file}")
+    echo(f"{kind} of {ds.attrs['title']}: {file}")
     return then(("explore" if len(ds["loss"].dims) - len(plots.leading(ds)) == 2 else "show", path))
 
 
@@ -198,7 +198,7 @@ def plot_sweep(path: str, variable: str, along: str, lines: str, at: dict, out: 
     file = Path(out) if out else Path(path).with_name(f"{Path(path).stem}-sweep.png")
     with store.damage(path, "results"):
         plots.save(plots.sweep(ds, variable, along, lines, at, **look), file)
-    say(f"{ds.attrs['title']}: {file}")
+    echo(f"{ds.attrs['title']}: {file}")
     then(("status", path))
 
 
@@ -275,13 +275,13 @@ def explore(
         needed = 4 * (points * count * len(last.variables(tuple(axes))) + inputs)
         progress.check_memory(grid, needed, "", "fewer points or shorter lengths")
         plane = planes.plane(model, {}, **{name: axis.values(name, "float32") for name, axis in axes.items()})
-        say(f"{grid}: computing")
-        with progress.bar(say) as bar:
+        echo(f"{grid}: computing")
+        with progress.bar(echo) as bar:
             every = [length for part in parts for length in part]
             ds = surfaces.surface(plane, task, every, order=2, progress=bar)
     with store.damage(words[0]) if len(words) == 1 else contextlib.nullcontext():
         page = explorer.page(ds, out, task, names.module(file) if file else None, way)
-    say(f"{ds.attrs['title']}: {page}")
+    echo(f"{ds.attrs['title']}: {page}")
     if not no_open:
         browse(page)
     given = [*(("--lengths", lengths) if lengths else ()), *(word for one in set for word in ("--set", one))]
@@ -295,7 +295,7 @@ def browse(file: Path) -> None:
 
     screen = sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if not (screen and webbrowser.open(file.resolve().as_uri())):
-        say("No browser here: copy the file to a machine that has one, and open it there.")
+        echo("No browser here: copy the file to a machine that has one, and open it there.")
 
 
 def show(path: Path_, /) -> None:
@@ -308,7 +308,7 @@ def show(path: Path_, /) -> None:
     """
     from landscape.cli import guide, report
 
-    say(report.show(path))
+    echo(report.show(path))
     then(*guide.after(path))
 
 
@@ -340,13 +340,13 @@ def cliffs(
     from landscape.cliffs import ranked, survey, text
 
     mine = names.module(file) if file else None
-    with progress.bar(say) as bar:
+    with progress.bar(echo) as bar:
         found = survey(path, chosen, least=least, mine=mine, every=all, progress=bar)
-    say(text(path, found, all))
+    echo(text(path, found, all))
     if plot or out:
         from landscape import plots
 
         figure = Path(out) if out else Path(path).with_name(f"{Path(path).stem}-cliffs.png")
         plots.save(plots.cliffs(found.loss, found.curves, ranked(found.found, all)), figure)
-        say(f"Drawn: {figure}")
+        echo(f"Drawn: {figure}")
     then(("explore", path) if plot or out else ("cliffs", path, "--plot"))

@@ -15,7 +15,7 @@ from landscape.cliffs.measures import curvature, jumps
 from landscape.cliffs.polish import polish, trace
 from landscape.cliffs.ridges import ridge
 from landscape.cliffs.surveys import Survey, report, survey, surveyed, text
-from landscape.cliffs.tables import ranked, words
+from landscape.cliffs.tables import ranked, table
 
 __all__ = [
     "Growth",
@@ -37,7 +37,7 @@ __all__ = [
     "ridge",
     "survey",
     "surveyed",
+    "table",
     "text",
     "trace",
-    "words",
 ]

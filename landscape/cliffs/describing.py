@@ -201,9 +201,9 @@ def _law(history: "xarray.Dataset", multiplier: float, longest: int) -> dict[str
         stays = last == longest and whole.sizes["length"] > 1 and _stays(whole)
         return NO_LAW | {"kind": "none" if stays else "unknown"} | fitted
     law = growth(seen, multiplier)
-    told = law._asdict() | ({} if _fits(law, seen, last == longest) else {"kind": "unknown"})
-    del told["shift"]
-    return told | fitted
+    grown = law._asdict() | ({} if _fits(law, seen, last == longest) else {"kind": "unknown"})
+    del grown["shift"]
+    return grown | fitted
 
 
 def _stays(seen: "xarray.Dataset") -> bool:

@@ -57,10 +57,10 @@ def ridge(surface: "xarray.Dataset", least: float = 0.05) -> "xarray.Dataset":
         for k, length in enumerate(surface["length"].values)
         for line in ordered(_lines(grid, k, least), grid.axes)
     ]
-    told = {"cells": [float(np.diff(axis).max()) for axis in grid.axes]}
-    told["window"] = [float(end) for axis in grid.axes for end in axis[[0, -1]]]
+    attrs = {"cells": [float(np.diff(axis).max()) for axis in grid.axes]}
+    attrs["window"] = [float(end) for axis in grid.axes for end in axis[[0, -1]]]
     kept = {"settings": surface.attrs["settings"]} if "settings" in surface.attrs else {}
-    return dataset(names, lines).assign_attrs(told | kept)
+    return dataset(names, lines).assign_attrs(attrs | kept)
 
 
 def _lines(grid: Grid, k: int, least: float) -> Iterator[Line]:

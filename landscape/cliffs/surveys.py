@@ -14,7 +14,7 @@ from landscape.cliffs.describing import SHORT, describe
 from landscape.cliffs.joins import join
 from landscape.cliffs.measures import coordinates, derivatives
 from landscape.cliffs.ridges import ridge
-from landscape.cliffs.tables import words
+from landscape.cliffs.tables import table
 from landscape.planes import Plane
 from landscape.recurrence import Recurrence
 
@@ -93,7 +93,7 @@ def report(path: Any, *args: Any, every: bool = False, **settings: Any) -> str:
 
 def text(path: Any, made: Survey, every: bool = False) -> str:
     """A survey in words: which surface, how it was looked at, how many cliffs, and the table of them."""
-    return f"{path}: {made.loss.attrs['title']}\n{made.how[0].upper()}{made.how[1:]}.\n{words(made.found, every)}"
+    return f"{path}: {made.loss.attrs['title']}\n{made.how[0].upper()}{made.how[1:]}.\n{table(made.found, every)}"
 
 
 def _chosen(surface: "xarray.Dataset", lengths: Sequence[int] | None) -> list[int]:

@@ -14,7 +14,7 @@ MOST = 20  # rows of the table, unless all are asked for
 WHY = "?: a kind takes four lengths, from a third of the longest on, that resolve the slope, and a law that fits."
 
 
-def words(found: "xarray.Dataset", every: bool = False) -> str:
+def table(found: "xarray.Dataset", every: bool = False) -> str:
     """What `describe` found, for people: how many cliffs, one table of them, and what is to be known about it.
 
     What does not steepen with length is counted; with ``every`` it is listed too.

@@ -13,7 +13,7 @@ class Text(NamedTuple):
     symbols: Int[np.ndarray, "time"]
     alphabet: str
 
-    def words(self, symbols: Int[np.ndarray, "time"]) -> str:
+    def decode(self, symbols: Int[np.ndarray, "time"]) -> str:
         """Symbols as text again."""
         return "".join(self.alphabet[k] for k in np.asarray(symbols).tolist())
 

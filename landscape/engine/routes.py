@@ -86,10 +86,10 @@ def choose(problem: Problem, affine: Any) -> Route:
 
 def failed(problem: Problem, error: Exception) -> Route:
     """The plain route of a problem whose kernel was refused by the compiler of this machine, with one warning."""
-    return Route(problem.kernel, told(error))
+    return Route(problem.kernel, warned(error))
 
 
-def told(error: Exception) -> str:
+def warned(error: Exception) -> str:
     """Why a kernel failed here, in one sentence, which is said as a warning."""
     lines = [line for line in str(error).splitlines() if line.strip()] or [""]
     why = f"the fused kernel failed here: {type(error).__name__}: {lines[0]:.200}"

@@ -109,8 +109,8 @@ def training(
         ax.spines[["top", "right"]].set_visible(False)
     handles = dict(zip(*reversed(grid[0, 0].get_legend_handles_labels()), strict=True))
     handles |= {k: v for ax in grid[0] for v, k in zip(*ax.get_legend_handles_labels(), strict=True)}
-    lines_said = look.said([explained(panels, above), note])
-    headed(figure, look.titled("Success of training"), lines_said, [*handles.values()], len(handles))
+    caption = look.captioned([explained(panels, above), note])
+    headed(figure, look.titled("Success of training"), caption, [*handles.values()], len(handles))
     return figure
 
 

@@ -124,7 +124,7 @@ class Look:
         """The title; empty for none."""
         return ours if self.title is OURS else self.title or ""
 
-    def said(self, ours: list[str]) -> list[str]:
+    def captioned(self, ours: list[str]) -> list[str]:
         """The paragraphs of the small print."""
         return ours if self.caption is OURS else [self.caption or ""]
 

@@ -85,13 +85,13 @@ def interactive(ds: xarray.Dataset, path: str | Path, lengths: Any = None, *, lo
         raise ValueError(f"a page is written as .html; given {path.name!r}")
     if look.ax is not None or look.figsize is not None or look.colors is not None:
         raise ValueError("a page takes cmap, title, caption, xlabel, ylabel and label, and no ax, figsize or colors")
-    told = json.dumps(contents(ds, lengths, look, at), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    data = json.dumps(contents(ds, lengths, look, at), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     here = Path(__file__).parent
     shared = here.with_name("explorer")  # its style and charts, which need nothing else of it
     parts = {
         "TITLE": html.escape(look.titled(f"Loss of {heading(ds)}") or "A loss surface"),
         "STYLE": (shared / "page.css").read_text("utf-8"),
-        "DATA": told,
+        "DATA": data,
         "SCRIPT": "\n".join(file.read_text("utf-8") for file in (shared / "charts.js", here / "slider.js")),
     }
     text = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], (here / "slider.html").read_text("utf-8"))
@@ -112,7 +112,7 @@ def contents(ds: xarray.Dataset, lengths: Any, look: Look, at: dict[str, float])
     names = dict(zip(data.dims[1:], (look.xlabel, look.ylabel), strict=True))
     return {
         "title": look.titled(f"Loss of {heading(ds)}"),
-        "said": "; ".join(part for part in look.said([small(ds, data), note, ends]) if part),
+        "said": "; ".join(part for part in look.captioned([small(ds, data), note, ends]) if part),
         "along": str(data[name].attrs.get("long_name", name)) if name else "",
         "axes": [
             {"name": str(n), "label": own or label(data, str(n), math=False), "values": data[n].values.tolist()}

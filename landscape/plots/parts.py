@@ -131,9 +131,9 @@ def moments(data: xarray.DataArray) -> list[str]:
 def thin(data: xarray.DataArray, most: int) -> tuple[xarray.DataArray, str]:
     """Every k-th point along both coordinates, so that at most ``most`` are left, and the words that say so."""
     steps = {str(name): -(-data.sizes[name] // most) for name in data.dims[-2:]}
-    said = [f"one in {step} along {name}" for name, step in steps.items() if step > 1]
+    caption = [f"one in {step} along {name}" for name, step in steps.items() if step > 1]
     data = data.isel({name: slice(None, None, step) for name, step in steps.items()})
-    return data, f"points drawn: {', '.join(said)}" if said else ""
+    return data, f"points drawn: {', '.join(caption)}" if caption else ""
 
 
 def finite(values: Any) -> np.ndarray:
@@ -232,11 +232,6 @@ def keys(overlays: Iterable[str], values: Any, colors: Sequence[Any] = ()) -> li
     return made
 
 
-def words(figure: Any, title: str, lines: Iterable[str], overlays: Iterable[str], values: Any) -> None:
-    """Title, legend of overlays and of points that are not finite, and below all that a reader must know."""
-    headed(figure, title, lines, keys(overlays, values))
-
-
 def headed(figure: Any, title: str, lines: Iterable[str], handles: Sequence[Any] = (), columns: int = 3) -> None:
     """Title, below it a legend of ``handles``, and below all ``lines`` in small print; of a constrained layout."""
     width, height = figure.get_size_inches()
@@ -250,8 +245,8 @@ def headed(figure: Any, title: str, lines: Iterable[str], handles: Sequence[Any]
         place = (0.0, 1 - below / height)
         figure.legend(handles=handles, loc="upper left", bbox_to_anchor=place, ncols=columns, borderpad=0.2)
     size = SMALL * mpl.rcParams["font.size"]
-    said = "\n".join(textwrap.fill(line, int(123 * width / size)) for line in lines if line)
-    if said:
+    caption = "\n".join(textwrap.fill(line, int(123 * width / size)) for line in lines if line)
+    if caption:
         figure.supxlabel(
-            said, x=0.09 / width, ha="left", fontsize=size, color=to_rgba(mpl.rcParams["text.color"], 0.65)
+            caption, x=0.09 / width, ha="left", fontsize=size, color=to_rgba(mpl.rcParams["text.color"], 0.65)
         )

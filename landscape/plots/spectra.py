@@ -21,7 +21,7 @@ def spectrum(found: xarray.Dataset, *, look: Look) -> Figure:
     if "density" not in found and "residual" not in found:
         raise ValueError(f"a spectrum has a density or eigenvalues; given {', '.join(map(str, found.data_vars))}")
     ax = look.axes((0.7 * WIDTH, 2.8))
-    said = []
+    caption = []
     if "density" in found:
         at, mean = found["eigenvalue"].values, found["density"].values
         floor = mean.max() * 10.0**-DECADES
@@ -29,17 +29,19 @@ def spectrum(found: xarray.Dataset, *, look: Look) -> Figure:
         ax.plot(at, np.maximum(mean, floor), color=look.color(0, LINE))
         ax.fill_between(at, low, high, color=look.color(0, LINE), alpha=0.25, linewidth=0)
         ax.set(yscale="log", ylim=(floor, None))
-        said.append(f"Line and band: the mean of {found.sizes['probe']} probes and its interval of 95 %.")
+        caption.append(f"Line and band: the mean of {found.sizes['probe']} probes and its interval of 95 %.")
     if "residual" in found:
         bars = {"fmt": "v", "markersize": 4, "color": look.color(1, MARK), "clip_on": False}
         height = np.full(found.sizes["pair"], 0.03)
         ax.errorbar(found["value"], height, xerr=found["residual"], transform=ax.get_xaxis_transform(), **bars)
-        said.append(f"Marks: the {found.sizes['pair']} eigenvalues of largest magnitude, as wide as their residuals.")
+        caption.append(
+            f"Marks: the {found.sizes['pair']} eigenvalues of largest magnitude, as wide as their residuals."
+        )
     ax.set(xlabel=look.xlabel or "eigenvalue", ylabel=look.label or look.ylabel or "density of eigenvalues")
     title = look.titled(str(found.attrs.get("title", found.attrs.get("matrix", "spectrum"))))
     figure = ax.get_figure(root=True)
     if look.ax is not None:
         ax.set_title(title)
         return figure
-    headed(figure, title, look.said([" ".join(said)]))
+    headed(figure, title, look.captioned([" ".join(caption)]))
     return figure

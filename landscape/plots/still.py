@@ -50,7 +50,7 @@ class Row(NamedTuple):
         return heading(self.ds) if self.name in ("", cell) else f"{self.name}: {heading(self.ds)}"
 
     @property
-    def said(self) -> str:
+    def caption(self) -> str:
         """What a reader must know about the numbers of this row."""
         text = "; ".join(part for part in (small(self.ds, self.data), self.note) if part)
         return f"{self.name}: {text}" if self.name else text
@@ -189,8 +189,8 @@ def _multiples(rows: list[Row], paint: Paint, what: str, notes: Iterable[str]) -
     if len(when) == 1 < len(rows):
         title = f"{what} at {next(iter(when))}" if name else what
     overlays = {name: None for row in rows for name in row.overlays}
-    said = paint.look.said([*(row.said for row in rows), *notes])
-    headed(figure, paint.look.titled(title), said, keys(overlays, flat(rows), paint.look.colors or ()))
+    caption = paint.look.captioned([*(row.caption for row in rows), *notes])
+    headed(figure, paint.look.titled(title), caption, keys(overlays, flat(rows), paint.look.colors or ()))
     return figure
 
 
@@ -273,8 +273,8 @@ def surface3d(
     title = f"Loss of {heading(ds)}{', '.join(['', *filter(None, moments(data))])}"
     if look.ax is not None:
         return _named(ax, look, title, overlays or (), data)
-    said = "; ".join(part for part in (small(ds, data), note) if part)
-    headed(ax.figure, look.titled(title), look.said([said]), keys(overlays or (), data, look.colors or ()))
+    caption = "; ".join(part for part in (small(ds, data), note) if part)
+    headed(ax.figure, look.titled(title), look.captioned([caption]), keys(overlays or (), data, look.colors or ()))
     ax.view_init(*view)
     return ax.figure
 
@@ -349,5 +349,5 @@ def profile(
         return ax.get_figure(root=True)
     if handles:
         ax.figure.legend(handles, labels, title=str(data.dims[0]), loc="outside right center")
-    headed(ax.figure, look.titled(f"Loss of {heading(ds)}"), look.said([small(ds, data)]), keys((), data))
+    headed(ax.figure, look.titled(f"Loss of {heading(ds)}"), look.captioned([small(ds, data)]), keys((), data))
     return ax.figure

@@ -57,7 +57,7 @@ def sweep(
     ax.set(**{name: text for name, text in (("xlabel", look.xlabel), ("ylabel", look.ylabel or look.label)) if text})
     title, handles = look.titled(ds.attrs.get("title", str(data.name))), ax.get_legend_handles_labels()[0]
     if look.ax is None:
-        headed(ax.figure, title, look.said(_said(data, over, held, binary)), handles)
+        headed(ax.figure, title, look.captioned(_caption(data, over, held, binary)), handles)
     else:
         ax.set_title(title)
         ax.legend()
@@ -183,7 +183,7 @@ def _axes(ax: Any, data: xarray.DataArray, along: str, binary: bool, over: list[
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def _said(data: xarray.DataArray, over: list[str], held: list[str], binary: bool) -> list[str]:
+def _caption(data: xarray.DataArray, over: list[str], held: list[str], binary: bool) -> list[str]:
     """What the bars are, what was averaged over, what is held, and what is missing."""
     state = data["sweep_state"] == 1
     done, lost = int(state.sum()), int((~np.isfinite(data) & state).sum())

@@ -31,8 +31,8 @@ def trajectory(found: xarray.Dataset, surface: xarray.Dataset | None = None, *, 
     _losses(right, one, look)
     explained = f"{100 * found.attrs['explained']:.4g} % of the squared distances from the last model lie in the plane"
     held = [f"{name} {tell(value.item())}" for name, value in one.coords.items() if not value.ndim]
-    said = ["; ".join([explained, *held]) + ".", "Square and dot: the first and the last step."]
-    headed(figure, look.titled("The path of training by the plane"), look.said(said))
+    caption = ["; ".join([explained, *held]) + ".", "Square and dot: the first and the last step."]
+    headed(figure, look.titled("The path of training by the plane"), look.captioned(caption))
     return figure
 
 

@@ -100,10 +100,10 @@ def fill(
     """
     part, parts = shard
     check_share(part, parts)
-    say, progress = report or (lambda text: None), progress or (lambda state: None)
+    echo, progress = report or (lambda text: None), progress or (lambda state: None)
     with create(out, plan, shared=parts > 1) as chunks:
         todo = chunks.writer.todo(range(part, plan.grid.chunks, parts))
-        _compute(plan, chunks, todo, engine, say, progress)
+        _compute(plan, chunks, todo, engine, echo, progress)
         state = status(out)
         if state.done == state.chunks and (todo or not chunks.writer.complete):
             chunks.writer.seal({}, {})
@@ -111,13 +111,13 @@ def fill(
 
 
 def _compute(
-    plan: Plan, chunks: Chunks, todo: list[int], engine: Engine, say: Callable[[str], None], progress: Callable
+    plan: Plan, chunks: Chunks, todo: list[int], engine: Engine, echo: Callable[[str], None], progress: Callable
 ) -> None:
     """Compute the chunks of ``todo``, and say what is to come as soon as that is known."""
     record, reasons, estimate = chunks.writer.record.copy(), {}, Estimate(plan)
     record[todo] = 0
-    say(f"{plan}; {np.count_nonzero(record[:, 0] == DONE)} done, {len(todo)} to do here, in {chunks.writer.path}")
-    told = False
+    echo(f"{plan}; {np.count_nonzero(record[:, 0] == DONE)} done, {len(todo)} to do here, in {chunks.writer.path}")
+    estimated = False
     with contextlib.closing(engine({index: _job(plan, chunks, index) for index in todo})) as rows:
         for count, (index, row) in enumerate(rows, 1):
             row = _row(chunks, index, row)
@@ -127,9 +127,9 @@ def _compute(
             elif row.state == DONE:
                 estimate.add(index, row)
                 chunks.writer.fresh = estimate.count
-            if not told and estimate.ready(len(todo) - count):
-                told = True
-                say(estimate.words(len(todo) - count, chunks.writer.need(plan.grid.chunks)))
+            if not estimated and estimate.ready(len(todo) - count):
+                estimated = True
+                echo(estimate.describe(len(todo) - count, chunks.writer.need(plan.grid.chunks)))
             progress(summary(plan.grid, record, reasons))
 
 
@@ -143,7 +143,7 @@ def _row(chunks: Chunks, index: int, row: Row | Exception) -> Row:
     return row
 
 
-def ticker(say: Callable[[str], None], seconds: float = QUIET) -> Callable[[Status], None]:
+def ticker(echo: Callable[[str], None], seconds: float = QUIET) -> Callable[[Status], None]:
     """A callback for ``progress`` that says how far the sweep is, not more often than every ``seconds``."""
     last = time.monotonic()
 
@@ -151,7 +151,7 @@ def ticker(say: Callable[[str], None], seconds: float = QUIET) -> Callable[[Stat
         nonlocal last
         if time.monotonic() - last >= seconds:
             last = time.monotonic()
-            say(str(state).splitlines()[0])
+            echo(str(state).splitlines()[0])
 
     return tell
 

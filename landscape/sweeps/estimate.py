@@ -57,7 +57,7 @@ class Estimate:
         """Programs that no process has compiled yet."""
         return max(0, self.programs - len(set().union(*self.seen.values())))
 
-    def words(self, left: int, room: float) -> str:
+    def describe(self, left: int, room: float) -> str:
         """What is to come for the ``left`` chunks, and the ``room`` of all on disk."""
         another = statistics.mean(self.warm or self.cold) if self.warm or self.cold else math.nan
         unknown = f", beside compiling {self.unseen} more programs" if self.unseen and not self.cold else ""

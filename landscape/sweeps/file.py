@@ -100,13 +100,13 @@ def _structured(given: Any, kind: Any, where: str = "") -> Any:
     try:
         return _converter.structure(given, kind)
     except cattrs.BaseValidationError as error:
-        told = cattrs.transform_error(error, path="$", format_exception=_words)
+        told = cattrs.transform_error(error, path="$", format_exception=_format)
         raise ValueError(
             "; ".join(text.replace(" @ $.", f" at {where}").replace(" @ $", "") for text in told)
         ) from error
 
 
-def _words(error: BaseException, kind: type | None) -> str:
+def _format(error: BaseException, kind: type | None) -> str:
     if isinstance(error, cattrs.ForbiddenExtraKeysError):
         known = [field.name for field in dataclasses.fields(error.cl)]
         return "; ".join(str(names.unknown("key", key, known)) for key in sorted(error.extra_fields))

@@ -52,11 +52,11 @@ class Grid:
             for name, labels in moved.items()
         }
 
-    def words(self, index: int) -> str:
+    def describe(self, index: int) -> str:
         """A chunk in words: ``cell=LSTM, rate=0.1``, with the first and the last point if there are several."""
         inside = self.within(index)
-        say = lambda point: ", ".join(f"{name}={value}" for name, value in self.settings(point).items())  # noqa: E731
-        return say(inside[0]) if len(inside) == 1 else f"{say(inside[0])} to {say(inside[-1])}"
+        name_of = lambda point: ", ".join(f"{name}={value}" for name, value in self.settings(point).items())  # noqa: E731
+        return name_of(inside[0]) if len(inside) == 1 else f"{name_of(inside[0])} to {name_of(inside[-1])}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -134,7 +134,7 @@ def summary(grid: Grid, record: np.ndarray, reasons: dict[int, str]) -> Status:
         points=grid.points,
         chunks=grid.chunks,
         done=len(done),
-        failed={grid.words(index): reason for index, reason in reasons.items()},
+        failed={grid.describe(index): reason for index, reason in reasons.items()},
         seconds=float(np.mean(done[:, 2] - done[:, 1])) if len(done) else math.nan,
         pace=float(np.ptp(lately[:, 1:3]) / len(lately)) if len(lately) else math.nan,
     )

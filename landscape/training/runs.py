@@ -115,7 +115,7 @@ def curves(
     except Exception as error:
         if routes.hindrance():  # nothing was fused
             raise
-        routes.told(error)
+        routes.warned(error)
         with routes.scanned():
             draw, begun, train = _compiled(programs(), every[0], *part(0))
     ready = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What verbs share: kinds of arguments, how words are parsed, how a line is said."""
+"""What verbs share: kinds of arguments, how they are parsed, how a line is printed."""
 
 import shlex
 from collections.abc import Callable, Sequence
@@ -19,20 +19,20 @@ def unless(default: str, metavar: str | None, text: str) -> Any:
     return arg(metavar=metavar, help=text, help_behavior_hint=f"(default: {default})")
 
 
-def parse(function: Callable, prog: str, about: str, words: Sequence[str]) -> Any:
-    """``function`` called with what ``words`` say. Exits with 2 and an explanation if they make no sense."""
-    return tyro.cli(function, prog=prog, description=about, args=words, config=(tyro.conf.FlagCreatePairsOff,))
+def parse(function: Callable, prog: str, about: str, argv: Sequence[str]) -> Any:
+    """``function`` called with the arguments ``argv``. Exits with 2 and an explanation if they make no sense."""
+    return tyro.cli(function, prog=prog, description=about, args=argv, config=(tyro.conf.FlagCreatePairsOff,))
 
 
-def say(text: str) -> None:
+def echo(text: str) -> None:
     """Print a line that is seen at once."""
     print(text, flush=True)
 
 
 def then(*commands: Sequence[str | Path]) -> None:
     """Print the commands that are of use next, each as it can be typed."""
-    for k, words in enumerate(commands):
-        say(f"{'      ' if k else 'Next: '}landscape {shlex.join(map(str, words))}")
+    for k, argv in enumerate(commands):
+        echo(f"{'      ' if k else 'Next: '}landscape {shlex.join(map(str, argv))}")
 
 
 def part_of(text: str) -> tuple[int, int]:
