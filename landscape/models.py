@@ -1,6 +1,5 @@
 """A model is a cell, or several of them, and what reads it out; `run` is the scan of the package."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -190,7 +189,7 @@ class RNN:
     """A recurrent cell with a readout; without one the answer is the cell's own ``h``."""
 
     cell: Cell
-    readout: Callable[[Float[Array, "*unit"]], Float[Array, "*output"]] | None = None
+    readout: PyTree = None  # a function of h such as a Dense
 
     def initial(self, h: Float[ArrayLike, "*unit"] = 0.0) -> State:
         return self.cell.initial(h)
