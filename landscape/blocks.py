@@ -18,10 +18,10 @@ from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from jaxtyping import Shaped
 
 if TYPE_CHECKING:
     import xarray
+    from jaxtyping import Shaped
 
 Json = Any  # None, a bool, a number, text, or lists and dicts by name of such, as `json.loads` returns them
 
@@ -183,7 +183,7 @@ class Memory(Target):
         blocking = Blocking(shape[len(leading) :], tuple(block))
         super().__init__(blocking, len(leading), sum(array.nbytes for array in self.arrays.values()))
 
-    def write(self, index: int, results: Mapping[str, Shaped[np.ndarray, "..."]]) -> None:
+    def write(self, index: int, results: "Mapping[str, Shaped[np.ndarray, '...']]") -> None:
         """Keep one block, then count it as done."""
         for name, values in results.items():
             self.arrays[name][self.inside(index)] = values
@@ -207,7 +207,7 @@ class Memory(Target):
         return xarray.Dataset(data, coordinates, {"format": SURFACE, **here, **self._about(attributes, runs)})
 
 
-def nonfinite(values: Shaped[np.ndarray, "..."]) -> int:
+def nonfinite(values: "Shaped[np.ndarray, '...']") -> int:
     """How many values are inf or NaN; whole numbers and text have none."""
     return values.size - int(np.count_nonzero(np.isfinite(values))) if values.dtype.kind in "fc" else 0
 

@@ -32,7 +32,7 @@ def bezier(a: PyTree, bend: PyTree, b: PyTree, t: Float[ArrayLike, ""]) -> PyTre
     0.5
     """
 
-    def mixed(x: Any, c: Any, y: Any) -> Any:
+    def mixed(x: ArrayLike, c: Array, y: Array) -> ArrayLike:
         return (1 - t) ** 2 * x + 2 * t * (1 - t) * c + t**2 * y if floats(x) else x
 
     return jax.tree.map(mixed, a, bend, b)
@@ -60,7 +60,9 @@ def barrier(a: PyTree, b: PyTree, problem: Problem, points: int = 25, bend: PyTr
     return xarray.Dataset(columns, {**asked.leading, "t": t}, {"path": "line" if bend is None else "Bezier curve"})
 
 
-def _path(a: PyTree, b: PyTree, bend: PyTree, t: Float[np.ndarray, "t"]) -> tuple[dict[str, PyTree], Any]:
+def _path(
+    a: PyTree, b: PyTree, bend: PyTree, t: Float[np.ndarray, "t"]
+) -> tuple[dict[str, PyTree], Float[np.ndarray, "t part"]]:
     """Displacements from ``a`` that a path is made of, and how much of each there is at every ``t``."""
     minus = lambda x, y: np.subtract(x, y, dtype=np.float64) if floats(x) else np.zeros(np.shape(x))  # noqa: E731
     to_end = jax.tree.map(minus, b, a)

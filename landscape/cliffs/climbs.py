@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import ArrayLike, DTypeLike, Float
 
 from landscape import devices
 from landscape.engine import Evaluator
@@ -24,7 +25,7 @@ def at_lengths(evaluator: Evaluator, rows: np.ndarray) -> Sample:
     """
     evaluator.resize(CALL)
 
-    def sample(points: np.ndarray, which: Any = slice(None)) -> dict[str, np.ndarray]:
+    def sample(points: np.ndarray, which: slice | np.ndarray = slice(None)) -> dict[str, np.ndarray]:
         flat = points.reshape(-1, points.shape[-1])
         index = np.repeat(rows[which], points.shape[1])
 
@@ -54,7 +55,7 @@ class Climbed(NamedTuple):
     step: np.ndarray
 
 
-def climb(sample: Sample, first: np.ndarray, last: np.ndarray, points: int, dtype: Any) -> Climbed:
+def climb(sample: Sample, first: np.ndarray, last: np.ndarray, points: int, dtype: DTypeLike) -> Climbed:
     """The steepest sample of each cut from ``first`` to ``last`` (row, coordinate): see `cut`.
 
     A row is narrowed to the interval across which its loss changes most until the change is spread over more than five
@@ -117,7 +118,7 @@ def heights(
     toward: np.ndarray,
     slope: np.ndarray,
     height: np.ndarray,
-    least: Any = 0.0,
+    least: Float[ArrayLike, "*row"] = 0.0,
 ) -> np.ndarray:
     """The change of the loss across 40 widths around ridges at ``place`` (row, coordinate), uphill ``toward``.
 

@@ -14,9 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Array, ArrayLike, Float, Int, Real
 
 from landscape import devices, provenance, specs
-from landscape.blocks import Progress, plain
+from landscape.blocks import Json, Progress, plain
 from landscape.engine import Evaluator, Problem, derivatives, precise
 from landscape.engine.problem import whole
 from landscape.planes import Affine, Plane
@@ -52,7 +53,9 @@ class Descent(NamedTuple):
     step: Callable[[State], tuple[Look, State]]
 
 
-def descent(names: tuple[str, ...], look: Callable, optimiser: Any, each: Callable = jax.vmap) -> Descent:
+def descent(
+    names: tuple[str, ...], look: Callable, optimiser: optax.GradientTransformation, each: Callable = jax.vmap
+) -> Descent:
     """Updates of ``optimiser`` where ``look(coordinates) -> [loss, *slopes, log10 of their norm]``, each (point,).
 
     ``each`` maps a function of one point over all of them.
@@ -106,10 +109,10 @@ def end(descent: Descent, points: Sequence[jax.Array], steps: jax.Array, toleran
     def over_coordinates(op: Callable, f: Callable) -> jax.Array:
         return functools.reduce(op, [f(name) for name in descent.names])
 
-    def first(known: jax.Array, k: Any, happens: jax.Array) -> jax.Array:
+    def first(known: jax.Array, k: Int[Array, ""], happens: jax.Array) -> jax.Array:
         return jnp.where((known < 0) & happens, k, known)
 
-    def body(k: Any, carry: tuple) -> tuple:
+    def body(k: Int[Array, ""], carry: tuple) -> tuple:
         at, _, below, lost, farthest, _ = carry
         look, following = descent.step(at)
         away = over_coordinates(jnp.hypot, lambda name: look.place[name] - start[name])
@@ -154,7 +157,7 @@ class _Updates(Problem):
         return self.problem.name
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Json]:
         asked = {key: value for key, value in self.problem.settings.items() if key not in ("order", "lengths")}
         at = {name: int(values[0]) for name, values in self.problem.leading.items()}
         return {**asked, **at, "optimiser": specs.of_function(self.optimiser.update), "steps": self.steps_made}
@@ -204,13 +207,13 @@ class Ends(_Updates):
         return self.problem.data, np.int32(self.steps_made), np.asarray(self.tolerance, self.precision)
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Json]:
         return {**super().settings, "tolerance": float(self.tolerance)}
 
     def variables(self, coordinates: Sequence[str]) -> list[str]:
         return ["loss", "converged", "outcome", "nonfinite", "farthest", *(f"end_{name}" for name in coordinates)]
 
-    def labels(self) -> dict[str, dict[str, Any]]:
+    def labels(self) -> dict[str, dict[str, Json]]:
         flags = {"flag_values": list(range(len(OUTCOMES))), "flag_meanings": " ".join(OUTCOMES)}
         words = {
             "converged": "first step with a loss below the tolerance, -1 never",
@@ -223,7 +226,7 @@ class Ends(_Updates):
         return told | {"outcome": told["outcome"] | flags}
 
 
-def _stepped(problem: Problem, optimiser: Any, steps: Any) -> Problem:
+def _stepped(problem: Problem, optimiser: optax.GradientTransformation, steps: int) -> Problem:
     """The problem that an optimiser asks at each place: its loss and gradient. Raises for what is no such problem."""
     if not isinstance(problem, Problem):
         raise TypeError(f"problem must be one such as landscape.Recurrence(task, [50]), given {problem!r}")
@@ -241,7 +244,7 @@ def _stepped(problem: Problem, optimiser: Any, steps: Any) -> Problem:
     return dataclasses.replace(problem, order=1)  # type: ignore[type-var] # every problem is a dataclass
 
 
-def _points(plane: Plane, starts: Any) -> np.ndarray:
+def _points(plane: Plane, starts: Mapping | Sequence | ArrayLike) -> Float[np.ndarray, "start coordinate"]:
     """Starts as (start, coordinate), given so or by name."""
     names = list(plane.axes)
     if isinstance(starts, Mapping):
@@ -258,7 +261,9 @@ def paths(
     plane: Plane,
     problem: Problem,
     optimiser: optax.GradientTransformation,
-    starts: Mapping[str, Any] | Sequence[Any],
+    starts: Mapping[str, Real[ArrayLike, "start"] | Sequence[float]]
+    | Sequence[Sequence[float]]
+    | Real[ArrayLike, "start coordinate"],
     steps: int,
 ) -> "xarray.Dataset":
     """The paths of ``steps`` updates of an optimiser from every start, on the mean loss at the one length of a problem.
@@ -327,6 +332,6 @@ def trainability(
     return filled(evaluator, variables, block, about, out, progress).assign_coords(_length(updates))
 
 
-def _length(updates: _Updates) -> dict[str, Any]:
+def _length(updates: _Updates) -> dict[str, Int[np.ndarray, ""]]:
     """The length of the problem, as a coordinate."""
     return {name: values[0] for name, values in updates.problem.leading.items()}

@@ -6,7 +6,7 @@ the plane, a is a fixed point.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from landscape.dynamics.orbits import fixed_points
 Values = Float[ArrayLike, "*point"]
 
 
-def _scalar(f: Any) -> Callable:
+def _scalar(f: Callable | Cell) -> Callable:
     if isinstance(f, Cell):
         raise ValueError(
             f"closed forms are those of a' = w f(a) + b, f a function such as landscape.cells.tanh; {type(f).__name__} "

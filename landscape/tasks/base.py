@@ -31,9 +31,9 @@ class Episode:
     episode cut after L steps is the mean over its first L steps, weighted by the mask; NaN where all weights are 0.
     """
 
-    x: PyTree[Real[ArrayLike, "*batch time *input"]] = param("time", "input")
+    x: PyTree[Real[ArrayLike, "..."]] = param("time", "input")
     target: PyTree[Shaped[ArrayLike, "..."]] = param()
-    mask: PyTree[Float[ArrayLike, "*batch time"]] = param("time", default=None)
+    mask: PyTree[Float[ArrayLike, "..."]] = param("time", default=None)
 
 
 def time_first(stacked: Episode, axis: int = 0) -> Episode:
