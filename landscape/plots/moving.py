@@ -5,7 +5,7 @@ import html
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import xarray
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
+from landscape.blocks import Json
 from landscape.plots.files import whole
 from landscape.plots.look import LOSS, Look, drawn, styled
 from landscape.plots.parts import (
@@ -39,7 +40,7 @@ STEPS = 65534  # of the scale of values in a page; one more says that a value is
 def animation(
     surfaces: Surfaces,
     *paths: str | Path,
-    lengths: Any = None,
+    lengths: Iterable[float] | float | None = None,
     draw: Callable[..., Figure] = surface3d,
     seconds: float = 0.4,
     **settings: Any,
@@ -73,7 +74,9 @@ def animation(
 
 
 @drawn
-def interactive(ds: xarray.Dataset, path: str | Path, lengths: Any = None, *, look: Look, **at: float) -> None:
+def interactive(
+    ds: xarray.Dataset, path: str | Path, lengths: Iterable[float] | float | None = None, *, look: Look, **at: float
+) -> None:
     """Write one HTML page with the surface in 3-D, to turn, and a slider over the length; it needs no network.
 
     At most 129 points a side and 32 lengths are drawn, each value as one of 65,535 steps of the scale, and the page
@@ -99,7 +102,9 @@ def interactive(ds: xarray.Dataset, path: str | Path, lengths: Any = None, *, lo
         file.write_text(text, "utf-8")
 
 
-def contents(ds: xarray.Dataset, lengths: Any, look: Look, at: dict[str, float]) -> dict[str, Any]:
+def contents(
+    ds: xarray.Dataset, lengths: Iterable[float] | float | None, look: Look, at: dict[str, float]
+) -> dict[str, Json]:
     """What a page knows: the surface in steps of its scale, the scale and its colours, and what to say of it."""
     one, rest = panel(ds, "loss", at)
     data, note = thin(cut(one, "loss", choose(one, lengths, most=32), rest), 129)
