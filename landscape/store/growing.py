@@ -5,10 +5,10 @@ import json
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from landscape.blocks import Json
 from landscape.store import groups, reading
 from landscape.store.arrays import add_array, consolidate, empty_array
 from landscape.store.folders import StoreError, appearing, lock, real, sweep, sweep_inside
@@ -32,7 +32,7 @@ class Recorder:
         along: str,
         coordinates: Mapping[str, np.ndarray],
         variables: Mapping[str, str],
-        settings: Mapping[str, Any],
+        settings: Mapping[str, Json],
     ) -> None:
         import zarr
 
@@ -57,10 +57,10 @@ class Recorder:
     def __enter__(self) -> "Recorder":
         return self
 
-    def __exit__(self, *exception: Any) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.held.close()
 
-    def _build(self, coordinates: Mapping, variables: Mapping[str, str], settings: Mapping[str, Any]) -> None:
+    def _build(self, coordinates: Mapping, variables: Mapping[str, str], settings: Mapping[str, Json]) -> None:
         import zarr
 
         from landscape import provenance

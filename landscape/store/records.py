@@ -9,17 +9,19 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 import google_crc32c
 import numpy as np
+
+from landscape.blocks import Json
+from landscape.store.folders import ZarrGroup
 
 LEFT, DONE, FAILED = 0, 1, 2
 COLUMNS = ("state", "started", "finished", "run")
 FOLDER = Path("blocks", "record")
 
 
-def build(blocks: Any, count: int, variables: int) -> None:
+def build(blocks: ZarrGroup, count: int, variables: int) -> None:
     """The empty array of records in the zarr group ``blocks``."""
     from zarr.codecs import Crc32cCodec
 
@@ -84,12 +86,12 @@ def register(path: Path, run: int) -> None:
     partial.replace(folder / f"{run}.json")
 
 
-def runs(path: Path, record: np.ndarray) -> list[dict[str, Any]]:
+def runs(path: Path, record: np.ndarray) -> list[dict[str, Json]]:
     """Every run that added to the store, with the number of its ``blocks``; equal ones as one, the first first."""
     known = {}
     for file in (path / FOLDER / "runs").glob("*.json"):
         known[int(file.stem)] = json.loads(file.read_text())
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Json]] = {}
     for run in sorted(known, key=lambda run: known[run]["began"]):
         place = {key: text for key, text in known[run].items() if key != "began"}
         blocks = int(np.count_nonzero((record[:, 3] == run) & (record[:, 0] == DONE)))
