@@ -5,11 +5,12 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from landscape import store
+from landscape.blocks import Json
 from landscape.progress import duration
 from landscape.store.records import DONE, FAILED, LEFT
 from landscape.sweeps.plan import Grid
@@ -53,7 +54,7 @@ class Status:
         )
 
 
-def grid_of(about: dict[str, Any]) -> Grid:
+def grid_of(about: dict[str, Json]) -> Grid:
     """The grid of a sweep, from what its store says about itself."""
     settings = json.loads(about["settings"])
     return Grid(settings["axes"], tuple(settings["chunk"].values()))
@@ -65,7 +66,7 @@ def layout_of(path: Path | str) -> dict[str, str]:
         return json.loads(json.loads((Path(path) / "results" / "zarr.json").read_bytes())["attributes"]["layout"])
 
 
-def _about(path: Path | str) -> dict[str, Any]:
+def _about(path: Path | str) -> dict[str, Json]:
     """What a store says about itself. Raises StoreError unless it is one of a sweep."""
     about = store.attributes(path)
     if store.kind(path) != "sweep":

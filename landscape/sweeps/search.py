@@ -75,7 +75,7 @@ def search(
     run: Callable | str,
     ranges: Mapping[str, Range],
     trials: int,
-    fixed: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, object] | None = None,
     *,
     out: Path | str,
     seed: int = 0,
