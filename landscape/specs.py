@@ -13,7 +13,6 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -61,7 +60,7 @@ def digest(array: Shaped[ArrayLike, "..."] | np.generic) -> str:
     return hashlib.sha256(np.ascontiguousarray(np.asarray(array, np.float64)).tobytes()).hexdigest()[:16]
 
 
-def of_cell(cell: Any) -> dict[str, Json]:
+def of_cell(cell: object) -> dict[str, Json]:
     """A cell by its class and the choices that differ from the class's own: ``act`` "relu", ``p_i`` "present"."""
     options: dict[str, Json] = {}
     for field in dataclasses.fields(cell) if dataclasses.is_dataclass(cell) else ():
