@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 import optax
-from jaxtyping import Array, ArrayLike, Float, Key, PyTree
+from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree
 from scipy.optimize import linear_sum_assignment
 
 from landscape.directions.base import floats, opened
@@ -109,10 +109,10 @@ class Aligned(NamedTuple):
     """A model with its hidden units in another order, and the order of each layer's: unit k is the old ``order[k]``."""
 
     params: PyTree
-    orders: list[np.ndarray]
+    orders: list[Int[np.ndarray, "unit"]]
 
 
-def permuted(params: PyTree, layers: Sequence[Units], orders: Sequence[np.ndarray]) -> PyTree:
+def permuted(params: PyTree, layers: Sequence[Units], orders: Sequence[Int[np.ndarray, "unit"]]) -> PyTree:
     """The same function with the hidden units of each layer in another order."""
     leaves, tree = jax.tree.flatten(params)
     names = named_leaves(params)

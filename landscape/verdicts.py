@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from landscape.success import Share, mean
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
 
 class Strata(NamedTuple):
@@ -29,7 +28,9 @@ RIGHT = (1.0, 0.0)  # only runs whose readout has the right sign
 DRAWS = 20_000
 
 
-def strata(solved: ArrayLike, right: ArrayLike) -> Strata:
+def strata(
+    solved: "Bool[np.ndarray, 'run'] | Sequence[bool]", right: "Bool[np.ndarray, 'run'] | Sequence[bool]"
+) -> Strata:
     """`Strata` of runs from whether each was ``solved`` and whether its readout had the ``right`` sign, both (run,)."""
     solved, right = np.asarray(solved, bool), np.asarray(right, bool)
     return Strata((int((solved & right).sum()), int((solved & ~right).sum())), (int(right.sum()), int((~right).sum())))
@@ -79,7 +80,7 @@ class Pair(NamedTuple):
     less: str
     weights: tuple[float, float] = EVEN
 
-    def gap(self, counted: Mapping[str, Strata]) -> tuple[float, np.ndarray]:
+    def gap(self, counted: Mapping[str, Strata]) -> "tuple[float, Float[np.ndarray, 'draw']]":
         """``more - less``: the value, and draws of it."""
         both = {name: counted[name] for name in (self.more, self.less)}
         draws = sampled(both, self.weights)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from scipy import ndimage
 
 from landscape.cliffs.measures import coordinates, derivatives, jumps
@@ -78,7 +79,9 @@ def _touching(cells: np.ndarray) -> np.ndarray:
     return padded[:, 1:, 1:] | padded[:, :-1, 1:] | padded[:, 1:, :-1] | padded[:, :-1, :-1]
 
 
-def slopes(values: np.ndarray, axes: list[np.ndarray]) -> np.ndarray:
+def slopes(
+    values: Float[np.ndarray, "length i j"], axes: list[Float[np.ndarray, "point"]]
+) -> Float[np.ndarray, "coordinate length i-1 j-1"]:
     """The mean gradient over each cell, (coordinate, length, i - 1, j - 1)."""
     one, two = np.diff(values, axis=1), np.diff(values, axis=2)
     return np.stack(

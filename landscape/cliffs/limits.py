@@ -110,7 +110,9 @@ def _jump(sample: Sample, low: np.ndarray, high: np.ndarray) -> Climbed:
     return found._replace(place=place, jump=jump, slope=np.abs(found.slope))
 
 
-def multipliers(plane: Plane, task: Task, points: np.ndarray, length: int = 200) -> np.ndarray:
+def multipliers(
+    plane: Plane, task: Task, points: Float[np.ndarray, "point coordinate"], length: int = 200
+) -> Float[np.ndarray, "point"]:
     """The multiplier of the unstable state at which orbits linger at ``points`` (point, coordinate) on a basin cliff.
 
     In theory the cliff steepens by its modulus every step. Numerical: of the fixed points of one unit without input

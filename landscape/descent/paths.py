@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, ArrayLike, Float, Int, Real
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, Real, Shaped
 
 from landscape import devices, provenance, specs
 from landscape.blocks import Json, Progress, plain
@@ -33,13 +33,13 @@ OUTCOMES = ("not_finite", "learnt", "at_rest", "moving")  # what became of a sta
 class Look(NamedTuple):
     """What is seen at a point of a path: (point,) arrays, ``place`` and ``slope`` by the names of the coordinates."""
 
-    place: dict[str, jax.Array]
-    loss: jax.Array
-    slope: dict[str, jax.Array]
-    log10_norm: jax.Array
+    place: dict[str, Float[Array, "*point"]]
+    loss: Float[Array, "*point"]
+    slope: dict[str, Float[Array, "*point"]]
+    log10_norm: Float[Array, "*point"]
 
     @property
-    def finite(self) -> jax.Array:
+    def finite(self) -> Bool[Array, "*point"]:
         """Whether place, loss and gradient are all finite."""
         parts = [*self.place.values(), self.loss, *self.slope.values()]
         return functools.reduce(jnp.logical_and, [jnp.isfinite(part) for part in parts])
@@ -49,7 +49,7 @@ class Descent(NamedTuple):
     """``begin(points, one a coordinate) -> State`` and ``step(State) -> (Look at this place, State at the next)``."""
 
     names: tuple[str, ...]
-    begin: Callable[[Sequence[jax.Array]], State]
+    begin: Callable[[Sequence[Float[Array, "*point"]]], State]
     step: Callable[[State], tuple[Look, State]]
 
 
@@ -63,7 +63,7 @@ def descent(
     first = each(functools.partial(begun, optimiser))
     following = each(functools.partial(moved, optimiser))
 
-    def begin(points: Sequence[jax.Array]) -> State:
+    def begin(points: Sequence[Float[Array, "*point"]]) -> State:
         return first(dict(zip(names, points, strict=True)))
 
     def step(state: State) -> tuple[Look, State]:
@@ -85,24 +85,28 @@ class Walk:
     names: tuple[str, ...]
     static: tuple = ()
 
-    def __call__(self, affine: Affine, points: jax.Array, data: tuple) -> list[jax.Array]:
+    def __call__(
+        self, affine: Affine, points: Float[Array, "coordinate point"], data: tuple
+    ) -> list[Shaped[Array, "row point"]]:
         inner, *traced = data
         look = lambda points: [rows[0] for rows in self.kernel(affine, jnp.stack(points), inner)]  # noqa: E731
         return self.of(descent(self.names, look, self.optimiser), points, *self.static, *traced)
 
 
-def path(descent: Descent, points: Sequence[jax.Array], steps: int) -> list[jax.Array]:
+def path(descent: Descent, points: Sequence[Float[Array, "*point"]], steps: int) -> list[Shaped[Array, "row point"]]:
     """The variables of `Paths`, each (step, point), for one tile of starts."""
     following = lambda at, _: descent.step(at)[::-1]  # noqa: E731
     return seen(descent.names, jax.lax.scan(following, descent.begin(points), length=steps + 1)[1])
 
 
-def seen(names: Sequence[str], look: Look) -> list[jax.Array]:
+def seen(names: Sequence[str], look: Look) -> list[Float[Array, "..."]]:
     """The variables of `Paths` at a point, or at many."""
     return [*(look.place[name] for name in names), look.loss, *(look.slope[name] for name in names), look.log10_norm]
 
 
-def end(descent: Descent, points: Sequence[jax.Array], steps: jax.Array, tolerance: jax.Array) -> list[jax.Array]:
+def end(
+    descent: Descent, points: Sequence[Float[Array, "*point"]], steps: Int[Array, ""], tolerance: Float[Array, ""]
+) -> list[Shaped[Array, "row point"]]:
     """The variables of `Ends`, each (1, point), for one tile of starts."""
     start = dict(zip(descent.names, points, strict=True))
 
@@ -185,7 +189,7 @@ class Paths(_Updates):
         return (self.problem.data,)
 
     @property
-    def leading(self) -> dict[str, np.ndarray]:
+    def leading(self) -> dict[str, Int[np.ndarray, "step"]]:
         return {"step": np.arange(self.steps_made + 1)}
 
     def variables(self, coordinates: Sequence[str]) -> list[str]:

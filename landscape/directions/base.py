@@ -57,7 +57,7 @@ def floats(leaf: Shaped[ArrayLike, "..."]) -> bool:
     return jnp.issubdtype(_dtype(leaf), jnp.floating)
 
 
-def opened(params: PyTree) -> tuple[list[Array], Callable[[list], PyTree]]:
+def opened(params: PyTree) -> tuple[list[Float[Array, "..."]], Callable[[list], PyTree]]:
     """The leaves of a model that can move, and the model as a function of them."""
     leaves, tree = jax.tree.flatten(params)
     moving = [i for i, leaf in enumerate(leaves) if floats(leaf)]

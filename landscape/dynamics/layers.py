@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import ArrayLike, PyTree, Real
+from jaxtyping import ArrayLike, Bool, Float, Inexact, Int, PyTree, Real
 
 from landscape.cells import Cell, check
 from landscape.extras import needed
@@ -25,14 +25,14 @@ class Found(NamedTuple):
     """
 
     state: PyTree
-    residual: np.ndarray
-    spectrum: np.ndarray
-    starts: np.ndarray
-    converged: np.ndarray
-    distance: np.ndarray
+    residual: Float[np.ndarray, "point"]
+    spectrum: Inexact[np.ndarray, "point number"]
+    starts: Int[np.ndarray, "point"]
+    converged: Bool[np.ndarray, "start"]
+    distance: Float[np.ndarray, "start"]
 
     @property
-    def stable(self) -> np.ndarray:
+    def stable(self) -> Bool[np.ndarray, "point"]:
         """Whether all eigenvalues lie inside the unit circle."""
         return np.abs(self.spectrum[:, 0]) < 1
 

@@ -34,7 +34,12 @@ def _program(f: Callable, static: tuple) -> Callable:
 
 
 def over(
-    plane: Plane, points: np.ndarray, f: Callable, *given: PyTree, dtype: str = "float64", **static: Hashable
+    plane: Plane,
+    points: Float[np.ndarray, "point coordinate"],
+    f: Callable,
+    *given: PyTree,
+    dtype: str = "float64",
+    **static: Hashable,
 ) -> PyTree:
     """``f(cell, *given, **static)`` at ``points`` (point, coordinate) of a plane; results have that leading axis."""
     padded = np.pad(np.asarray(points, dtype), [(0, -len(points) % CHUNK), (0, 0)], mode="edge")
@@ -71,7 +76,14 @@ def _rests(cell: Cell, x: Any, most: int) -> tuple:
     return orbits, jax.vmap(lambda s: jacobian(cell, s, x))(orbits.state)
 
 
-def rests(plane: Plane, points: np.ndarray, x: float, most: int, test: Callable, dtype: str = "float64") -> tuple:
+def rests(
+    plane: Plane,
+    points: Float[np.ndarray, "point coordinate"],
+    x: float,
+    most: int,
+    test: Callable,
+    dtype: str = "float64",
+) -> tuple:
     """All fixed points at points of a plane, `Orbits` (point of the plane, point), and a test of their Jacobians."""
     orbits, matrices = over(plane, points, _rests, x, dtype=dtype, most=most)
     with jax.enable_x64(dtype == "float64"):

@@ -107,7 +107,9 @@ def _grid(dtype: DTypeLike) -> jax.Array:
     return jnp.asarray(np.concatenate([-outside[::-1], inside, outside]), dtype)
 
 
-def bisect(g: Callable, sign: Float[ArrayLike, "..."], low: jax.Array, high: jax.Array) -> jax.Array:
+def bisect(
+    g: Callable, sign: Float[ArrayLike, "..."], low: Float[Array, "*shape"], high: Float[Array, "*shape"]
+) -> Float[Array, "*shape"]:
     """The root of an elementwise ``g`` that has ``sign`` at ``low`` and the other sign at ``high``, to rounding."""
 
     def halve(_: Array, ends: tuple) -> tuple:

@@ -84,7 +84,7 @@ def lanes(f: Callable) -> Callable:
     return called
 
 
-def evaluate(jaxpr: Jaxpr, consts: Sequence[ArrayLike], boxes: Sequence[Box]) -> list[Box]:
+def evaluate(jaxpr: Jaxpr, consts: Sequence[Shaped[ArrayLike, "..."]], boxes: Sequence[Box]) -> list[Box]:
     """The outputs of a jaxpr; boxes in and out."""
     env: dict[Var, Box] = dict(zip(jaxpr.constvars, map(_constant, consts), strict=True))
     env.update(zip(jaxpr.invars, boxes, strict=True))

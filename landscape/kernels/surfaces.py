@@ -118,7 +118,13 @@ class Program:
         held = parts * sum(map(math.prod, self.shape[1])) + math.prod(self.channels) - 1
         return 1 << max(0, (REGISTERS * 4 // (held * self.dtype.itemsize)).bit_length() - 1)
 
-    def launch(self, given: jax.Array, data: Data, interpret: bool, more: Sequence[jax.Array] = ()) -> list[jax.Array]:
+    def launch(
+        self,
+        given: Float[Array, "coordinate point"],
+        data: Data,
+        interpret: bool,
+        more: Sequence[Shaped[Array, "..."]] = (),
+    ) -> list[Float[Array, "row point"]]:
         """Variables, each (row, point), at ``given`` points; ``more`` small arrays are read after the targets."""
         (episodes, lengths), count = data, given.shape[1]
         points = jnp.pad(given, ((0, 0), (0, -count % POINTS)), mode="edge")

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray
@@ -32,6 +32,9 @@ from landscape.plots.parts import (
     thin,
 )
 from landscape.plots.still import Surfaces, flat, rows_of, surface3d
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 STEPS = 65534  # of the scale of values in a page; one more says that a value is inf or NaN
 
@@ -133,7 +136,7 @@ def contents(
     }
 
 
-def steps(values: np.ndarray, norm: Normalize) -> np.ndarray:
+def steps(values: "Float[np.ndarray, '*shape']", norm: Normalize) -> "Float[np.ndarray, '*shape']":
     """Where each value stands on the scale, 0 to 65,534; 65,535 for what is not finite.
 
     What lies beyond the scale, as a loss of zero below one of ratios, has its end.

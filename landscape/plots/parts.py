@@ -4,7 +4,7 @@ import json
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -19,6 +19,9 @@ from matplotlib.typing import ColorType
 from numpy.typing import ArrayLike
 
 from landscape.plots.look import FIELDS, NONFINITE, SMALL
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Shaped
 
 Overlays = Mapping[str, tuple[ArrayLike, ArrayLike]]
 
@@ -57,7 +60,7 @@ def panel(ds: xarray.Dataset, variable: str, at: Mapping[str, float]) -> tuple[x
     return ds.isel(held | dict.fromkeys(free[:-1], -1)), {k: v for k, v in at.items() if k not in fixed}
 
 
-def tell(value: ArrayLike) -> str:
+def tell(value: "float | str | np.generic | Shaped[np.ndarray, '']") -> str:
     """A coordinate in words."""
     value = np.asarray(value).item()
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -140,7 +143,7 @@ def thin(data: xarray.DataArray, most: int) -> tuple[xarray.DataArray, str]:
     return data, f"points drawn: {', '.join(caption)}" if caption else ""
 
 
-def finite(values: ArrayLike) -> np.ndarray:
+def finite(values: "Float[np.ndarray, '...'] | xarray.DataArray") -> "Float[np.ndarray, 'value']":
     """The values that are neither inf nor NaN, flat."""
     values = np.asarray(values)
     return values[np.isfinite(values)].astype(float)
@@ -153,12 +156,12 @@ def bounds(norm: Normalize) -> tuple[float, float]:
     return float(norm.vmin), float(norm.vmax)
 
 
-def bad(values: ArrayLike) -> np.ndarray:
+def bad(values: "Float[np.ndarray, '...'] | xarray.DataArray") -> "Bool[np.ndarray, '...']":
     """Where values are inf or NaN."""
     return ~np.isfinite(np.asarray(values))
 
 
-def scale(values: ArrayLike) -> Normalize:
+def scale(values: "Float[np.ndarray, '...'] | xarray.DataArray") -> Normalize:
     """Linear from 0 (or the least value, if negative) to the largest; logarithmic, from the first percentile of the
     positive values, where the largest is 100 medians.
     """
@@ -172,7 +175,7 @@ def scale(values: ArrayLike) -> Normalize:
     return Normalize(low, high if high > low else low + 1)
 
 
-def spread(values: ArrayLike) -> Normalize:
+def spread(values: "Float[np.ndarray, '...'] | xarray.DataArray") -> Normalize:
     """For logarithms: from the 1st percentile of the finite ones to the 99.9th; zeros and needles lie beyond."""
     values = finite(values)
     low, high = np.quantile(values, [0.01, 0.999]) if values.size else (-1.0, 0.0)
@@ -225,7 +228,9 @@ def stroke(index: int, color: ColorType) -> dict[str, Any]:
     return {"color": color, "linestyle": ["--", ":", "-.", "-"][index % 4], "linewidth": 1.1}
 
 
-def keys(overlays: Iterable[str], values: ArrayLike, colors: Sequence[ColorType] = ()) -> list[Artist]:
+def keys(
+    overlays: Iterable[str], values: "Float[np.ndarray, '...'] | xarray.DataArray", colors: Sequence[ColorType] = ()
+) -> list[Artist]:
     """What a legend holds: lines over a surface, and points that are not finite with their number."""
     inks = [colors[i % len(colors)] if colors else "black" for i in range(len(tuple(overlays)))]
     made: list[Artist] = [

@@ -1,14 +1,17 @@
 """Success of training one unit, by what it starts with: what the figures on keeping a bit share."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray
 from matplotlib.axes import Axes
-from numpy.typing import ArrayLike
 
 from landscape.success import Share, share, wilson
 from landscape.verdicts import EVEN, strata, stratified
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Real
 
 COLOURS = {"SRNN": "#0072B2", "LSTM": "#D55E00", "GRU": "#009E73"}
 PLAIN = {"SRNN": "vanilla RNN (SRNN)", "LSTM": "LSTM", "GRU": "GRU"}
@@ -16,7 +19,9 @@ BEND: dict[str, Any] = {"elinewidth": 0.8, "capsize": 1.8, "capthick": 0.8, "mar
 SOLVED = 0.95
 
 
-def bars(solved: np.ndarray, tried: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+def bars(
+    solved: "Real[np.ndarray, '*case']", tried: "Real[np.ndarray, '*case'] | float"
+) -> "tuple[Float[np.ndarray, '*case'], Float[np.ndarray, '2 *case']]":
     """Shares, and how far Wilson's interval reaches below and above."""
     p, (low, high) = solved / tried, wilson(solved, tried)
     return p, np.maximum(0, np.stack([p - low, high - p]))
@@ -35,7 +40,7 @@ def rate(runs: xarray.Dataset, case: str, length: int, weights: tuple[float, flo
     return stratified(strata(solved, right == 1), weights)
 
 
-def rates(ax: Axes, x: ArrayLike, shares: list[Share], **style: Any) -> None:
+def rates(ax: Axes, x: "Sequence[float] | Float[np.ndarray, 'case']", shares: list[Share], **style: Any) -> None:
     """Shares that are known against x, with their intervals."""
     found = np.array(shares, float).reshape(-1, 3)
     keep = np.isfinite(found[:, 0])

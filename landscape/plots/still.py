@@ -1,7 +1,7 @@
 """Figures that stand still: cliff formation, size of the gradient, the 3-D wall, cuts."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray
@@ -10,7 +10,6 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import Colormap, LogNorm, Normalize
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patheffects import withStroke
-from numpy.typing import ArrayLike
 
 from landscape.plots.facets import facets
 from landscape.plots.look import GRADIENT, LOSS, NONFINITE, WIDTH, Look, drawn
@@ -33,6 +32,9 @@ from landscape.plots.parts import (
     stroke,
     thin,
 )
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Shaped
 
 Surfaces = xarray.Dataset | Mapping[str, xarray.Dataset]
 
@@ -85,7 +87,7 @@ def rows_of(
     return rows
 
 
-def flat(rows: list[Row]) -> np.ndarray:
+def flat(rows: list[Row]) -> "Float[np.ndarray, 'value']":
     """All values shown."""
     return np.concatenate([row.data.values.ravel() for row in rows])
 
@@ -113,7 +115,12 @@ class Paint(NamedTuple):
         return mesh
 
     def bar(
-        self, figure: Figure | SubFigure, mesh: QuadMesh, axes: Axes | np.ndarray, values: np.ndarray, aspect: float
+        self,
+        figure: Figure | SubFigure,
+        mesh: QuadMesh,
+        axes: "Axes | Shaped[np.ndarray, '...']",
+        values: "Float[np.ndarray, '...']",
+        aspect: float,
     ) -> None:
         """A bar of colours, with an arrow where values lie beyond the scale."""
         below, above = np.any(values < mesh.norm.vmin), np.any(values > mesh.norm.vmax)
@@ -180,7 +187,9 @@ def _inside(row: Row, paint: Paint) -> Figure:
     return _named(ax, paint.look, moments(row.data)[0], row.overlays, row.data)
 
 
-def _named(ax: Any, look: Look, title: str, overlays: Iterable[str], values: ArrayLike) -> Figure:
+def _named(
+    ax: Any, look: Look, title: str, overlays: Iterable[str], values: "Float[np.ndarray, '...'] | xarray.DataArray"
+) -> Figure:
     """Title and legend of axes of the user; their figure."""
     ax.set_title(look.titled(title))
     if handles := keys(overlays, values, look.colors or ()):

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.extend import core
-from jaxtyping import Array, DTypeLike, PyTree
+from jaxtyping import Array, DTypeLike, Float, PyTree
 
 MOST_BYTES = 2**26  # of the patches of one convolution; a larger one stays what it is
 INLINE = ("jit", "pjit", "closed_call", "checkpoint", "remat", "remat2")  # calls that are evaluated step by step
@@ -83,8 +83,8 @@ def _evaluate(jaxpr: core.Jaxpr, consts: Sequence, args: Sequence) -> list:
 
 
 def product(
-    image: Array,
-    kernel: Array,
+    image: Float[Array, "..."],
+    kernel: Float[Array, "..."],
     *,
     window_strides: Sequence[int],
     padding: Sequence[tuple[int, int]],
@@ -93,7 +93,7 @@ def product(
     precision: jax.lax.PrecisionLike,
     preferred_element_type: DTypeLike | None,
     **_: object,
-) -> Array:
+) -> Float[Array, "..."]:
     """`jax.lax.conv_general_dilated` of one group: every patch of the image times the kernel, as one matrix product."""
     (example, channel, *space), (out, depth, *window), (first, last, *place) = dimension_numbers
     image = jnp.transpose(image, (example, *space, channel))

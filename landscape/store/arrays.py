@@ -5,13 +5,17 @@ import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import DTypeLike
 
 from landscape.blocks import Json
 from landscape.store import reading
 from landscape.store.folders import ZarrArray, ZarrGroup
+
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
 
 
 def codecs(dtype: DTypeLike) -> list:
@@ -48,7 +52,11 @@ def empty_array(
 
 
 def add_array(
-    group: ZarrGroup, name: str, dims: Sequence[str], values: ArrayLike, attrs: Mapping[str, Json] | None = None
+    group: ZarrGroup,
+    name: str,
+    dims: Sequence[str],
+    values: "Shaped[np.ndarray, '...'] | Sequence[float]",
+    attrs: Mapping[str, Json] | None = None,
 ) -> None:
     """A new array of a group that holds ``values`` in one chunk."""
     values = np.asarray(values)

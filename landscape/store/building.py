@@ -5,6 +5,7 @@ import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,11 +15,14 @@ from landscape.store.arrays import add_array, empty_array, seal
 from landscape.store.folders import FRESH, StoreError, ZarrGroup, appearing, lock, real, sweep, sweep_inside
 from landscape.store.writer import BlockWriter
 
+if TYPE_CHECKING:
+    from jaxtyping import Float, Shaped
+
 
 def create(
     path: Path | str,
-    leading: Mapping[str, np.ndarray],
-    coordinates: Mapping[str, np.ndarray],
+    leading: "Mapping[str, Shaped[np.ndarray, 'row']]",
+    coordinates: "Mapping[str, Float[np.ndarray, 'point']]",
     variables: Mapping[str, str],
     block: Sequence[int],
     settings: Mapping[str, Json],

@@ -3,16 +3,20 @@
 import hashlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from landscape.blocks import Blocking, Json
 from landscape.store.folders import ZarrGroup
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 SURFACE, SWEEP = "landscape surface 1", "landscape sweep 1"
 
 
-def record(path: Path, group: ZarrGroup) -> np.ndarray:
+def record(path: Path, group: ZarrGroup) -> "Float[np.ndarray, 'block column']":
     """Records (block, column): state, started, finished; a surface kept the state alone."""
     if group.attrs["format"] == SWEEP:
         return np.asarray(group["chunks/record"][:])

@@ -6,13 +6,16 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from landscape.blocks import SURFACE, Blocking, Json
 from landscape.store import first, records
 from landscape.store.folders import StoreError, ZarrArray, ZarrGroup
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 RESULT, SWEEP = "landscape result 1", "landscape sweep 2"
 KINDS = {SURFACE: "surface", first.SURFACE: "surface", RESULT: "result", SWEEP: "sweep", first.SWEEP: "sweep"}
@@ -104,7 +107,7 @@ def blocking_of(group: ZarrGroup) -> Blocking:
     return Blocking(tuple(map(int, about["shape"])), tuple(map(int, about["block"])))
 
 
-def record_of(path: Path | str) -> np.ndarray:
+def record_of(path: Path | str) -> "Float[np.ndarray, 'block column']":
     """Records (block, column) of the store at ``path``: state, started, finished, run, counts of what is not finite."""
     group = group_of(path)
     with sense(path):

@@ -5,6 +5,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from landscape.store.arrays import add_array, consolidate, empty_array
 from landscape.store.folders import StoreError, appearing, lock, real, sweep, sweep_inside
 from landscape.store.groups import RESULT
 from landscape.store.settings import same_settings
+
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
 
 
 class Recorder:
@@ -30,7 +34,7 @@ class Recorder:
         self,
         path: Path | str,
         along: str,
-        coordinates: Mapping[str, np.ndarray],
+        coordinates: "Mapping[str, Shaped[np.ndarray, 'point']]",
         variables: Mapping[str, str],
         settings: Mapping[str, Json],
     ) -> None:
@@ -79,7 +83,7 @@ class Recorder:
             group.update_attributes({"marks": json.dumps(marks), "grows": self.along})
             consolidate(partial)
 
-    def append(self, value: int, results: Mapping[str, np.ndarray]) -> None:
+    def append(self, value: int, results: "Mapping[str, Shaped[np.ndarray, '...']]") -> None:
         """Add the results at ``value``, which must be larger than the last; all or nothing of them is kept."""
         last = self.values[-1] if self.values else -1
         if value <= last:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from landscape.blocks import SURFACE, Blocking
 from landscape.store import first, records
@@ -28,6 +27,7 @@ from landscape.store.groups import (
 
 if TYPE_CHECKING:
     import xarray
+    from jaxtyping import Shaped
 
 
 def files(path: Path, arrays: dict[str, ZarrArray], leading: int, blocking: Blocking, index: int) -> list[Path]:
@@ -130,7 +130,7 @@ def layout(group: ZarrGroup) -> dict[str, str]:
     return words
 
 
-def mark(values: ArrayLike) -> str:
+def mark(values: "Shaped[np.ndarray, '...']") -> str:
     """A short fingerprint of the values of an array of numbers or text, with its type and shape."""
     array = np.asarray(values)
     text = array.dtype.kind not in "biufc"

@@ -9,12 +9,16 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import google_crc32c
 import numpy as np
 
 from landscape.blocks import Json
 from landscape.store.folders import ZarrGroup
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 LEFT, DONE, FAILED = 0, 1, 2
 COLUMNS = ("state", "started", "finished", "run")
@@ -38,7 +42,7 @@ def build(blocks: ZarrGroup, count: int, variables: int) -> None:
     )
 
 
-def read(path: Path, shape: tuple[int, int]) -> np.ndarray:
+def read(path: Path, shape: tuple[int, int]) -> "Float[np.ndarray, 'block column']":
     """Records (block, column) of the store ``path``; a damaged one is 0, since its block is computed again.
 
     Read without zarr, which takes ten times as long.
@@ -53,7 +57,7 @@ def read(path: Path, shape: tuple[int, int]) -> np.ndarray:
     return found
 
 
-def row(path: Path, index: int, width: int) -> np.ndarray:
+def row(path: Path, index: int, width: int) -> "Float[np.ndarray, 'column']":
     """The record of one block."""
     try:
         data = (path / FOLDER / f"c.{index}.0").read_bytes()
@@ -86,7 +90,7 @@ def register(path: Path, run: int) -> None:
     partial.replace(folder / f"{run}.json")
 
 
-def runs(path: Path, record: np.ndarray) -> list[dict[str, Json]]:
+def runs(path: Path, record: "Float[np.ndarray, 'block column']") -> list[dict[str, Json]]:
     """Every run that added to the store, with the number of its ``blocks``; equal ones as one, the first first."""
     known = {}
     for file in (path / FOLDER / "runs").glob("*.json"):

@@ -27,6 +27,7 @@ from landscape.store.settings import same_settings
 
 if TYPE_CHECKING:
     import xarray
+    from jaxtyping import Float, Shaped
 
 SQUEEZED = 4  # blocks that are not measured yet are taken to shrink on disk by no more than this factor
 MEASURED = 100  # blocks whose size on disk tells that of the others
@@ -113,11 +114,17 @@ class BlockWriter(Target):
         """Whether the files of a block are there, as they were written."""
         return (self.path / self.under).exists() and records.intact(self.files(index))
 
-    def row(self, index: int) -> np.ndarray:
+    def row(self, index: int) -> "Float[np.ndarray, 'column']":
         """The record of a block as it is on disk now."""
         return records.row(self.path, index, self.table.shape[1])
 
-    def write(self, index: int, results: Mapping[str, np.ndarray], started: float = 0.0, finished: float = 0.0) -> None:
+    def write(
+        self,
+        index: int,
+        results: "Mapping[str, Shaped[np.ndarray, '...']]",
+        started: float = 0.0,
+        finished: float = 0.0,
+    ) -> None:
         """Write one block, then say that it is done.
 
         Raises StoreError if the store has been removed, or if the disk is full: what is finished stays.

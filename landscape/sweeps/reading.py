@@ -17,6 +17,7 @@ from landscape.sweeps.plan import Grid
 
 if TYPE_CHECKING:
     import xarray
+    from jaxtyping import Float, Int
 
 RECENT = 50  # finished chunks whose pace tells the time left
 
@@ -120,14 +121,14 @@ def status(path: Path | str) -> Status:
         return summary(grid_of(about), record, reasons(path, np.flatnonzero(record[:, 0] == FAILED)))
 
 
-def reasons(path: Path | str, failed: Sequence[int] | np.ndarray) -> dict[int, str]:
+def reasons(path: Path | str, failed: "Sequence[int] | Int[np.ndarray, 'failed']") -> dict[int, str]:
     """Why chunks failed: one line, then the traceback."""
     text = store.arrays_of(path, ("blocks", "chunks"))["reason"]
     with store.damage(path):
         return {int(i): bytes(np.asarray(text[int(i)])).rstrip(b"\0").decode(errors="replace") for i in failed}
 
 
-def summary(grid: Grid, record: np.ndarray, reasons: dict[int, str]) -> Status:
+def summary(grid: Grid, record: "Float[np.ndarray, 'chunk 3']", reasons: dict[int, str]) -> Status:
     """A Status from records (chunk, 3) and the reasons of those that failed."""
     done = record[record[:, 0] == DONE]
     lately = done[np.argsort(done[:, 2])[-RECENT:]]

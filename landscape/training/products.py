@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree, Real
+from jaxtyping import Array, Float, PyTree, Real, Shaped
 
 from landscape.cells import Cell
 from landscape.tree import dot
@@ -101,7 +101,7 @@ def split(
 def step(
     plan: Plan,
     cell: Cell,
-    product: Callable[[int, Array], list],
+    product: Callable[[int, Shaped[Array, "*factor"]], list],
     state: PyTree[Float[Array, "..."]],
     x: Real[Array, "*input"],
 ) -> PyTree[Float[Array, "..."]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, PyTree, Shaped
+from jaxtyping import Array, ArrayLike, Float, PyTree, Real, Shaped
 
 from landscape.cells import Cell
 
@@ -27,7 +27,7 @@ def _each(f: Callable, choices: Hashable, model: PyTree, along: PyTree) -> PyTre
     return jax.lax.map(lambda one: f(choices, model, *one), along, batch_size=min(BLOCK, count))
 
 
-def visited(cell: Cell, x: Array, start: Float[ArrayLike, "*unit"]) -> PyTree:
+def visited(cell: Cell, x: Real[Array, "time *input"], start: Float[ArrayLike, "*unit"]) -> PyTree:
     """States before every step, and the one after the last, (time + 1, ...)."""
 
     def step(state: PyTree, x: Array) -> tuple[PyTree, PyTree]:
