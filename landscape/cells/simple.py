@@ -1,7 +1,6 @@
 """Cells without gates: one nonlinearity round one affine map."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,22 +24,22 @@ class SRNN(Cell):
         return State(self.act(dot(state.h, self.w) + dot(x, self.u) + self.b))
 
 
-def LogisticRNN(**values: Any) -> SRNN:
+def LogisticRNN(**values: Parameter) -> SRNN:
     """``h' = s(w h + u x + b)``: `SRNN` with the logistic function (Elman 1990)."""
     return SRNN(act=logistic, **values)
 
 
-def IRNN(**values: Any) -> SRNN:
+def IRNN(**values: Parameter) -> SRNN:
     """``h' = max(0, w h + u x + b)``, at first w = 1: `SRNN` with ReLU (Le, Jaitly & Hinton 2015)."""
     return SRNN(act=jax.nn.relu, **values)
 
 
-def SoftsignRNN(**values: Any) -> SRNN:
+def SoftsignRNN(**values: Parameter) -> SRNN:
     """``h' = a / (1 + |a|)``, a = w h + u x + b: `SRNN` with softsign, a Moebius map if u x + b = 0."""
     return SRNN(act=jax.nn.soft_sign, **values)
 
 
-def LinearRNN(**values: Any) -> SRNN:
+def LinearRNN(**values: Parameter) -> SRNN:
     """``h' = w h + u x + b``: `SRNN` without nonlinearity, solved for every length."""
     return SRNN(act=identity, **values)
 
@@ -72,7 +71,7 @@ class Pascanu(Cell):
         return State(dot(self.f(state.h), self.w) + dot(x, self.u) + self.b)
 
 
-def TanhMap(**values: Any) -> Pascanu:
+def TanhMap(**values: Parameter) -> Pascanu:
     """``h' = w tanh(h) + u x + b``: `Pascanu` with f = tanh (Doya 1993; Bengio, Simard & Frasconi 1994)."""
     return Pascanu(f=tanh, **{"w": 1.5, "b": 0.0, **values})
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import ArrayLike, DTypeLike, Float, Int
+from jaxtyping import ArrayLike, Bool, DTypeLike, Float, Int
 
 from landscape import devices
 from landscape.engine import Evaluator
@@ -48,11 +48,11 @@ class Climbed(NamedTuple):
     the distances to the samples before and after it.
     """
 
-    place: np.ndarray
-    slope: np.ndarray
-    jump: np.ndarray
-    resolved: np.ndarray
-    step: np.ndarray
+    place: Float[np.ndarray, "row coordinate"]
+    slope: Float[np.ndarray, "row"]
+    jump: Float[np.ndarray, "row"]
+    resolved: Bool[np.ndarray, "row"]
+    step: Float[np.ndarray, "row 2"]
 
 
 def climb(

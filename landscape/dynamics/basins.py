@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, ArrayLike, Float, PyTree
+from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 
 from landscape.cells import Cell
 from landscape.dynamics.orbits import multiplier
@@ -24,10 +24,10 @@ class Attractor(NamedTuple):
     ``steps`` is the first t from which on ``|F^period(h_t) - h_t| < tol``, else -1.
     """
 
-    label: jax.Array
+    label: Int[Array, "*point"]
     state: PyTree
-    multiplier: jax.Array
-    steps: jax.Array
+    multiplier: Float[Array, "*point"]
+    steps: Int[Array, "*point"]
 
 
 def _solve(matrix: jax.Array, vector: jax.Array) -> jax.Array:

@@ -39,9 +39,9 @@ class StoredBit(NamedTuple):
     expectation of the loss of `landscape.tasks.latch`.
     """
 
-    correct: np.ndarray
-    signal: np.ndarray
-    loss: np.ndarray
+    correct: Float[np.ndarray, "length"]
+    signal: Float[np.ndarray, "length"]
+    loss: Float[np.ndarray, "length"]
 
 
 def _transition(w: float, b: float, sigma: float, reach: float) -> tuple[np.ndarray, np.ndarray, Callable]:

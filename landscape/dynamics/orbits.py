@@ -21,7 +21,7 @@ class Orbits(NamedTuple):
     """
 
     state: PyTree
-    multiplier: jax.Array
+    multiplier: Inexact[Array, "*point orbit"]
 
     @property
     def stable(self) -> Bool[Array, "*point orbit"]:
