@@ -16,8 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Array, Float, Key, PyTree
 
 from landscape import cells, provenance, tasks, training
+from landscape.blocks import Json
+from landscape.cells import Cell
 from landscape.descent.paths import Ends
 from landscape.engine import Evaluator, Problem, routes
 from landscape.engine.evaluator import _program
@@ -45,7 +48,7 @@ class Measured(NamedTuple):
     compiling: float
     copying: float
     share: float
-    result: Any
+    result: PyTree
 
 
 class Job(NamedTuple):
@@ -55,7 +58,7 @@ class Job(NamedTuple):
     steps: float
     functions: int
     measure: Callable[[float], Measured]
-    exact: Callable[[], Any] | None = None  # the first results in float64
+    exact: Callable[[], PyTree] | None = None  # the first results in float64
 
 
 def measured(program: Callable, args: tuple, share: float) -> Measured:
@@ -84,7 +87,7 @@ def over_points(name: str, made: Plane, problem: Problem, functions: int) -> Job
         args = (evaluator._affine, tiles, np.int32(len(tiles)), evaluator._data)
         return measured(_program(evaluator.route.kernel), args, len(some) / len(points))
 
-    def exact() -> Any:
+    def exact() -> PyTree:
         wide = dataclasses.replace(problem, dtype="float64")  # type: ignore[type-var]
         with routes.scanned():
             return list(Evaluator(made, wide)(points[:128]).values())
@@ -93,7 +96,7 @@ def over_points(name: str, made: Plane, problem: Problem, functions: int) -> Job
     return Job(name, steps, functions, measure, None if isinstance(problem, Ends) else exact)
 
 
-def over_runs(name: str, cell: Any, functions: int, runs: int, length: int, updates: int, batch: int = 16) -> Job:
+def over_runs(name: str, cell: Cell, functions: int, runs: int, length: int, updates: int, batch: int = 16) -> Job:
     """Training of many runs on shared data, in epochs of `EPOCH` updates; a share of it is the first updates."""
 
     def measure(share: float) -> Measured:
@@ -101,7 +104,7 @@ def over_runs(name: str, cell: Any, functions: int, runs: int, length: int, upda
         each = max(2, int(updates * share) // epochs)
         data = tasks.episodes(tasks.latch(), jax.random.key(0), batch * each, length)
 
-        def one(key: Any, rate: Any, data: Any) -> Any:
+        def one(key: Key[Array, ""], rate: Float[Array, ""], data: PyTree) -> PyTree:
             options: dict[str, Any] = {
                 "epochs": epochs,
                 "batch": batch,
@@ -151,7 +154,7 @@ def clock() -> float | None:
 
 def table(
     small: bool = False, share: float = 1 / 16, chosen: Callable[[Job], bool] = lambda job: True
-) -> dict[str, Any]:
+) -> dict[str, Json]:
     """Every job by both routes, as plain numbers: seconds, cell-steps a second, ratios, errors; and what ran them.
 
     The scan computes a ``share`` of each job. On a CPU only ``small`` jobs are fused, by Pallas' interpreter.
@@ -162,11 +165,11 @@ def table(
     return {**provenance.here(), "special_per_second": rate, "small": small, "jobs": rows}
 
 
-def row(job: Job, rate: float | None, share: float, small: bool) -> dict[str, Any]:
+def row(job: Job, rate: float | None, share: float, small: bool) -> dict[str, Json]:
     """One job by both routes."""
     floor = EACH * job.functions * job.steps / rate if rate else None
     ways = {"fused": (routes.interpreted if small else contextlib.nullcontext, 1.0), "scan": (routes.scanned, share)}
-    found: dict[str, Any] = {"steps": job.steps, "floor_seconds": floor}
+    found: dict[str, Json] = {"steps": job.steps, "floor_seconds": floor}
     for name, (way, part) in ways.items():
         with way():
             if name == "fused" and (why := routes.hindrance()):
@@ -178,7 +181,7 @@ def row(job: Job, rate: float | None, share: float, small: bool) -> dict[str, An
     return found
 
 
-def _plain(job: Job, made: Measured, floor: float | None) -> dict[str, Any]:
+def _plain(job: Job, made: Measured, floor: float | None) -> dict[str, Json]:
     """A measurement in plain numbers: seconds of the whole job, by the share that was computed."""
     whole = made.seconds / made.share
     found = {
@@ -200,14 +203,14 @@ def _ulp(got: list, exact: list) -> float:
     return float(np.nanmax(np.abs(mine - true)) / (EPS * np.nanmax(np.abs(true))))
 
 
-def lines(found: dict[str, Any]) -> Iterator[str]:
+def lines(found: dict[str, Json]) -> Iterator[str]:
     """A table in words."""
     yield f"{found['device']}, jax {found['version_jax']}, commit {found['git_commit'][:12]}"
     for name, each in found["jobs"].items():
         yield f"{name:34}{_format(each['fused'], 'fused')}{_format(each['scan'], 'scan')}{_ratio(each)}"
 
 
-def _format(each: dict[str, Any], route: str) -> str:
+def _format(each: dict[str, Json], route: str) -> str:
     if "why" in each:
         return f"{route}: {each['why']}; "
     share = f" (by {each['share']:.0%} of it)" if each["share"] < 1 else ""
@@ -215,5 +218,5 @@ def _format(each: dict[str, Any], route: str) -> str:
     return f"{route} {1e3 * each['seconds']:,.1f} ms{share}, {each['steps_per_second'] / 1e9:,.3g} G/s{floor}; "
 
 
-def _ratio(each: dict[str, Any]) -> str:
+def _ratio(each: dict[str, Json]) -> str:
     return f"fused {each['fused_over_scan']:.1f} times as fast" if "fused_over_scan" in each else ""

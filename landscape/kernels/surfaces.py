@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import pallas as pl
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float, Int, PyTree, PyTreeDef, Shaped
 
 from landscape.engine.jets import Jet, pairs, power, unscaled
-from landscape.kernels.lanes import Unfusable, boxed, lanes
+from landscape.kernels.lanes import Box, Ref, Unfusable, boxed, lanes
 from landscape.kernels.models import Model, power_of_two, state_of
 from landscape.planes import Affine, Placed
 from landscape.recurrence import Course, Data, Layout, Scan
@@ -32,10 +32,10 @@ NUMBERS = 256  # of a model and its directions, each read by itself
 class Flat:
     """`Placed`, whose models carry their state as a tuple of numbers: what cells stack, `lanes` takes apart."""
 
-    placed: Any
-    shape: Any = static()  # of the state, a pytree of shapes; hashable, as leaves and structure
+    placed: Placed
+    shape: tuple = static()  # of the state, a pytree of shapes; hashable, as leaves and structure
 
-    def at(self, point: Any) -> Model:
+    def at(self, point: Sequence) -> Model:
         return Model(self.placed.at(point), *self.shape)
 
 
@@ -47,7 +47,7 @@ def fused(scan: Scan, affine: Affine, data: Data, interpret: bool = False) -> "F
     return kernel
 
 
-def hindrance(kernel: Callable, affine: Affine, data: Any) -> str:
+def hindrance(kernel: Callable, affine: Affine, data: PyTree[Shaped[ArrayLike, "..."]]) -> str:
     """Why a kernel cannot be traced for arguments of these shapes, nothing if it can."""
     leaves, tree = jax.tree.flatten((affine, data))
     shapes = tuple((np.shape(leaf), np.result_type(leaf)) for leaf in leaves)
@@ -55,7 +55,7 @@ def hindrance(kernel: Callable, affine: Affine, data: Any) -> str:
 
 
 @functools.lru_cache(maxsize=256)
-def _hindrance(kernel: Callable, tree: Any, shapes: tuple, coordinates: int) -> str:
+def _hindrance(kernel: Callable, tree: PyTreeDef, shapes: tuple, coordinates: int) -> str:
     """What `hindrance` says, found once for each kind."""
     affine, data = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*shape) for shape in shapes])
     dtype = next(np.dtype(kind) for _, kind in shapes if np.issubdtype(kind, np.floating))
@@ -118,7 +118,13 @@ class Program:
         held = parts * sum(map(math.prod, self.shape[1])) + math.prod(self.channels) - 1
         return 1 << max(0, (REGISTERS * 4 // (held * self.dtype.itemsize)).bit_length() - 1)
 
-    def launch(self, given: jax.Array, data: Data, interpret: bool, more: Sequence[jax.Array] = ()) -> list[jax.Array]:
+    def launch(
+        self,
+        given: Float[Array, "coordinate point"],
+        data: Data,
+        interpret: bool,
+        more: Sequence[Shaped[Array, "..."]] = (),
+    ) -> list[Float[Array, "row point"]]:
         """Variables, each (row, point), at ``given`` points; ``more`` small arrays are read after the targets."""
         (episodes, lengths), count = data, given.shape[1]
         points = jnp.pad(given, ((0, 0), (0, -count % POINTS)), mode="edge")
@@ -143,7 +149,7 @@ class Program:
         )(points, held, lengths, x, *targets, *more)
         return [row[:, :count] for row in (made if self.passes == 1 else unscaled(*self._joined(made)))]
 
-    def _filled(self, a: Any, axis: int) -> jax.Array:
+    def _filled(self, a: Shaped[ArrayLike, "..."], axis: int) -> Shaped[Array, "..."]:
         """An array of episodes along ``axis``, with the first ones again where the last pass has room."""
         count = self.passes * self.each
         return jnp.asarray(a) if count == self.batch else jnp.take(a, np.arange(count) % self.batch, axis)
@@ -158,17 +164,17 @@ class Program:
         power = jax.ShapeDtypeStruct(value.shape, jnp.int32)
         return [value] * whole + [power] * self.coordinates
 
-    def body(self, point_ref: Any, held_ref: Any, stops_ref: Any, x_ref: Any, *refs: Any) -> None:
+    def body(self, point_ref: Ref, held_ref: Ref, stops_ref: Ref, x_ref: Ref, *refs: Ref) -> None:
         """One block of points by one pass of episodes, after every length."""
         targets, outs = refs[: len(self.answers)], refs[len(self.answers) :]
         point = tuple(point_ref[k, :] for k in range(self.coordinates))
         course = self._course(self._placed(held_ref, point), point)
         target = self._target(targets)
 
-        def step(t: Any, carry: Any) -> Any:
+        def step(t: Int[Array, ""], carry: PyTree) -> PyTree:
             return course.step(t, carry, self._read(x_ref, (t,), self.channels))
 
-        def row(n: Any, carry: Any) -> Any:
+        def row(n: Int[Array, ""], carry: PyTree) -> PyTree:
             if self.scan.every:
                 carry = step(n, carry)
             else:
@@ -182,7 +188,7 @@ class Program:
 
         jax.lax.fori_loop(0, self.rows, row, course.start())
 
-    def _placed(self, held_ref: Any, point: tuple) -> Flat:
+    def _placed(self, held_ref: Ref, point: tuple) -> Flat:
         """The models at a block of points."""
         sizes = [math.prod(leaf.shape) for leaf in self.leaves]
         at = np.cumsum([0, *sizes])
@@ -214,12 +220,12 @@ class Program:
         )
         return self.scan.course(model, point, self.batch, layout)
 
-    def _target(self, refs: Sequence[Any]) -> Any:
+    def _target(self, refs: Sequence[Ref]) -> PyTree:
         """What a pass of episodes is to answer."""
         each = [self._read(ref, (), shape) for ref, shape in zip(refs, self.answers, strict=True)]
         return jax.tree.unflatten(self.target, each)
 
-    def _read(self, ref: Any, at: tuple, shape: tuple[int, ...]) -> Any:
+    def _read(self, ref: Ref, at: tuple, shape: tuple[int, ...]) -> Array | Box:
         """Numbers of a pass of episodes, (episode, 1) each: a lane array, or a box of ``shape``."""
         each = [ref[(*at, n, slice(None))][:, None] for n in range(math.prod(shape))]
         return boxed(each, shape) if shape else each[0]

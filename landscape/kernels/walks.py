@@ -6,14 +6,14 @@ course of a surface's kernel at one length.
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Int, PyTree
 
 from landscape.descent.paths import Walk, descent, path, seen
 from landscape.engine.jets import unscaled
-from landscape.kernels.lanes import Unfusable, lanes
+from landscape.kernels.lanes import Ref, Unfusable, lanes
 from landscape.kernels.surfaces import POINTS, Program, hindrance
 from landscape.planes import Affine
 
@@ -52,7 +52,7 @@ class Updates(Program):
     def _out(self, points: jax.Array) -> list[jax.ShapeDtypeStruct]:
         return [jax.ShapeDtypeStruct((len(out), points.shape[1]), out.dtype) for out in self.made]
 
-    def body(self, point_ref: Any, held_ref: Any, stops_ref: Any, x_ref: Any, *refs: Any) -> None:
+    def body(self, point_ref: Ref, held_ref: Ref, stops_ref: Ref, x_ref: Ref, *refs: Ref) -> None:
         """One block of starts, after all updates or at each."""
         targets, given = refs[: len(self.answers)], refs[len(self.answers) :]
         traced, outs = given[: -len(self.made)], given[-len(self.made) :]
@@ -73,7 +73,7 @@ class Updates(Program):
                 out[0, :] = value[0]
             return
 
-        def walked(n: Any, state: Any) -> Any:
+        def walked(n: Int[Array, ""], state: PyTree) -> PyTree:
             here, state = down.step(state)
             for out, value in zip(outs, seen(down.names, here), strict=True):
                 out[n, :] = value

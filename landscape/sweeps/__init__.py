@@ -8,9 +8,9 @@ anywhere, be killed at any moment and be run again: what is done stays, and its 
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -60,8 +60,8 @@ __all__ = [
 
 def sweep(
     run: Callable | str,
-    axes: Mapping[str, Any],
-    fixed: Mapping[str, Any] | None = None,
+    axes: Mapping[str, Iterable | Mapping[str, Iterable]],
+    fixed: Mapping[str, object] | None = None,
     *,
     out: Path | str,
     chunk: Mapping[str, int] | None = None,
