@@ -5,13 +5,14 @@ Derivatives ride along the recurrence as jets (`landscape.engine.jets`), so memo
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key, PyTree, Shaped
+from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree, Shaped
 
 from landscape import specs, tasks
 from landscape.cells import Cell, check
@@ -22,6 +23,7 @@ from landscape.planes import Affine, Placed
 from landscape.tasks import Episode, Task, time_first
 from landscape.tasks import episodes as draw
 
+UNROLLED = 8  # steps that an accelerator takes at once, where each is a few launches of a microsecond
 MOST_SEEDS = 2**32  # `jax.random.key` tells no more apart
 Carry = tuple[Jet, tuple, tuple]  # a jet (batch, point), exponents and their powers 2**-e, each a tuple of (point,)
 Data = tuple[Episode, Int[np.ndarray, "length"]]  # episodes as `_drawn` stacks them, and lengths
@@ -52,12 +54,14 @@ class Course(NamedTuple):
 class Scan:
     """The kernel of `Recurrence`: static choices alone, so that equal ones share a program.
 
-    ``every`` says that lengths are 1, 2, 3, ..., which saves an inner loop.
+    ``every`` says that lengths are 1, 2, 3, ..., which saves an inner loop. ``known`` are the lengths, where the
+    compiler is to know how often its loops go round; without them one program serves all choices of lengths.
     """
 
     task: Task
     order: int
     every: bool
+    known: tuple[int, ...] = ()
 
     def course(
         self, model: Any, points: tuple[Float[Array, "point"], ...], batch: int, layout: Layout, masked: bool = False
@@ -128,27 +132,71 @@ class Scan:
             both=lambda f: jax.vmap(jax.vmap(f, (lanes, 0, 0, None)), (None, None, 0, 0)),
             tie=within,
         )
-        start, step, observe = self.course(placed, tuple(points), batch, layout, masked)
+        course = self.course(placed, tuple(points), batch, layout, masked)
+        series = (episodes.x, episodes.target, episodes.mask) if masked else episodes.x
+        answers = weighed(self.task, episodes, lengths) if masked else episodes.target
+        if self.known:
+            return unscaled(*self._counted(course, series, answers, masked))
 
-        def read(every: Episode, t: Int[Array, ""] | int) -> Any:
-            return (every.x[t], jax.tree.map(lambda a: a[t], every.target), every.mask[t]) if masked else every.x[t]
+        def between(carry: Carry, since: Int[Array, ""] | int, until: Int[Array, ""], series: PyTree) -> Carry:
+            return jax.lax.fori_loop(since, until, lambda t, carry: course.step(t, carry, at(series, t)), carry)
 
-        def against(every: Episode, until: Int[Array, ""]) -> PyTree:
-            return jnp.cumsum(every.mask, 0)[until - 1] if masked else every.target
-
-        def between(carry: Carry, since: Int[Array, ""] | int, until: Int[Array, ""], every: Episode) -> Carry:
-            return jax.lax.fori_loop(since, until, lambda t, carry: step(t, carry, read(every, t)), carry)
-
-        def following(carry: Carry, stops: tuple) -> tuple[Carry, tuple[Jet, tuple]]:
-            since, until = stops
-            carry = step(since, carry, read(episodes, since)) if self.every else between(carry, since, until, episodes)
-            return carry, observe(carry, against(episodes, until))
+        def following(carry: Carry, row: tuple) -> tuple[Carry, tuple[Jet, tuple]]:
+            since, until, weights = row
+            one = self.every
+            carry = course.step(since, carry, at(series, since)) if one else between(carry, since, until, series)
+            return carry, course.observe(carry, weights if masked else answers)
 
         if nested:
             since = jnp.concatenate([jnp.zeros(1, lengths.dtype), lengths[:-1]])
-            return unscaled(*jax.lax.scan(following, start(), (since, lengths))[1])
-        alone = lambda at: observe(between(start(), 0, *at), against(at[1], at[0]))  # noqa: E731
-        return unscaled(*jax.lax.map(alone, (lengths, episodes)))
+            rows = (since, lengths, answers if masked else None)
+            return unscaled(*jax.lax.scan(following, course.start(), rows)[1])
+        alone = lambda row: course.observe(between(course.start(), 0, *row[:2]), row[2])  # noqa: E731
+        return unscaled(*jax.lax.map(alone, (lengths, series, answers)))
+
+    def _counted(self, course: Course, series: PyTree, answers: PyTree, masked: bool) -> tuple[Jet, tuple]:
+        """What is seen at all lengths, (length, point), by loops whose ends are known when they are compiled.
+
+        Steps go by in equal blocks, as long as the lengths allow; what is seen after a block stays in the row of the
+        length that the block leads to, until the next block of that row.
+        """
+        nested, block = self.task.nested, math.gcd(*self.known)
+        stops = range(block, self.known[-1] + 1, block)
+        if nested:
+            rows, since = np.searchsorted(self.known, stops), np.subtract(stops, block)
+        else:
+            rows = np.repeat(np.arange(len(self.known)), np.floor_divide(self.known, block))
+            since = np.concatenate([np.arange(0, length, block) for length in self.known])
+
+        def after(state: tuple, place: tuple) -> tuple[tuple, None]:
+            (carry, seen), (row, since) = state, place
+            if not nested:
+                carry = jax.tree.map(lambda new, old: jnp.where(since == 0, new, old), course.start(), carry)
+            where = lambda t: (since + t,) if nested else (row, since + t)  # noqa: E731
+            step = lambda t, carry: course.step(since + t, carry, at(series, *where(t)))  # noqa: E731
+            carry = jax.lax.fori_loop(0, block, step, carry, unroll=min(block, UNROLLED))
+            answer = answers if nested and not masked else at(answers, row)
+            one = course.observe(carry, answer)
+            put = lambda all, one: jax.lax.dynamic_update_index_in_dim(all, one, row, 0)  # noqa: E731
+            return (carry, jax.tree.map(put, seen, one)), None
+
+        begun = course.start()
+        one = jax.eval_shape(course.observe, begun, answers if nested and not masked else at(answers, 0))
+        blank = jax.tree.map(lambda leaf: jnp.zeros((len(self.known), *leaf.shape), leaf.dtype), one)
+        places = (rows.astype(np.int32), since.astype(np.int32))
+        return jax.lax.scan(after, (begun, blank), places, unroll=max(1, UNROLLED // block))[0][1]
+
+
+def at(tree: PyTree, *index: Any) -> PyTree:
+    """Every leaf of a pytree at an index."""
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+def weighed(task: Task, episodes: Episode, lengths: Int[ArrayLike, "length"]) -> Float[Array, "length batch"]:
+    """The sum of the weights of every episode up to each length."""
+    if task.nested:
+        return jnp.cumsum(episodes.mask, 0)[lengths - 1]
+    return jax.vmap(lambda mask, until: jnp.cumsum(mask, 0)[until - 1])(episodes.mask, lengths)
 
 
 def _summed(task: Task, model: Any, carried: tuple, x: Any, target: PyTree, weight: Float[Array, ""]) -> tuple:
@@ -215,12 +263,12 @@ class Recurrence(Problem):
     @property
     def kernel(self) -> Scan:
         every = self.task.nested and self.lengths == tuple(range(1, len(self.lengths) + 1))
-        return Scan(self.task, self.order, every)
+        return Scan(self.task, self.order, every, () if jax.default_backend() == "cpu" else tuple(self.lengths))
 
     def fused(self, affine: Affine, interpret: bool = False) -> Callable:
         from landscape.kernels.surfaces import fused
 
-        return fused(self.kernel, affine, self.data, interpret)
+        return fused(dataclasses.replace(self.kernel, known=()), affine, self.data, interpret)
 
     @functools.cached_property
     def data(self) -> Data:
