@@ -13,9 +13,10 @@ import jax.numpy as jnp
 
 from landscape.descent.paths import Walk, descent, path, seen
 from landscape.engine.jets import unscaled
-from landscape.kernels.lanes import Unfusable, lanes
+from landscape.kernels.lanes import Unfusable, boxed, is_box, lanes
 from landscape.kernels.surfaces import POINTS, Program, hindrance
 from landscape.planes import Affine
+from landscape.tree import pytree, static
 
 
 def fused(walk: Walk, affine: Affine, data: tuple, interpret: bool) -> Callable:
@@ -37,6 +38,23 @@ class Launched:
         return program.launch(points, self.interpret, [jnp.reshape(value, 1) for value in traced])
 
 
+@pytree
+class Kept:
+    """A box as a loop carries it: its lane arrays, and its shape."""
+
+    numbers: Any
+    shape: Any = static()
+
+
+def _each(f: Callable) -> Callable:
+    """``f`` of one point over a block of them."""
+    wide = lambda number: jnp.broadcast_to(number, (POINTS,))  # noqa: E731
+    keep = lambda leaf: Kept(numbers=tuple(map(wide, leaf.flat)), shape=leaf.shape) if is_box(leaf) else wide(leaf)  # noqa: E731
+    take = lambda leaf: boxed(leaf.numbers, leaf.shape) if isinstance(leaf, Kept) else leaf  # noqa: E731
+    opened = lambda args: jax.tree.map(take, args, is_leaf=lambda leaf: isinstance(leaf, Kept))  # noqa: E731
+    return lambda *args: jax.tree.map(keep, lanes(f)(*opened(args)))
+
+
 class Updates(Program):
     """What of a walk is known when it is traced."""
 
@@ -55,8 +73,6 @@ class Updates(Program):
     def body(self, point_ref: Any, held_ref: Any, stops_ref: Any, *refs: Any) -> None:
         """One block of starts, after all updates or at each."""
         start = [point_ref[k, :] for k in range(self.coordinates)]
-        full = lambda tree: jax.tree.map(lambda a: jnp.broadcast_to(a, (POINTS,)), tree)  # noqa: E731
-        each = lambda f: lambda *args: full(lanes(f)(*args))  # noqa: E731
         given = refs[len(self.series.shapes) + len(self.answers.shapes) :]
         traced, outs = given[: -len(self.made)], given[-len(self.made) :]
 
@@ -65,7 +81,7 @@ class Updates(Program):
             begin, until, _ = self._along(course, stops_ref, refs)
             return unscaled(*until(0, begin())[1])
 
-        down = descent(self.walk.names, look, self.walk.optimiser, each)
+        down = descent(self.walk.names, look, self.walk.optimiser, _each)
         if self.walk.of is not path:
             values = self.walk.of(down, start, *(ref[0] for ref in traced))
             for out, value in zip(outs, values, strict=True):
