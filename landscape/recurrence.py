@@ -23,7 +23,6 @@ from landscape.planes import Affine, Placed
 from landscape.tasks import Episode, Task, time_first
 from landscape.tasks import episodes as draw
 
-UNROLLED = 8  # steps that an accelerator takes at once, where each is a few launches of a microsecond
 MOST_SEEDS = 2**32  # `jax.random.key` tells no more apart
 Carry = tuple[Jet, tuple, tuple]  # a jet (batch, point), exponents and their powers 2**-e, each a tuple of (point,)
 Data = tuple[Episode, Int[np.ndarray, "length"]]  # episodes as `_drawn` stacks them, and lengths
@@ -43,10 +42,13 @@ class Layout(NamedTuple):
 
 
 class Course(NamedTuple):
-    """The loss along sequences: ``start() -> carry``, ``step(t, carry, x) -> carry``, ``observe(carry, target)``."""
+    """The loss along sequences: ``start() -> carry``, ``step(t, carry, x) -> carry``, ``observe(carry, target)``.
+
+    A step rescales where ``t`` says so, or where its last argument, ``due``, does: then it is known to the compiler.
+    """
 
     start: Callable[[], Carry]
-    step: Callable[[Any, Carry, Any], Carry]
+    step: Callable[..., Carry]
     observe: Callable[[Carry, PyTree], tuple[Jet, tuple]]
 
 
@@ -96,14 +98,16 @@ class Scan:
             none, one = jnp.zeros(here.shape, jnp.int32), jnp.ones_like(here)
             return Jet(state, first, second), (none,) * count, (one,) * count
 
-        def step(t: Int[Array, ""], carry: Carry, x: PyTree[Shaped[Array, "batch ..."]]) -> Carry:
+        def step(
+            t: Int[Array, ""], carry: Carry, x: PyTree[Shaped[Array, "batch ..."]], due: bool | None = None
+        ) -> Carry:
             jet, exponents, scale = carry
-            if order > 0:
+            if order > 0 and due is not False:
                 # Only the small arrays pass through the conditional; the factor costs nothing in the loop that uses it.
                 same = lambda jet, exponents: (exponents, scale, (jnp.ones_like(here),) * count)  # noqa: E731
                 again = lambda jet, exponents: rescale(jet, exponents, layout.fold)  # noqa: E731
-                due = t & (RESCALE - 1) == 0
-                exponents, scale, shift = jax.lax.cond(due, again, same, jet, exponents)
+                now = t & (RESCALE - 1) == 0 if due is None else due
+                exponents, scale, shift = jax.lax.cond(now, again, same, jet, exponents)
                 jet = shifted(jet, shift)
             return layout.both(advance)(layout.tie(model, t), scale, jet, x), exponents, scale
 
@@ -158,33 +162,51 @@ class Scan:
         """What is seen at all lengths, (length, point), by loops whose ends are known when they are compiled.
 
         Steps go by in equal blocks, as long as the lengths allow; what is seen after a block stays in the row of the
-        length that the block leads to, until the next block of that row.
+        length that the block leads to, until the next block of that row. `RESCALE` steps are one turn of a loop.
         """
         nested, block = self.task.nested, math.gcd(*self.known)
-        stops = range(block, self.known[-1] + 1, block)
-        if nested:
-            rows, since = np.searchsorted(self.known, stops), np.subtract(stops, block)
-        else:
-            rows = np.repeat(np.arange(len(self.known)), np.floor_divide(self.known, block))
-            since = np.concatenate([np.arange(0, length, block) for length in self.known])
+        places = _blocks(self.known, block, nested)
+        answer = lambda row: answers if nested and not masked else at(answers, row)  # noqa: E731
 
-        def after(state: tuple, place: tuple) -> tuple[tuple, None]:
-            (carry, seen), (row, since) = state, place
-            if not nested:
-                carry = jax.tree.map(lambda new, old: jnp.where(since == 0, new, old), course.start(), carry)
-            where = lambda t: (since + t,) if nested else (row, since + t)  # noqa: E731
-            step = lambda t, carry: course.step(since + t, carry, at(series, *where(t)))  # noqa: E731
-            carry = jax.lax.fori_loop(0, block, step, carry, unroll=min(block, UNROLLED))
-            answer = answers if nested and not masked else at(answers, row)
-            one = course.observe(carry, answer)
-            put = lambda all, one: jax.lax.dynamic_update_index_in_dim(all, one, row, 0)  # noqa: E731
-            return (carry, jax.tree.map(put, seen, one)), None
+        def steps(row: Any, since: Any, count: int, carry: Carry, done: int = 0) -> Carry:
+            for i in range(count):
+                x = at(series, since + i) if nested else at(series, row, since + i)
+                carry = course.step(since + i, carry, x, (done + i) % RESCALE == 0)
+            return carry
+
+        def through(row: Any, since: Any, carry: Carry, done: int) -> Carry:
+            if block <= RESCALE:
+                return steps(row, since, block, carry, done)
+            turn = lambda k, carry: steps(row, since + k * RESCALE, RESCALE, carry)  # noqa: E731
+            carry = jax.lax.fori_loop(0, block // RESCALE, turn, carry)
+            return steps(row, since + block // RESCALE * RESCALE, block % RESCALE, carry)
+
+        def turn(state: tuple, places: Int[Array, "block 2"]) -> tuple[tuple, None]:
+            carry, seen = state
+            for i, (row, since) in enumerate(places):
+                if not nested:
+                    carry = jax.tree.map(functools.partial(jnp.where, since == 0), course.start(), carry)
+                carry = through(row, since, carry, i * block)
+                put = lambda all, one, row=row: jax.lax.dynamic_update_index_in_dim(all, one, row, 0)  # noqa: E731
+                seen = jax.tree.map(put, seen, course.observe(carry, answer(row)))
+            return (carry, seen), None
 
         begun = course.start()
-        one = jax.eval_shape(course.observe, begun, answers if nested and not masked else at(answers, 0))
+        one = jax.eval_shape(course.observe, begun, answer(0))
         blank = jax.tree.map(lambda leaf: jnp.zeros((len(self.known), *leaf.shape), leaf.dtype), one)
-        places = (rows.astype(np.int32), since.astype(np.int32))
-        return jax.lax.scan(after, (begun, blank), places, unroll=max(1, UNROLLED // block))[0][1]
+        together = max(1, RESCALE // block)
+        whole = len(places) // together * together
+        state, _ = jax.lax.scan(turn, (begun, blank), jnp.asarray(places[:whole].reshape(-1, together, 2)))
+        return turn(state, jnp.asarray(places[whole:]))[0][1]
+
+
+def _blocks(lengths: Sequence[int], block: int, nested: bool) -> Int[np.ndarray, "block 2"]:
+    """Row and first step of every block of steps: of one pass through all lengths, or of a pass for each."""
+    if nested:
+        since = np.arange(0, lengths[-1], block)
+        return np.stack([np.searchsorted(lengths, since, "right"), since], 1).astype(np.int32)
+    every = [(row, since) for row, length in enumerate(lengths) for since in range(0, length, block)]
+    return np.asarray(every, np.int32)
 
 
 def at(tree: PyTree, *index: Any) -> PyTree:

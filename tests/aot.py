@@ -1,9 +1,10 @@
 """Compile a job for an H200 without one, and print what the compiler says of its kernels as JSON.
 
 JAX_SKIP_CUDA_CONSTRAINTS_CHECK=1 python tests/aot.py 'SRNN 1' FOLDER   # a surface of order 1, or
-of 'SRNN epoch', 'Pascanu map'
+of 'SRNN plain' by the scan, 'layer plain' by training, 'SRNN epoch', 'Pascanu map'
 """
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -49,6 +50,15 @@ def surface(cell: Any, x: str, y: str, order: int) -> tuple[Any, tuple]:
     return _program(problem.fused(evaluator._affine)), (affine, points, np.asarray(1, "int32"), evaluator._data)
 
 
+def plain(cell: Any, x: str, y: str) -> tuple[Any, tuple]:
+    """A surface of lengths that are far apart by the scan of an accelerator."""
+    problem = ls.Recurrence(ls.latch(), [20, 50, 100], episodes=32)
+    evaluator = Evaluator(ls.plane(cell, {}, **{x: (0.0, 1.0), y: (0.0, 1.0)}), problem)
+    kernel = dataclasses.replace(problem.kernel, known=tuple(problem.lengths))
+    affine = jax.tree.map(np.asarray, evaluator._affine)
+    return _program(kernel), (affine, np.zeros((1, 2, 4096), "float32"), np.asarray(1, "int32"), evaluator._data)
+
+
 def descended(cell: Any, x: str, y: str) -> tuple[Any, tuple]:
     """A map of trainability, with momentum and clipping."""
     down = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.01, momentum=0.9))
@@ -59,12 +69,13 @@ def descended(cell: Any, x: str, y: str) -> tuple[Any, tuple]:
     return _program(ends.fused(evaluator._affine)), (affine, points, np.asarray(1, "int32"), evaluator._data)
 
 
-def epoch(cell: Any) -> tuple[Any, tuple]:
+def epoch(cell: Any, fused: bool = True, **sizes: int) -> tuple[Any, tuple]:
     def one(key: Any, rate: Any, data: Any) -> Any:
-        optimiser = training.keras_adam(rate)
-        return training.fit(key, training.begin(cell, key), data, optimiser, epochs=1, batch=16, validation=data)
+        optimiser, model = training.keras_adam(rate), training.begin(cell, key, **sizes)
+        return training.fit(key, model, data, optimiser, epochs=1, batch=16, validation=data)
 
-    routes.hindrance = lambda: ""
+    if fused:
+        routes.hindrance = lambda: ""
     data = ls.Episode(x=np.zeros((320, 100), "float32"), target=np.zeros(320, "float32"))
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 64))
     return jax.jit(jax.vmap(one, (0, 0, None))), (keys, np.zeros(64, "float32"), data)
@@ -86,10 +97,26 @@ def kernels() -> list[tuple[str, int, int]]:
     return found
 
 
+def loops(text: str) -> list[dict[str, Any]]:
+    """Of every loop of a compiled program: how often it goes round, None if that is not known, and its launches."""
+    bodies = dict(re.findall(r"^%?([\w.-]+) \(.*?\{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL))
+    found = []
+    for line in re.findall(r".* while\(.*", text):
+        turns = re.search(r'known_trip_count":\{"n":"(\d+)"', line)
+        body = bodies[re.search(r"body=%?([\w.-]+)", line)[1]]  # type: ignore[index]
+        launches = len(re.findall(r"= .*? (?:fusion|custom-call|copy|reduce|gather|scatter|dot)\(", body))
+        found.append({"turns": int(turns[1]) if turns else None, "launches": launches})
+    return found
+
+
 name, what = JOB.split()
 if what.isdecimal():
     program, args = surface(*CELLS[name], int(what))
+elif what == "plain":
+    program, args = epoch(ls.GRU(), False, units=32) if name == "layer" else plain(*CELLS[name])
 else:
     program, args = descended(*CELLS[name]) if what == "map" else epoch(CELLS[name][0])
 text = program.lower(*there(args)).compile().as_text()
-print(json.dumps({"whiles": len(re.findall(r"= .* while\(", text)), "kernels": kernels()}))
+Path(FOLDER, "program.hlo").write_text(text)
+loose = [line for line in re.findall(r".* dot\(.*", text) if "operand_precision={highest,highest}" not in line]
+print(json.dumps({"loops": loops(text), "kernels": kernels(), "loose": loose}))

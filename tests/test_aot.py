@@ -29,7 +29,7 @@ def test_a_block_of_a_surface_is_one_kernel_that_spills_nothing_in_no_loop_of_th
 ) -> None:
     found = compiled(job, tmp_path)
     assert [spilled for _, _, spilled in found["ours"]] == [0]
-    assert found["whiles"] == 0
+    assert found["loops"] == []
 
 
 @pytest.mark.parametrize("job", [f"{cell} epoch" for cell in ("SRNN", "GRU", "LSTM")])
@@ -40,4 +40,20 @@ def test_an_epoch_of_training_is_one_kernel_that_spills_nothing(job: str, tmp_pa
 def test_a_map_of_trainability_is_one_kernel_that_spills_nothing_in_no_loop_of_the_host(tmp_path: Path) -> None:
     found = compiled("Pascanu map", tmp_path)
     assert [spilled for _, _, spilled in found["ours"]] == [0]
-    assert found["whiles"] == 0
+    assert found["loops"] == []
+
+
+@pytest.mark.parametrize(("cell", "most"), [("SRNN", 17), ("LSTM", 14)])
+def test_a_plain_surface_is_one_loop_of_known_end_with_few_launches(cell: str, most: int, tmp_path: Path) -> None:
+    """Lengths of 20, 50 and 100 go by in blocks of ten steps; ten launches a step were made before this was counted."""
+    (loop,) = compiled(f"{cell} plain", tmp_path)["loops"]
+    assert loop["turns"] == 10
+    assert loop["launches"] <= most
+
+
+def test_training_of_a_layer_asks_no_host_how_long_it_is_and_rounds_no_product(tmp_path: Path) -> None:
+    found = compiled("layer plain", tmp_path)
+    assert all(loop["turns"] for loop in found["loops"])
+    steps = sorted(loop["launches"] for loop in found["loops"] if loop["turns"] == 100)
+    assert all(count <= most for count, most in zip(steps, (5, 10, 13), strict=True))  # validation, ahead, behind
+    assert found["loose"] == []  # no product in TF32
