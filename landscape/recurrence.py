@@ -32,13 +32,14 @@ class Layout(NamedTuple):
     """How functions of one episode at one point are computed for many.
 
     ``begin(f)(model)`` and ``both(f)(model, scale, jet, x)`` return arrays (batch, point, ...); ``fold(op, a)`` reduces
-    the first axis; ``tie(model, t)`` is the model in step ``t`` of a loop.
+    the first axis; ``tie(model, t)`` is the model in step ``t`` of a loop; ``ones(points)`` begins what a loop carries.
     """
 
     begin: Callable
     both: Callable
     fold: Callable = fold
     tie: Callable = lambda model, t: model
+    ones: Callable = jnp.ones_like
 
 
 class Course(NamedTuple):
@@ -95,8 +96,8 @@ class Scan:
             zero = jax.tree.map(jnp.zeros_like, state)
             first = (zero,) * count if order > 0 else ()
             second = dict.fromkeys(pairs(count), zero) if order > 1 else {}
-            none, one = jnp.zeros(here.shape, jnp.int32), jnp.ones_like(here)
-            return Jet(state, first, second), (none,) * count, (one,) * count
+            one = layout.ones(here)
+            return Jet(state, first, second), ((one - one).astype(jnp.int32),) * count, (one,) * count
 
         def step(
             t: Int[Array, ""], carry: Carry, x: PyTree[Shaped[Array, "batch ..."]], due: bool | None = None
@@ -104,7 +105,7 @@ class Scan:
             jet, exponents, scale = carry
             if order > 0 and due is not False:
                 # Only the small arrays pass through the conditional; the factor costs nothing in the loop that uses it.
-                same = lambda jet, exponents: (exponents, scale, (jnp.ones_like(here),) * count)  # noqa: E731
+                same = lambda jet, exponents: (exponents, scale, (layout.ones(here),) * count)  # noqa: E731
                 again = lambda jet, exponents: rescale(jet, exponents, layout.fold)  # noqa: E731
                 now = t & (RESCALE - 1) == 0 if due is None else due
                 exponents, scale, shift = jax.lax.cond(now, again, same, jet, exponents)

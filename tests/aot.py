@@ -1,7 +1,7 @@
-"""Compile a job for an H200 without one, and print what the compiler says of its kernels as JSON.
+"""Compile a job for an H200, or a surface for a TPU, without one, and print what the compiler says of it as JSON.
 
 JAX_SKIP_CUDA_CONSTRAINTS_CHECK=1 python tests/aot.py 'SRNN 1' FOLDER   # a surface of order 1, or
-of 'SRNN plain' by the scan, 'layer plain' by training, 'SRNN epoch', 'Pascanu map'
+of 'SRNN 1 v5e', 'SRNN plain' by the scan, 'layer plain' by training, 'SRNN epoch', 'Pascanu map'
 """
 
 import dataclasses
@@ -18,28 +18,43 @@ JOB, FOLDER = sys.argv[1:]
 os.environ["XLA_FLAGS"] = f"--xla_dump_to={FOLDER}"
 
 import jax  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 import optax  # noqa: E402
 from jax.experimental import topologies  # noqa: E402
+from jax.experimental.pallas import tpu  # noqa: E402
 
 import landscape as ls  # noqa: E402
 from landscape import training  # noqa: E402
 from landscape.descent.paths import Ends  # noqa: E402
 from landscape.engine import Evaluator, routes  # noqa: E402
 from landscape.engine.evaluator import _program  # noqa: E402
+from landscape.kernels import surfaces  # noqa: E402
 
 CARD = (Path(__file__).parent / "data" / "h200.txtpb").read_text()
 CELLS = {"SRNN": (ls.SRNN(), "w", "b"), "GRU": (ls.GRU(), "w_h", "b_z"), "LSTM": (ls.LSTM(), "b_f", "w_g")}
 CELLS["Pascanu"] = ls.cells.Pascanu(), "w", "b"
 
 
-def there(tree: Any) -> Any:
-    """Arrays on the card, by their shapes."""
-    device = topologies.get_topology_desc(
-        platform="cuda", topology_name="1x1x1", topology="1x1x1", target_config=CARD
-    ).devices[0]
-    on = jax.sharding.SingleDeviceSharding(device)
-    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=on), tree)
+def there(tree: Any, place: Any) -> Any:
+    """Arrays on a device, by their shapes."""
+    on = jax.sharding.SingleDeviceSharding(place.devices[0])
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(np.shape(a), jnp.result_type(a), sharding=on), tree)
+
+
+def card() -> Any:
+    return topologies.get_topology_desc(platform="cuda", topology_name="1x1x1", topology="1x1x1", target_config=CARD)
+
+
+def for_tpu(cell: Any, x: str, y: str, order: int) -> str:
+    """The program of a surface for a TPU v5e, on which nothing of this has ever run."""
+    surfaces._triton = tpu.CompilerParams  # type: ignore[assignment]
+    surfaces.REGISTERS = 2**16  # a TPU has memory beside its registers, and blocks of 8 x 128: one pass
+    program, args = surface(cell, x, y, order)
+    device = jax.sharding.AbstractDevice(device_kind="TPU v5 lite", num_cores=1, platform="tpu")
+    args = there(args, topologies.get_topology_desc(platform="tpu", topology_name="v5e:2x2"))
+    with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), (), abstract_device=device)):
+        return program.trace(*args).lower(lowering_platforms=("tpu",)).compile().as_text()
 
 
 def surface(cell: Any, x: str, y: str, order: int) -> tuple[Any, tuple]:
@@ -109,14 +124,16 @@ def loops(text: str) -> list[dict[str, Any]]:
     return found
 
 
-name, what = JOB.split()
+name, what, *place = JOB.split()
+if place:
+    print(json.dumps({"ours": len(re.findall(r"custom-call\(.*tpu_custom_call", for_tpu(*CELLS[name], int(what))))}))
+    sys.exit()
 if what.isdecimal():
     program, args = surface(*CELLS[name], int(what))
 elif what == "plain":
     program, args = epoch(ls.GRU(), False, units=32) if name == "layer" else plain(*CELLS[name])
 else:
     program, args = descended(*CELLS[name]) if what == "map" else epoch(CELLS[name][0])
-text = program.lower(*there(args)).compile().as_text()
-Path(FOLDER, "program.hlo").write_text(text)
+text = program.lower(*there(args, card())).compile().as_text()
 loose = [line for line in re.findall(r".* dot\(.*", text) if "operand_precision={highest,highest}" not in line]
 print(json.dumps({"loops": loops(text), "kernels": kernels(), "loose": loose}))

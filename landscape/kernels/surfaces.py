@@ -237,7 +237,11 @@ class Program:
             return jnp.sum(a if whole else jnp.where(episode < self.batch, a, jnp.zeros_like(a)), 0)
 
         layout = Layout(
-            begin=lambda f: lambda m: full(lanes(f)(m)), both=lambda f: lambda *args: full(lanes(f)(*args)), fold=fold
+            begin=lambda f: lambda m: full(lanes(f)(m)),
+            both=lambda f: lambda *args: full(lanes(f)(*args)),
+            fold=fold,
+            # Mosaic does not join a constant with what a conditional computes ("Invalid relayout").
+            ones=lambda here: (here == here).astype(self.dtype),
         )
         return self.scan.course(model, point, self.batch, layout, self.masked)
 
