@@ -46,19 +46,35 @@ def first_two(cell: Cell) -> list[str]:
     return list(named_leaves(RNN(cell=cell)))[:2]
 
 
-@pytest.mark.parametrize("name", sorted(cells.known()))
-def test_forward_gradient_equals_reverse_gradient_for_every_cell(name: str) -> None:
+def evaluator_of(name: str, dtype: str) -> Evaluator:
     cell = cells.known()[name]()
     task = tasks.bengio() if isinstance(cell, BengioLatch) else tasks.latch()
     made = plane(cell, **{name: [-1.0, 1.0] for name in first_two(cell)})
-    evaluator = Evaluator(made, Recurrence(task, [5], episodes=4))
+    return Evaluator(made, Recurrence(task, [5], episodes=4, dtype=dtype))
+
+
+@pytest.mark.parametrize("name", ["BengioLatch", "LSTM", "SRNN"])
+def test_forward_gradient_equals_reverse_gradient(name: str) -> None:
+    evaluator = evaluator_of(name, "float32")
     points = points_of(6)
     got = evaluator(points)
     loss, gradient = by_reverse_mode(evaluator, points, 5, jax.value_and_grad)
     np.testing.assert_allclose(got["loss"][0], loss, rtol=50 * EPS, atol=10 * EPS)
-    for k, coordinate in enumerate(made.axes):
+    for k, coordinate in enumerate(evaluator.plane.axes):
         # five steps of a cell are about a hundred roundings of values of order one
         np.testing.assert_allclose(got[f"d_{coordinate}"][0], gradient[:, k], rtol=200 * EPS, atol=100 * EPS)
+
+
+@pytest.mark.parametrize("name", sorted(cells.known()))
+def test_the_gradient_of_every_cell_is_the_slope_of_its_loss(name: str) -> None:
+    """By central differences in float64: h**2 of a third derivative of order one, and rounding of the loss over h."""
+    evaluator, points, h = evaluator_of(name, "float64"), points_of(6).astype("float64"), 1e-5
+    shifts = np.array([(0, 0), (h, 0), (-h, 0), (0, h), (0, -h)])
+    got = evaluator((points + shifts[:, None]).reshape(-1, 2))
+    loss = got["loss"][0].reshape(5, 6)
+    for k, coordinate in enumerate(evaluator.plane.axes):
+        slope = (loss[2 * k + 1] - loss[2 * k + 2]) / (2 * h)
+        np.testing.assert_allclose(got[f"d_{coordinate}"][0, :6], slope, rtol=1e-8, atol=1e-8)
 
 
 @pytest.mark.parametrize(
