@@ -18,8 +18,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Array, Float, Key, PyTree
 
 from landscape import cells, provenance, tasks, training
+from landscape.blocks import Json
+from landscape.cells import Cell
 from landscape.descent.paths import Ends
 from landscape.engine import Evaluator, Problem, routes
 from landscape.engine.evaluator import _program
@@ -53,7 +56,7 @@ class Measured(NamedTuple):
     copying: float
     pinned: float | None
     share: float
-    result: Any
+    result: PyTree
 
 
 class Job(NamedTuple):
@@ -67,7 +70,7 @@ class Job(NamedTuple):
     functions: int
     measure: Callable[[float], Measured]
     loops: Callable[[float], Measured] | None = None
-    exact: Callable[[], dict[str, Any]] | None = None  # the first results in float64
+    exact: Callable[[], dict[str, np.ndarray]] | None = None  # the first results in float64
     written: float = 0.0
 
 
@@ -82,7 +85,7 @@ def measured(program: Callable, args: tuple, share: float, slabs: int = 1) -> Me
     return Measured(seconds, compiling, copying, _pinned(out), share, result)
 
 
-def timed(call: Callable[[], Any]) -> tuple[float, Any]:
+def timed(call: Callable[[], PyTree]) -> tuple[float, PyTree]:
     """Seconds until all of what ``call`` returns is there, and that."""
     start = time.perf_counter()
     out = jax.block_until_ready(call())
@@ -93,7 +96,7 @@ def _first(pair: tuple) -> float:
     return pair[0]
 
 
-def _pinned(out: Any) -> float | None:
+def _pinned(out: PyTree) -> float | None:
     """Seconds of a copy to the host through pinned memory."""
     device = jax.local_devices()[0]
     if "pinned_host" not in {memory.kind for memory in device.addressable_memories()}:
@@ -113,7 +116,7 @@ def over_points(name: str, made: Plane, problem: Problem, functions: int) -> Job
         args = (evaluator._affine, tiles, np.int32(len(tiles)), evaluator._data)
         return measured(_program(kernel or evaluator.route.kernel), args, len(some) / len(points))
 
-    def exact() -> Any:
+    def exact() -> PyTree:
         wide = dataclasses.replace(problem, dtype="float64")  # type: ignore[type-var]
         with routes.scanned():
             return Evaluator(made, wide)(points[:128])
@@ -126,7 +129,7 @@ def over_points(name: str, made: Plane, problem: Problem, functions: int) -> Job
     return job._replace(loops=lambda share: measure(share, loops), exact=exact)
 
 
-def over_runs(name: str, cell: Any, functions: int, runs: int, length: int, updates: int, slabs: int = 1) -> Job:
+def over_runs(name: str, cell: Cell, functions: int, runs: int, length: int, updates: int, slabs: int = 1) -> Job:
     """Training of many runs on shared data, in epochs of `EPOCH` updates; a share of it is the first updates.
 
     ``slabs`` of so many runs one after the other, as many as a device has memory for.
@@ -138,8 +141,8 @@ def over_runs(name: str, cell: Any, functions: int, runs: int, length: int, upda
         each = max(2, int(updates * share) // epochs)
         data = tasks.episodes(tasks.latch(), jax.random.key(0), batch * each, length)
 
-        def one(key: Any, rate: Any, data: Any) -> Any:
-            options: dict[str, Any] = {
+        def one(key: Key[Array, ""], rate: Float[Array, ""], data: PyTree) -> PyTree:
+            options: dict[str, Json] = {
                 "epochs": epochs,
                 "batch": batch,
                 "validation": jax.tree.map(lambda a: a[:batch], data),
@@ -198,7 +201,7 @@ def bandwidth() -> float | None:
 
 def table(
     small: bool = False, share: float = 1 / 16, chosen: Callable[[Job], bool] = lambda job: True
-) -> dict[str, Any]:
+) -> dict[str, Json]:
     """Every job by all routes, as plain numbers: seconds, cell-steps a second, ratios, errors; and what ran them.
 
     The scan computes a ``share`` of each job. On a CPU only ``small`` jobs are fused, by Pallas' interpreter.
@@ -209,11 +212,11 @@ def table(
     return {**provenance.here(), **dict(zip(RATES, rates, strict=True)), "small": small, "jobs": rows}
 
 
-def row(job: Job, rates: tuple[float | None, float | None], share: float, small: bool) -> dict[str, Any]:
+def row(job: Job, rates: tuple[float | None, float | None], share: float, small: bool) -> dict[str, Json]:
     """One job by all routes."""
     asked = EACH * job.functions * job.steps, job.written
     floor = max((amount / rate for amount, rate in zip(asked, rates, strict=True) if rate), default=None)
-    found: dict[str, Any] = {"steps": job.steps, "floor_seconds": floor}
+    found: dict[str, Json] = {"steps": job.steps, "floor_seconds": floor}
     with routes.interpreted() if small else contextlib.nullcontext():
         why = routes.hindrance()
         found["fused"] = {"why": why} if why else _plain(job, job.measure(1.0), floor)
@@ -227,10 +230,10 @@ def row(job: Job, rates: tuple[float | None, float | None], share: float, small:
     return found
 
 
-def _plain(job: Job, made: Measured, floor: float | None) -> dict[str, Any]:
+def _plain(job: Job, made: Measured, floor: float | None) -> dict[str, Json]:
     """A measurement in plain numbers: seconds of the whole job, by the share that was computed."""
     whole = made.seconds / made.share
-    found: dict[str, Any] = {
+    found: dict[str, Json] = {
         "seconds": whole,
         "share": made.share,
         "compiling": made.compiling,
@@ -244,7 +247,7 @@ def _plain(job: Job, made: Measured, floor: float | None) -> dict[str, Any]:
     return found
 
 
-def _ulp(got: list, exact: dict[str, Any]) -> dict[str, float]:
+def _ulp(got: list, exact: dict[str, np.ndarray]) -> dict[str, float]:
     """The largest error of each variable but the logarithm, in rounding units of its largest value."""
     found = {}
     for (name, true), rows in zip(exact.items(), got, strict=True):
@@ -254,14 +257,14 @@ def _ulp(got: list, exact: dict[str, Any]) -> dict[str, float]:
     return found
 
 
-def lines(found: dict[str, Any]) -> Iterator[str]:
+def lines(found: dict[str, Json]) -> Iterator[str]:
     """A table in words."""
     yield f"{found['device']}, jax {found['version_jax']}, commit {found['git_commit'][:12]}"
     for name, each in found["jobs"].items():
         yield f"{name:36}{'; '.join(_format(each[route], route) for route in WAYS if route in each)}{_ratio(each)}"
 
 
-def _format(each: dict[str, Any], route: str) -> str:
+def _format(each: dict[str, Json], route: str) -> str:
     if "why" in each:
         return f"{route}: {each['why']}"
     share = f" (by {each['share']:.0%} of it)" if each["share"] < 1 else ""
@@ -270,7 +273,7 @@ def _format(each: dict[str, Any], route: str) -> str:
     return f"{route} {1e3 * each['seconds']:,.1f} ms{share}, {each['steps_per_second'] / 1e9:,.3g} G/s{floor}{copies}"
 
 
-def _ratio(each: dict[str, Any]) -> str:
+def _ratio(each: dict[str, Json]) -> str:
     ratios = [
         f"{each[f'fused_over_{way}']:.1f} times as fast as the {way}" for way in WAYS if f"fused_over_{way}" in each
     ]

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +15,11 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree, Shaped
 
 from landscape import specs, tasks
+from landscape.blocks import Json
 from landscape.cells import Cell, check
 from landscape.engine.jets import RESCALE, Jet, fold, pairs, push, rescale, shifted, unscaled
 from landscape.engine.problem import Problem, checked_dtype, checked_lengths, checked_order, derivatives, whole
-from landscape.models import run
+from landscape.models import RNN, run
 from landscape.planes import Affine, Placed
 from landscape.tasks import Episode, Task, time_first
 from landscape.tasks import episodes as draw
@@ -67,7 +68,7 @@ class Scan:
     known: tuple[int, ...] = ()
 
     def course(
-        self, model: Any, points: tuple[Float[Array, "point"], ...], batch: int, layout: Layout, masked: bool = False
+        self, model: PyTree, points: tuple[Float[Array, "point"], ...], batch: int, layout: Layout, masked: bool = False
     ) -> Course:
         """Loss and derivatives at ``points``, an array for each coordinate: means over ``batch`` episodes.
 
@@ -78,7 +79,7 @@ class Scan:
         task, order, count, here = self.task, self.order, len(points), points[0]
         unmoved = (jnp.zeros((), here.dtype),) * count  # where on the plane is in the model already
 
-        def advance(model: Placed, scale: tuple, jet: Jet, read: Any) -> Jet:
+        def advance(model: Placed, scale: tuple, jet: Jet, read: PyTree) -> Jet:
             if masked:
                 return push(lambda p, s: _summed(task, model.at(p), s, *read), unmoved, scale, jet)
             return push(lambda p, s: model.at(p).step(s, read), unmoved, scale, jet)
@@ -222,7 +223,9 @@ def weighed(task: Task, episodes: Episode, lengths: Int[ArrayLike, "length"]) ->
     return jax.vmap(lambda mask, until: jnp.cumsum(mask, 0)[until - 1])(episodes.mask, lengths)
 
 
-def _summed(task: Task, model: Any, carried: tuple, x: Any, target: PyTree, weight: Float[Array, ""]) -> tuple:
+def _summed(
+    task: Task, model: RNN, carried: tuple, x: Real[Array, "*input"], target: PyTree, weight: Float[Array, ""]
+) -> tuple:
     """State and weighted loss so far, after one step more. A step that weighs nothing is not scored: its inf is not."""
     state = model.step(carried[0], x)
     return state, carried[1] + jnp.where(weight > 0, weight * task.loss(model.output(state), target), 0)
@@ -241,7 +244,7 @@ def place(affine: Affine, points: Float[Array, "coordinate point"]) -> tuple[Pla
     return placed, Placed(leaves=tuple(0 if m else None for m in moved), directions=still, tree=tree)
 
 
-def within(placed: Placed, t: Any) -> Placed:
+def within(placed: Placed, t: Int[Array, ""]) -> Placed:
     """The same models, tied to step ``t`` of a loop.
 
     XLA moves what no step changes out of a loop, such as a gate that is its bias, and only then looks for what is
@@ -314,7 +317,7 @@ class Recurrence(Problem):
         return self.width * (self.lengths[-1] if self.task.nested else sum(self.lengths))
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Json]:
         return {
             **specs.of_task(self.task),
             "lengths": list(self.lengths),
@@ -331,7 +334,7 @@ class Recurrence(Problem):
     def variables(self, coordinates: Sequence[str]) -> list[str]:
         return derivatives(coordinates, self.order)
 
-    def labels(self) -> dict[str, dict[str, Any]]:
+    def labels(self) -> dict[str, dict[str, str]]:
         return {"length": {"long_name": "sequence length", "units": "steps"}}
 
     def admit(self, affine: Affine) -> Affine:
@@ -350,7 +353,7 @@ class Recurrence(Problem):
         moved = {i for direction in affine.directions for i, leaf in enumerate(direction) if leaf is not None}
         return dataclasses.replace(affine, zeros=tuple(i for i in absent if i not in moved))
 
-    def again(self, affine: Affine, point: Any) -> float:
+    def again(self, affine: Affine, point: Float[np.ndarray, "coordinate"]) -> float:
         """Mean loss at the longest length through `landscape.models.run`, without tiles or tangents."""
         drawn = self.data[0]
         longest = drawn if self.task.nested else jax.tree.map(lambda leaf: leaf[-1], drawn)
@@ -378,7 +381,7 @@ def _drawn(task: Task, key: Key[Array, ""], count: int, lengths: Int[np.ndarray,
 
 
 @functools.cache
-def _check(task: Task, tree: Any, leaves: tuple, wide: bool) -> None:
+def _check(task: Task, tree: PyTreeDef, leaves: tuple, wide: bool) -> None:
     """Whether model and task fit each other, once for each kind: tracing a step takes longer than a small surface."""
     with jax.enable_x64(wide):
         model = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves])

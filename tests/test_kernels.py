@@ -1,9 +1,12 @@
 """Laws of kernels: a fused program is the same function traced differently, or says in a sentence why there is none."""
 
 import dataclasses
+import importlib.util
 import itertools
 import json
+import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -25,6 +28,7 @@ from landscape.planes import named_leaves
 from landscape.tree import dot, param, pytree
 
 EPS = float(np.finfo(np.float32).eps)
+ROOT = Path(__file__).parents[1]
 
 
 @pytree
@@ -475,10 +479,35 @@ def test_the_table_of_a_machine_has_both_routes_of_a_job_and_is_plain_data() -> 
     assert any("times as fast as the scan, " in line for line in bench.lines(found))
 
 
+def accelerator() -> Any:
+    """The benchmark of GPUs, as a module."""
+    spec = importlib.util.spec_from_file_location("accelerator", ROOT / "benchmarks" / "accelerator.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.mark.slow
-def test_every_job_of_the_table_runs_by_both_routes() -> None:
-    found = bench.table(small=True)
-    assert all("seconds" in each["fused"] for each in found["jobs"].values())
+def test_the_benchmark_runs_every_job_by_all_routes_and_writes_what_it_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["accelerator.py", "--small", "--out", str(tmp_path / "found.json")])
+    accelerator().main()
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert {"device", "version_jax", "git_commit", "seconds"} <= set(found)
+    for name, job in found["jobs"].items():
+        assert "seconds" in job["fused"]
+        assert job["scan"]["copying_pinned"] is not None
+        assert ("loops" in job) == (" on latch" in name or "order" in name)
+        assert max(job["fused"].get("ulp", {"": 0}).values()) < 100
+    assert "in all, written to" in capsys.readouterr().out
+
+
+def test_a_ratio_to_pytorch_is_that_of_steps_a_second_and_none_where_nothing_is_fused() -> None:
+    jobs = {"Pascanu, order 0": {"fused": {"steps_per_second": 50.0}}, "Pascanu, order 1": {"fused": {"why": "no GPU"}}}
+    assert accelerator().beside(jobs, {"loss_per_second": 5.0, "gradient_per_second": 1.0}) == {"loss": 10.0}
 
 
 def test_a_tpu_is_not_asked_for_float64_and_takes_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:

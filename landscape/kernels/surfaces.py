@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import pallas as pl
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float, Int, PyTree, PyTreeDef, Shaped
 
 from landscape.engine.jets import Jet, pairs, power, unscaled
-from landscape.kernels.lanes import Unfusable, boxed, lanes
+from landscape.kernels.lanes import Box, Ref, Unfusable, boxed, lanes
 from landscape.kernels.models import Model, power_of_two, state_of
 from landscape.planes import Affine, Placed
 from landscape.recurrence import Course, Data, Layout, Scan, weighed
@@ -32,10 +32,10 @@ NUMBERS = 256  # of a model and its directions, each read by itself
 class Flat:
     """`Placed`, whose models carry their state as a tuple of numbers: what cells stack, `lanes` takes apart."""
 
-    placed: Any
-    shape: Any = static()  # of the state, a pytree of shapes; hashable, as leaves and structure
+    placed: Placed
+    shape: tuple = static()  # of the state, a pytree of shapes; hashable, as leaves and structure
 
-    def at(self, point: Any) -> Model:
+    def at(self, point: Sequence) -> Model:
         return Model(self.placed.at(point), *self.shape)
 
 
@@ -47,7 +47,7 @@ def fused(scan: Scan, affine: Affine, data: Data, interpret: bool = False) -> "F
     return kernel
 
 
-def hindrance(kernel: Callable, affine: Affine, data: Any) -> str:
+def hindrance(kernel: Callable, affine: Affine, data: PyTree[Shaped[ArrayLike, "..."]]) -> str:
     """Why a kernel cannot be traced for arguments of these shapes, nothing if it can."""
     leaves, tree = jax.tree.flatten((affine, data))
     shapes = tuple((np.shape(leaf), np.result_type(leaf)) for leaf in leaves)
@@ -55,7 +55,7 @@ def hindrance(kernel: Callable, affine: Affine, data: Any) -> str:
 
 
 @functools.lru_cache(maxsize=256)
-def _hindrance(kernel: Callable, tree: Any, shapes: tuple, coordinates: int) -> str:
+def _hindrance(kernel: Callable, tree: PyTreeDef, shapes: tuple, coordinates: int) -> str:
     """What `hindrance` says, found once for each kind."""
     affine, data = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*shape) for shape in shapes])
     dtype = next(np.dtype(kind) for _, kind in shapes if np.issubdtype(kind, np.floating))
@@ -209,7 +209,7 @@ class Program:
 
         return course.start, until, rest
 
-    def _placed(self, held_ref: Any, point: tuple) -> Flat:
+    def _placed(self, held_ref: Ref, point: tuple) -> Flat:
         """The models at a block of points."""
         sizes = [math.prod(leaf.shape) for leaf in self.leaves]
         at = np.cumsum([0, *sizes])

@@ -6,10 +6,10 @@ course of a surface's kernel at one length.
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Int, PyTree
 
 from landscape.descent.paths import Walk, descent, path, seen
 from landscape.engine.jets import unscaled
@@ -88,7 +88,7 @@ class Updates(Program):
                 out[0, :] = value[0]
             return
 
-        def walked(n: Any, state: Any) -> Any:
+        def walked(n: Int[Array, ""], state: PyTree) -> PyTree:
             here, state = down.step(state)
             for out, value in zip(outs, seen(down.names, here), strict=True):
                 out[n, :] = value

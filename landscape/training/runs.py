@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, ArrayLike, Key, PyTree, Real
+from jaxtyping import Array, ArrayLike, Int, Key, PyTree, Real, Shaped
 
 from landscape import devices, losses
 from landscape.cells import Cell
@@ -126,7 +126,7 @@ def curves(
     # One by one, before the threads: batched LAPACK waits on the CPU pool that it runs in, and two of them for ever.
     starts = {since: jax.block_until_ready(begun(*part(since))) for since in slabs}
 
-    def job(at: tuple[int, int]) -> dict[tuple[int, int], Any]:
+    def job(at: tuple[int, int]) -> dict[tuple[int, int], tuple[PyTree, Fit]]:
         (group, since), start = at, starts[at[1]]
         begun, result = jax.device_get((start[1], train[group](part(since)[1], start, drawn(group))))
         each = lambda i: jax.tree.map(lambda leaf: leaf[i], result) if together else result  # noqa: E731
@@ -136,7 +136,7 @@ def curves(
     with concurrent.futures.ThreadPoolExecutor(devices.threads()) as pool:
         done = {at: made for each in pool.map(job, jobs) for at, made in each.items()}
 
-    def joined(*parts: Any) -> np.ndarray:
+    def joined(*parts: Shaped[np.ndarray, "run ..."]) -> Shaped[np.ndarray, "..."]:
         return np.concatenate(parts)[:total].reshape(*shape, *parts[0].shape[1:])
 
     per_length = [jax.tree.map(joined, *(done[length, since] for since in slabs)) for length in lengths]
@@ -163,7 +163,7 @@ def slab(total: int, bytes_per_run: Callable[[], int] = lambda: 0) -> int:
     return count * max(1, min(each, room // max(1, bytes_per_run())))
 
 
-def _model(setup: Setup, values: Mapping[str, np.ndarray]) -> Any:
+def _model(setup: Setup, values: Mapping[str, np.ndarray]) -> RNN:
     """The shapes of the model that a setup begins with."""
     point = {name: jax.ShapeDtypeStruct((), axis.dtype) for name, axis in values.items()}
     return jax.eval_shape(lambda point: setup(jax.random.key(0), **point)[0], point)
@@ -200,14 +200,14 @@ def _programs(
     """
     root = jax.random.key(seed)
 
-    def data_of(key: jax.Array, length: Any) -> Episode:
+    def data_of(key: Key[Array, ""], length: Int[Array, ""]) -> Episode:
         return episodes(task, jax.random.fold_in(key, length), count, length, longest)
 
-    def draw(length: Any) -> Episode | None:
+    def draw(length: Int[Array, ""]) -> Episode | None:
         return None if own_data else data_of(jax.random.fold_in(root, 0), length)
 
-    def begun(numbers: jax.Array, points: dict[str, jax.Array]) -> tuple[jax.Array, Any]:
-        def one(number: Any, point: dict[str, Any]) -> tuple[jax.Array, Any]:
+    def begun(numbers: Int[Array, "run"], points: dict[str, Real[Array, "run"]]) -> tuple[Key[Array, "run 3"], PyTree]:
+        def one(number: Array, point: dict[str, Array]) -> tuple[Array, PyTree]:
             keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(root, 1), number), 3)
             return keys, setup(keys[0], **point)[0]
 
@@ -270,7 +270,9 @@ def _compiled(
         return drawing.result(), starting.result(), made if known else [bound(length) for length in lengths]
 
 
-def _dataset(start: Any, result: Fit, coordinates: Mapping[str, Any], attrs: Mapping[str, Any]) -> "xarray.Dataset":
+def _dataset(
+    start: PyTree, result: Fit, coordinates: Mapping[str, Any], attrs: Mapping[str, object]
+) -> "xarray.Dataset":
     import xarray
 
     dims, depth = tuple(coordinates), len(coordinates)
@@ -300,7 +302,7 @@ def _dataset(start: Any, result: Fit, coordinates: Mapping[str, Any], attrs: Map
     return xarray.Dataset(variables, {**coordinates, "epoch": epochs, "parameter": labels}, dict(attrs))
 
 
-def _flat(model: Any, depth: int) -> np.ndarray:
+def _flat(model: PyTree, depth: int) -> np.ndarray:
     """All numbers of a model along one last axis, behind ``depth`` axes of runs."""
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(model)]
     return np.concatenate([leaf.reshape(*leaf.shape[:depth], -1) for leaf in leaves], axis=-1)
