@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree, Shaped
+from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree, PyTreeDef, Real, Shaped
 
 from landscape import specs, tasks
 from landscape.blocks import Json
@@ -26,6 +26,7 @@ from landscape.tasks import episodes as draw
 
 MOST_SEEDS = 2**32  # `jax.random.key` tells no more apart
 Carry = tuple[Jet, tuple, tuple]  # a jet (batch, point), exponents and their powers 2**-e, each a tuple of (point,)
+Step = Int[Array, ""] | int
 Data = tuple[Episode, Int[np.ndarray, "length"]]  # episodes as `_drawn` stacks them, and lengths
 
 
@@ -170,13 +171,13 @@ class Scan:
         places = _blocks(self.known, block, nested)
         answer = lambda row: answers if nested and not masked else at(answers, row)  # noqa: E731
 
-        def steps(row: Any, since: Any, count: int, carry: Carry, done: int = 0) -> Carry:
+        def steps(row: Step, since: Step, count: int, carry: Carry, done: int = 0) -> Carry:
             for i in range(count):
                 x = at(series, since + i) if nested else at(series, row, since + i)
                 carry = course.step(since + i, carry, x, (done + i) % RESCALE == 0)
             return carry
 
-        def through(row: Any, since: Any, carry: Carry, done: int) -> Carry:
+        def through(row: Step, since: Step, carry: Carry, done: int) -> Carry:
             if block <= RESCALE:
                 return steps(row, since, block, carry, done)
             turn = lambda k, carry: steps(row, since + k * RESCALE, RESCALE, carry)  # noqa: E731
@@ -211,7 +212,7 @@ def _blocks(lengths: Sequence[int], block: int, nested: bool) -> Int[np.ndarray,
     return np.asarray(every, np.int32)
 
 
-def at(tree: PyTree, *index: Any) -> PyTree:
+def at(tree: PyTree, *index: Step) -> PyTree:
     """Every leaf of a pytree at an index."""
     return jax.tree.map(lambda leaf: leaf[index], tree)
 

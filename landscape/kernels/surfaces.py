@@ -84,9 +84,9 @@ class Fused:
 class Held(NamedTuple):
     """Arrays of episodes as a kernel reads them, (*lead, number, episode) each: their tree, and one's own shape."""
 
-    tree: Any
+    tree: PyTreeDef
     shapes: list[tuple[int, ...]]
-    arrays: list[jax.Array]
+    arrays: list[Shaped[Array, "*lead number episode"]]
 
     @property
     def numbers(self) -> int:
@@ -94,7 +94,7 @@ class Held(NamedTuple):
         return sum(map(math.prod, self.shapes))
 
 
-def held(tree: Any, lead: int) -> Held:
+def held(tree: PyTree, lead: int) -> Held:
     """Arrays (*lead, episode, ...) with the axes of one episode, as one, in front of that of all episodes."""
     leaves, structure = jax.tree.flatten(tree)
     flat = [jnp.moveaxis(jnp.reshape(leaf, (*leaf.shape[: lead + 1], -1)), -1, lead) for leaf in leaves]
@@ -134,7 +134,9 @@ class Program:
         held = parts * (sum(map(math.prod, self.shape[1])) + self.masked) + self.series.numbers - 1
         return 1 << max(0, (REGISTERS * 4 // (held * self.dtype.itemsize)).bit_length() - 1)
 
-    def launch(self, given: jax.Array, interpret: bool, more: Sequence[jax.Array] = ()) -> list[jax.Array]:
+    def launch(
+        self, given: Float[Array, "coordinate point"], interpret: bool, more: Sequence[Shaped[Array, "..."]] = ()
+    ) -> list[Float[Array, "row point"]]:
         """Variables, each (row, point), at ``given`` points; ``more`` small arrays are read after the answers."""
         count = given.shape[1]
         points = jnp.pad(given, ((0, 0), (0, -count % POINTS)), mode="edge")
@@ -175,13 +177,13 @@ class Program:
         power = jax.ShapeDtypeStruct(value.shape, jnp.int32)
         return [value] * whole + [power] * self.coordinates
 
-    def body(self, point_ref: Any, held_ref: Any, stops_ref: Any, *refs: Any) -> None:
+    def body(self, point_ref: Ref, held_ref: Ref, stops_ref: Ref, *refs: Ref) -> None:
         """One block of points by one pass of episodes, after every length."""
         point = tuple(point_ref[k, :] for k in range(self.coordinates))
         course = self._course(self._placed(held_ref, point), point)
         begin, until, rest = self._along(course, stops_ref, refs)
 
-        def row(n: Any, carry: Any) -> Any:
+        def row(n: Int[Array, ""], carry: PyTree) -> PyTree:
             carry, (jet, exponents) = until(n, carry if self.scan.task.nested else begin())
             values = unscaled(jet, exponents) if self.passes == 1 else [*jax.tree.leaves(jet), *exponents]
             for out, value in zip(rest, values, strict=True):
@@ -190,14 +192,14 @@ class Program:
 
         jax.lax.fori_loop(0, self.rows, row, begin() if self.scan.task.nested else ())
 
-    def _along(self, course: Course, stops_ref: Any, refs: Sequence[Any]) -> tuple[Callable, Callable, Sequence[Any]]:
+    def _along(self, course: Course, stops_ref: Ref, refs: Sequence[Ref]) -> tuple[Callable, Callable, Sequence[Ref]]:
         """``begin() -> carry``, ``until(row, carry) -> (carry, what is seen there)``, and the references left over."""
         read, ask = len(self.series.shapes), len(self.answers.shapes)
         series, answers, rest = refs[:read], refs[read : read + ask], refs[read + ask :]
         nested = self.scan.task.nested
 
-        def until(n: Any, carry: Any) -> Any:
-            def step(t: Any, carry: Any) -> Any:
+        def until(n: Int[Array, ""], carry: PyTree) -> PyTree:
+            def step(t: Int[Array, ""], carry: PyTree) -> PyTree:
                 return course.step(t, carry, self._read(self.series, series, (t,) if nested else (n, t)))
 
             if self.scan.every:
@@ -245,7 +247,7 @@ class Program:
         )
         return self.scan.course(model, point, self.batch, layout, self.masked)
 
-    def _read(self, held: Held, refs: Sequence[Any], at: tuple) -> Any:
+    def _read(self, held: Held, refs: Sequence[Ref], at: tuple) -> PyTree:
         """Numbers of a pass of episodes, (episode, 1) each: lane arrays, or boxes of the shapes of an episode's."""
         return jax.tree.unflatten(
             held.tree, [_numbers(ref, at, shape) for ref, shape in zip(refs, held.shapes, strict=True)]
@@ -265,7 +267,7 @@ class Program:
         return Jet(jnp.sum(jet.value, 0), first, second), exponents
 
 
-def _numbers(ref: Any, at: tuple, shape: tuple[int, ...]) -> Any:
+def _numbers(ref: Ref, at: tuple, shape: tuple[int, ...]) -> Array | Box:
     each = [ref[(*at, n, slice(None))][:, None] for n in range(math.prod(shape))]
     return boxed(each, shape) if shape else each[0]
 

@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, PyTree
+from jaxtyping import Array, Int, PyTree, Shaped
 
 from landscape.descent.paths import Walk, descent, path, seen
 from landscape.engine.jets import unscaled
-from landscape.kernels.lanes import Unfusable, boxed, is_box, lanes
+from landscape.kernels.lanes import Ref, Unfusable, boxed, is_box, lanes
 from landscape.kernels.surfaces import POINTS, Program, hindrance
 from landscape.planes import Affine
 from landscape.tree import pytree, static
@@ -42,8 +42,8 @@ class Launched:
 class Kept:
     """A box as a loop carries it: its lane arrays, and its shape."""
 
-    numbers: Any
-    shape: Any = static()
+    numbers: tuple[Shaped[Array, "point"], ...]
+    shape: tuple[int, ...] = static()
 
 
 def _each(f: Callable) -> Callable:
@@ -70,7 +70,7 @@ class Updates(Program):
     def _out(self, points: jax.Array) -> list[jax.ShapeDtypeStruct]:
         return [jax.ShapeDtypeStruct((len(out), points.shape[1]), out.dtype) for out in self.made]
 
-    def body(self, point_ref: Any, held_ref: Any, stops_ref: Any, *refs: Any) -> None:
+    def body(self, point_ref: Ref, held_ref: Ref, stops_ref: Ref, *refs: Ref) -> None:
         """One block of starts, after all updates or at each."""
         start = [point_ref[k, :] for k in range(self.coordinates)]
         given = refs[len(self.series.shapes) + len(self.answers.shapes) :]

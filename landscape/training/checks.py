@@ -147,7 +147,7 @@ def labels(model: RNN, data: Episode, objective: losses.Objective) -> None:
         )
 
 
-def steps(length: Any, time: int) -> jax.Array | int:
+def steps(length: Int[ArrayLike, ""] | None, time: int) -> Int[Array, ""] | int:
     """The steps to compute, all ``time`` by default, as one whole number: an int if known, so that loops end there."""
     length = time if length is None else length
     if jnp.ndim(length) != 0 or not jnp.issubdtype(jnp.result_type(length), jnp.integer):

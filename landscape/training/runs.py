@@ -213,8 +213,13 @@ def _programs(
 
         return jax.vmap(one)(numbers, points)
 
-    def train(points: dict[str, jax.Array], begun: tuple[jax.Array, Any], shared: Any, length: Any) -> Fit:
-        def one(point: dict[str, Any], keys: jax.Array, model: Any) -> Fit:
+    def train(
+        points: dict[str, Real[Array, "run"]],
+        begun: tuple[Key[Array, "run 3"], PyTree],
+        shared: Episode | None,
+        length: Int[Array, ""],
+    ) -> Fit:
+        def one(point: dict[str, Array], keys: Array, model: PyTree) -> Fit:
             data = data_of(keys[2], length) if own_data else shared
             done = fitted(keys[1], model, data, setup(keys[0], **point)[1], length=length)
             return Fit(done.model, done.record, done.epochs, done.nonfinite)
@@ -235,7 +240,7 @@ def _over_devices(train: Callable, leading: int = 0) -> Callable:
     everywhere, split = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(mesh.axis_names[0])
     out = jax.sharding.PartitionSpec(*(None,) * leading, *split)
 
-    def share(*args: Any) -> Fit:
+    def share(*args: PyTree) -> Fit:
         specs = split, split, *(everywhere,) * (len(args) - 2)
         return jax.shard_map(train, mesh=mesh, in_specs=specs, out_specs=out, check_vma=False)(*args)
 

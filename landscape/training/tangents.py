@@ -1,6 +1,6 @@
 """Gradients forward in time, for one unit: tangents of its few numbers jet along, and nothing is kept of the way."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
