@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import itertools
 import json
+import math
 import sys
 import warnings
 from pathlib import Path
@@ -23,8 +24,11 @@ from landscape.descent.paths import Ends, Paths, Walk
 from landscape.engine import Evaluator, routes
 from landscape.engine.jets import Jet, push
 from landscape.kernels import surfaces, walks
+from landscape.kernels.epochs import epoch
 from landscape.kernels.lanes import Unfusable, boxed, is_box, lanes
 from landscape.planes import named_leaves
+from landscape.recurrence import _blocks
+from landscape.training.steps import begun, step
 from landscape.tree import dot, param, pytree
 
 EPS = float(np.finfo(np.float32).eps)
@@ -74,11 +78,13 @@ FUNCTIONS = {
 }
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_on_lanes_is_the_mapped_function(name: str) -> None:
-    f = FUNCTIONS[name]
-    a, b = (jnp.asarray(row) for row in np.random.default_rng(0).normal(size=(2, 5)).astype("float32"))
-    np.testing.assert_allclose(lanes(f)(a, b), jax.vmap(f)(a, b), rtol=4 * EPS, atol=EPS)
+def test_a_function_on_lanes_is_the_mapped_function() -> None:
+    lane = [jnp.asarray(row) for row in np.random.default_rng(0).normal(size=(2, 5)).astype("float32")]
+    got, want = jax.jit(lambda *lane: [{n: by(f)(*lane) for n, f in FUNCTIONS.items()} for by in (lanes, jax.vmap)])(
+        *lane
+    )
+    for name in FUNCTIONS:
+        np.testing.assert_allclose(got[name], want[name], rtol=4 * EPS, atol=EPS, err_msg=name)
 
 
 def test_lanes_of_episodes_and_points_broadcast_and_keep_boxes_and_floats() -> None:
@@ -179,7 +185,7 @@ def walk(kind: type, optimiser: Any, steps: int, problem: Any) -> Any:
     ("kind", "optimiser", "problem"),
     [
         (Ends, CLIPPED, ls.Recurrence(tasks.pascanu(), [4])),
-        (Paths, CLIPPED, ls.Recurrence(tasks.pascanu(), [4])),
+        pytest.param(Paths, CLIPPED, ls.Recurrence(tasks.pascanu(), [4]), marks=pytest.mark.slow),
         pytest.param(
             Ends, training.keras_adam(0.1), ls.Recurrence(tasks.latch(), [7], episodes=3), marks=pytest.mark.slow
         ),
@@ -198,11 +204,12 @@ def test_all_updates_in_one_kernel_are_the_scan_of_them(kind: type, optimiser: A
         np.testing.assert_allclose(got[name], values, rtol=1e-3, atol=1e-3, err_msg=name)
 
 
-def test_a_map_of_trainability_is_one_launch_on_a_gpu() -> None:
+@pytest.mark.parametrize(("kind", "optimiser"), [(Ends, training.keras_adam(0.1)), (Paths, CLIPPED)])
+def test_all_updates_are_one_launch_on_a_gpu(kind: type, optimiser: Any) -> None:
     made = plane(cells.Pascanu(), w=[0.0, 1.0], b=[0.0, 1.0])
-    ends = walk(Ends, CLIPPED, 6, ls.Recurrence(tasks.pascanu(), [4]))
-    affine = Evaluator(made, ends)._affine
-    assert for_cuda(ends.fused(affine), affine, np.zeros((2, 128), np.float32), ends.data) == 1
+    walked = walk(kind, optimiser, 6, ls.Recurrence(tasks.pascanu(), [4]))
+    affine = Evaluator(made, walked)._affine
+    assert for_cuda(walked.fused(affine), affine, np.zeros((2, 128), np.float32), walked.data) == 1
 
 
 def test_a_walk_whose_episodes_do_not_fit_into_registers_launches_every_look() -> None:
@@ -235,7 +242,7 @@ def test_the_kernel_of_every_cell_is_made_for_cuda_without_a_device(name: str) -
     assert for_cuda(kernel, evaluator._affine, points, problem.data) == 1
 
 
-@pytest.mark.parametrize("task", [tasks.relay(), tasks.echo(1), tasks.echo(-1)], ids=str)
+@pytest.mark.parametrize("task", [tasks.relay(), tasks.echo(-1)], ids=str)
 def test_tasks_that_draw_lengths_anew_or_answer_at_every_step_are_one_launch(task: ls.Task) -> None:
     problem = ls.Recurrence(task, [3, 7], order=1, episodes=4)
     affine = Evaluator(plane(ls.SRNN()), problem)._affine
@@ -249,7 +256,14 @@ def open_loops(program: Any, *args: Any) -> int:
 
 
 @pytest.mark.parametrize(
-    ("task", "lengths"), [(tasks.latch(), [2, 9]), (tasks.relay(), [4, 6]), (tasks.echo(1), [2, 4])]
+    ("task", "lengths"),
+    [
+        (tasks.relay(), [4, 6]),
+        pytest.param(tasks.latch(), [2, 9], marks=pytest.mark.slow),
+        pytest.param(tasks.latch(), [20, 60], marks=pytest.mark.slow),
+        pytest.param(tasks.echo(1), [2, 4], marks=pytest.mark.slow),
+        pytest.param(tasks.echo(-1), [9, 18], marks=pytest.mark.slow),
+    ],
 )
 def test_an_accelerator_knows_the_ends_of_all_loops_of_a_surface_which_is_the_same(
     task: ls.Task, lengths: list[int], monkeypatch: pytest.MonkeyPatch
@@ -264,10 +278,21 @@ def test_an_accelerator_knows_the_ends_of_all_loops_of_a_surface_which_is_the_sa
         np.testing.assert_allclose(one, other, rtol=0, atol=4 * EPS * np.abs(other).max())
 
 
+@pytest.mark.parametrize("lengths", [[1, 2, 3], [2, 9], [20, 50, 100], [7]])
+@pytest.mark.parametrize("nested", [True, False])
+def test_blocks_of_steps_are_every_step_of_every_row_once_and_in_order(lengths: list[int], nested: bool) -> None:
+    block = math.gcd(*lengths)
+    found = [(row, since + t) for row, since in _blocks(lengths, block, nested).tolist() for t in range(block)]
+    begun = [0, *lengths[:-1]] if nested else [0] * len(lengths)
+    both = enumerate(zip(begun, lengths, strict=True))
+    assert found == [(row, t) for row, (since, until) in both for t in range(since, until)]
+
+
 @pytest.mark.parametrize("units", [None, 2])
 def test_the_ends_of_all_loops_of_training_are_known_if_its_length_is(units: int | None) -> None:
-    data = tasks.episodes(tasks.latch(), jax.random.key(0), 8, 5)
-    data = data if units is None else dataclasses.replace(data, x=data.x[..., None])
+    x = np.zeros((8, 5) if units is None else (8, 5, 1), np.float32)
+    data = ls.Episode(x=x, target=np.zeros(8, np.float32))
+    shape = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 3))
 
     def trained(keys: Any, length: Any) -> Any:
         def one(key: Any) -> Any:
@@ -277,11 +302,9 @@ def test_the_ends_of_all_loops_of_training_are_known_if_its_length_is(units: int
 
         return jax.vmap(one)(keys)
 
-    keys = jax.random.split(jax.random.key(0), 3)
     epochs = 1  # of which it is not known how many there are
-    for length in (None, 4):
-        assert open_loops(lambda keys, length=length: trained(keys, length), keys) == epochs
-    assert open_loops(trained, keys, np.int32(4)) > epochs
+    assert open_loops(lambda keys: trained(keys, None), shape) == epochs
+    assert open_loops(trained, shape, np.int32(4)) > epochs
 
 
 @pytest.mark.slow
@@ -389,7 +412,7 @@ def fitted(make: Any, cell: Cell, **options: Any) -> training.Fit:
 @pytest.mark.parametrize(
     ("name", "objective"),
     [
-        ("clipping and momentum", losses.sigmoid),
+        pytest.param("clipping and momentum", losses.sigmoid, marks=pytest.mark.slow),
         *(pytest.param(name, losses.softmax, marks=pytest.mark.slow) for name in OPTIMISERS),
     ],
 )
@@ -401,6 +424,32 @@ def test_an_epoch_in_one_kernel_is_the_scan_of_its_updates_for_any_optimiser(nam
     for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         # roundings of five updates, each of which may divide by a running root mean square
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_updates_in_one_kernel_are_those_of_the_scan_one_after_the_other() -> None:
+    """Three runs, each with its rate and its batches, of which two share a block of lanes."""
+    optimiser = lambda rate: optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(rate, momentum=0.9))  # noqa: E731
+    rng = np.random.default_rng(0)
+    x, batches = rng.normal(size=(4, 15)).astype("float32"), rng.integers(0, 15, (3, 5, 16)).astype("int32")
+    data = ls.Episode(x=x, target=np.sign(x[0]))
+    numbers = rng.uniform(-1, 1, (3, 5)).astype("float32")
+
+    def made(updates: Any) -> Any:
+        def one(rate: Any, number: Any, batches: Any) -> Any:
+            model = ls.RNN(
+                cell=ls.SRNN(w=number[0], u=number[1], b=number[2]), readout=ls.Dense(w=number[3], b=number[4])
+            )
+            return updates(optimiser(rate), begun(optimiser(rate), model), batches)
+
+        return jax.jit(jax.vmap(one))(np.float32([0.01, 0.03, 0.1]), numbers, batches)
+
+    def scanned(optimiser: Any, state: Any, batches: Any) -> Any:
+        update = step(training.gradients.forward(losses.sigmoid).gradient, optimiser).update
+        return jax.lax.scan(lambda state, index: update(state, data, index, 3), state, batches)
+
+    fused = lambda optimiser, *args: epoch(losses.sigmoid, 0.0, optimiser, True)(args[0], data, args[1], 3)  # noqa: E731
+    for one, other in zip(jax.tree.leaves(made(fused)), jax.tree.leaves(made(scanned)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)  # roundings of five updates
 
 
 def launches(cell: Cell, make: Any, **options: Any) -> int:
