@@ -28,6 +28,7 @@ from landscape.kernels.epochs import epoch
 from landscape.kernels.lanes import Unfusable, boxed, is_box, lanes
 from landscape.planes import named_leaves
 from landscape.recurrence import _blocks
+from landscape.training import runs
 from landscape.training.steps import begun, step
 from landscape.tree import dot, param, pytree
 
@@ -387,6 +388,23 @@ def test_a_block_that_does_not_fit_into_the_device_is_halved_and_said(monkeypatc
         got = evaluator(points)
     assert evaluator.size == 256
     np.testing.assert_allclose(got["loss"], want["loss"], rtol=4 * EPS)
+
+
+def test_runs_that_do_not_fit_into_the_device_are_halved_and_said() -> None:
+    def computed(size: int) -> int:
+        if size > 10:
+            raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate")
+        return size
+
+    with (
+        pytest.warns(RuntimeWarning, match="20 runs did not fit into the memory of the device; 10 are trained"),
+        pytest.warns(RuntimeWarning, match="40 runs did not fit into the memory of the device; 20 are trained"),
+    ):
+        assert runs._in_memory(computed, 40) == 10
+    with pytest.raises(RuntimeError, match="RESOURCE_EXHAUSTED"):
+        runs._in_memory(lambda size: computed(11), 1)
+    with pytest.raises(ValueError, match="another reason"):
+        runs._in_memory(lambda size: int("another reason"), 40)
 
 
 OPTIMISERS = {
