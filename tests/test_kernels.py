@@ -138,7 +138,7 @@ def both(cell: Cell, problem: ls.Recurrence, **axes: Any) -> tuple[dict, dict]:
 @pytest.mark.parametrize(
     ("cell", "problem", "registers"),
     [
-        (Sine(), ls.Recurrence(tasks.latch(), range(1, 11), episodes=3), 96),  # one lane is no episode
+        (Sine(), ls.Recurrence(tasks.latch(), range(1, 6), episodes=3), 96),  # one lane is no episode, none chaotic yet
         (ls.LSTM(), ls.Recurrence(tasks.relay(), [4, 6], episodes=4), 12),  # two passes of two, each length anew
         (ls.SRNN(), ls.Recurrence(tasks.echo(1), [2, 5], order=0, episodes=2), 96),  # an answer after every step
         (cells.BengioLatch(), ls.Recurrence(tasks.bengio(), range(1, 6), order=0, episodes=2), 96),  # a vector input
