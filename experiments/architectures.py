@@ -1,10 +1,15 @@
 """Which recurrent architecture, and which of the LSTM's gates (Jozefowicz et al. 2015)? Does an LSTM latch?
 
-landscape run architectures
-landscape run architectures --quick
-landscape run architectures --cells mine.py:Sine LSTM GRU
-landscape run architectures --text=mine.txt
-python figures/architectures.py
+    landscape run architectures
+    landscape run architectures --quick
+    landscape run architectures --cells mine.py:Sine LSTM GRU
+    landscape run architectures --text=mine.txt
+    python figures/architectures.py
+
+The source searches 10,000 architectures and reports, accuracy of the next symbol on arithmetic and XML: tanh .295 and
+.321; LSTM .892 and .425; without forget gate (LSTM-f) .293 and .234, without input gate .751 and .414, without output
+gate .867 and .421; with a forget bias of 1 (LSTM-b) .902 and .444; GRU .896 and .460; its mutants MUT1 .921 and .475,
+MUT2 .897 and .473, MUT3 .907 and .465 (quoted from memory).
 """
 
 import dataclasses

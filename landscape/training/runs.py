@@ -87,7 +87,8 @@ def curves(
     finite, or -1), and if the split has a third part ``test_accuracy`` and ``test_loss`` at the best epoch; with a last
     dim "epoch", NaN after an early stop, ``train_loss``, ``train_accuracy``, ``gradient_norm``, ``val_loss``,
     ``val_accuracy``; and with a last dim "parameter" the models before and after, ``initial`` and ``final``. attrs:
-    task, seconds in all, seconds_compiling, seconds_per_epoch (of one run, compiling apart), ....
+    task, seconds in all, seconds_compiling, seconds_per_epoch (of one run, compiling apart), processor_seconds (of this
+    process, compiling apart), ....
     """
     lengths = sorted({int(length) for length in lengths})
     if not lengths or lengths[0] < 1 or seeds < 1:
@@ -118,7 +119,7 @@ def curves(
         routes.warned(error)
         with routes.scanned():
             draw, begun, train = _compiled(programs(), every[0], *part(0))
-    ready = time.perf_counter()
+    ready, spent = time.perf_counter(), time.process_time()
     drawn = functools.lru_cache(devices.threads())(lambda group: draw(every[group]))
 
     slabs = range(0, total, size)
@@ -144,6 +145,7 @@ def curves(
     compiling, seconds = ready - began, time.perf_counter() - began
     each = (seconds - compiling) / int(result.epochs.sum())
     attrs |= {"seconds_compiling": compiling, "seconds": seconds, "seconds_per_epoch": each}
+    attrs["processor_seconds"] = time.process_time() - spent
     return _dataset(start, result, {"length": lengths, **values, "seed": np.arange(seeds)}, attrs)
 
 
