@@ -118,3 +118,143 @@ def test_cells_are_matched_in_parameters_within_three_in_a_hundred():
             for cell in music.CELLS.values()
         ]
         assert max(sizes) / min(sizes) < 1.03
+
+
+CELLS = tuple(architectures.CASES)
+
+
+def raced(ends=1, own=(), **levels):
+    """Invented accuracies on two tasks, .5 unless given, of two rates of which the second is worse."""
+    cells = [*CELLS, *own]
+    level = np.array([[levels.get(c.replace("-", "_").replace(" ", "_"), 0.5) for c in cells]] * 2)
+    test = level[..., None, None] + SPREAD * (1 + 0.1 * np.arange(len(cells)))[:, None, None] - [[0], [0.2]]
+    dims = ("kind", "cell", "rate", "seed")
+    looked = np.full((2, len(cells), len(SPREAD)), np.nan)
+    looked[0, [cells.index(c) for c in architectures.LOOKED_AT]] = 1
+    seen = dict.fromkeys(architectures.SEEN, looked) | {"ends": looked * ends}
+    made = {"accuracy": (dims, test), "chosen_by": (dims, test)}
+    made |= {name: ((*dims[:2], "seed"), values) for name, values in seen.items()}
+    coords = {"kind": ["arithmetic", "xml"], "cell": cells, "rate": [0.01, 0.1]}
+    found = architectures.judged(xarray.Dataset(made, coords))
+    about = {"text": "", "units": 24, "rates": [0.01, 0.1], "repeats": 4}
+    return found.assign_attrs({**about, "claims": [list(claim) for claim in architectures.claims(found)]})
+
+
+def told(found, claim):
+    return {c.claim: c.verdict for c in architectures.claims(found)}[claim]
+
+
+@pytest.mark.parametrize(
+    ("f", "i", "o", "word"),
+    [(0.3, 0.4, 0.5, "HELD"), (0.5, 0.4, 0.3, "REFUTED"), (0.4, 0.3, 0.5, "REFUTED"), (0.3, 0.5, 0.5, "OPEN")],
+)
+def test_gates_are_ordered_by_what_their_loss_costs(f, i, o, word):
+    found = raced(LSTM_f=f, LSTM_i=i, LSTM_o=o)
+    for kind in ("arithmetic", "xml"):
+        assert told(found, f"gates matter in the order f, i, o on {kind}") == getattr(music, word)
+
+
+@pytest.mark.parametrize(
+    ("gru", "lstm", "biased", "word"),
+    [
+        (0.8, 0.5, 0.79, "HELD"),
+        (0.8, 0.5, 0.9, "HELD"),
+        (0.8, 0.5, 0.55, "REFUTED"),
+        (0.8, 0.5, 0.65, "OPEN"),
+        (0.5, 0.5, 0.5, "OPEN"),  # no gap to close
+        (0.5, 0.8, 0.8, "OPEN"),
+    ],
+)
+def test_a_forget_bias_closes_a_gap_that_is_there_by_more_than_half(gru, lstm, biased, word):
+    found = raced(GRU=gru, LSTM=lstm, LSTM_b=biased)
+    assert told(found, "a forget bias closes the gap to the GRU on xml") == getattr(music, word)
+
+
+@pytest.mark.parametrize(("without", "word"), [(0.51, "HELD"), (0.3, "HELD"), (0.79, "REFUTED"), (0.65, "OPEN")])
+def test_an_lstm_without_forget_gate_is_near_what_it_is_near_to(without, word):
+    found = raced(tanh=0.5, LSTM=0.8, LSTM_f=without)
+    assert told(found, "LSTM-f is nearer to tanh than to LSTM on arithmetic") == getattr(music, word)
+
+
+@pytest.mark.parametrize(("one", "rest", "word"), [(0.6, 0.4, "HELD"), (0.4, 0.4, "REFUTED"), (0.5, 0.4, "OPEN")])
+def test_a_mutant_is_ahead_of_the_gru_where_one_is(one, rest, word):
+    found = raced(MUT1=rest, MUT2=one, MUT3=rest)
+    assert told(found, "a mutant is ahead of the GRU on xml") == getattr(music, word)
+
+
+@pytest.mark.parametrize(("level", "word"), [(0.6, "HELD"), (0.4, "REFUTED"), (0.5, "OPEN")])
+def test_a_users_cell_is_compared_with_the_lstm(level, word):
+    assert told(raced(own=["Sine"], Sine=level), "Sine is ahead of LSTM on arithmetic") == getattr(music, word)
+    assert architectures.asked(["Sine", "GRU"]) == []
+    assert architectures.asked(["GRU", "Sine"]) == [("Sine", "GRU")]
+
+
+@pytest.mark.parametrize(
+    ("ends", "word", "title"),
+    [
+        (1, "HELD", "left alone, an LSTM forgets"),
+        (3, "REFUTED", "an LSTM latches"),
+        (np.array([1, 1, 3, 3]), "OPEN", "whether an LSTM latches is not decided"),
+    ],
+)
+def test_an_lstm_latches_where_its_networks_have_several_ends(ends, word, title):
+    found = raced(ends, GRU=0.9, LSTM_f=0.1)
+    assert told(found, "an LSTM's memory is no attractor") == getattr(music, word)
+    assert drawn["architectures"].title(found) == f"GRU 90% right on sums among letters, LSTM-f 10%; {title}"
+
+
+def test_the_figure_of_architectures_has_a_panel_for_each_task_and_two_for_memory():
+    found = raced(own=["Sine"], tanh=np.nan)
+    assert len(drawn["architectures"].page(found).axes) == 4
+    assert drawn["architectures"].style("LSTM-b 2") == drawn["architectures"].style("LSTM")
+    assert drawn["architectures"].style("Sine") == drawn["architectures"].OWN
+    said = architectures.sentence(found)
+    assert "arithmetic, right answers: tanh 0.000 (0.000 to 0.000)" in said
+    assert "GRU, arithmetic: radius 1.00 (1.00 to 1.00)" in said
+    assert "MUT1, arithmetic:" not in said
+
+
+def test_means_are_apart_where_some_unit_is_out_of_reach():
+    means = np.array([[0, 0], [0.05, 0], [0, 0.2], [0, -0.2], [0.02, 0.21]])
+    assert architectures.apart(means) == 3
+    assert architectures.apart(means, 1.0) == 1
+
+
+def test_one_unit_that_latches_has_two_ends_and_one_that_forgets_has_one():
+    starts = names.cell("SRNN", {}).initial(np.array([[-0.5], [0.5], [0.6]], np.float32))
+    for w, ends in ((2.0, [-0.95750403, 0.95750403, 0.95750403]), (0.5, [0, 0, 0])):  # x = tanh(2 x)
+        cell = names.cell("SRNN", {}).__class__(w=np.full((1, 1), w, np.float32), u=np.zeros((1, 1), np.float32),
+                                                b=np.zeros(1, np.float32))  # fmt: skip
+        end, mean = architectures.read_on(cell, type(starts)(starts.h), np.zeros(1, np.float32), 100)
+        np.testing.assert_allclose(end.h[:, 0], ends, atol=1e-5)
+        assert architectures.apart(np.asarray(architectures.read_on(cell, end, np.zeros(1, np.float32), 100)[1].h)) == (
+            len(set(ends))
+        )
+        assert mean.h.shape == (3, 1)
+
+
+def test_what_architectures_cannot_train_is_named_before_any_work():
+    with pytest.raises(ValueError, match="there is no task 'reber' that architectures can train on"):
+        architectures.run(kinds=("reber",))
+    with pytest.raises(ValueError, match="GRUX"):
+        architectures.run(cells=("GRUX",))
+
+
+@pytest.mark.slow
+def test_a_users_cell_enters_by_its_file_and_its_networks_are_looked_at(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from landscape.cells import SRNN\ndef Mine(**values) -> SRNN:\n    'h'\n    return SRNN(**values)\n"
+    )
+    found = architectures.run(cells=(f"{tmp_path}/mine.py:Mine", "tanh"), quick=True, out=str(tmp_path / "out"))
+    assert found.cell.values.tolist() == ["Mine", "tanh"]
+    np.testing.assert_array_equal(found.accuracy.sel(cell="Mine"), found.accuracy.sel(cell="tanh"))
+    assert np.isfinite(found[list(architectures.SEEN)].to_array()).all()
+    assert told(found, "Mine is ahead of tanh on arithmetic") == music.OPEN
+
+
+@pytest.mark.slow
+def test_music_and_sound_are_learnt_by_every_cell(tmp_path):
+    found = music.run(quick=True, out=str(tmp_path))
+    assert (found.best < found.blind).all()
+    assert float(found.parameters.max() / found.parameters.min()) < 1.06
+    np.testing.assert_array_equal(music.run(quick=True, out=str(tmp_path)).test, found.test)
