@@ -221,6 +221,8 @@ def run(
         cells = ("tanh", "LSTM", "GRU") if cells == tuple(CASES) else cells
     for cell in cells:
         named(cell)
+    if text and not Path(text).is_file():
+        raise ValueError(f"there is no text {text}; give the path of a file")
     fixed = {"text": text, "units": units, "rates": rates, "repeats": repeats, "effort": effort, "seed": seed}
     folder = Path(out or f"results/architectures{'_quick' * quick}")
     moves = {"kind": list(kinds), "cell": list(cells)}

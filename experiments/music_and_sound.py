@@ -69,7 +69,7 @@ def music(path: str, pieces: int, steps: int, seed: int) -> Set:
     """Chords foretold, key by key: pieces of a file, or generated chorales; keys that never sound are left out."""
     rolls = data.rolls(path) if path else list(data.chorales(pieces, steps + 1, seed))
     heard = np.flatnonzero(np.any([roll.any(0) for roll in rolls], 0))
-    made = cut([roll[:, heard] for roll in rolls], steps)
+    made = cut([roll[:, heard] for roll in rolls], steps, pieces)
     p = np.clip(made.target.mean((0, 1)), 1e-6, 1 - 1e-6)
     return Set(made, losses.keys, len(heard), float(-np.sum(p * np.log(p) + (1 - p) * np.log1p(-p))))
 
@@ -78,7 +78,7 @@ def sound(path: str, pieces: int, steps: int, seed: int) -> Set:
     """Frames of ten samples foretold: a recording of yours, or plucked strings; of mean square 1."""
     waves = [data.wav(path)[0]] if path else list(data.plucked(pieces, FRAME * (steps + 1), seed))
     waves = [wave / np.sqrt(np.mean(wave**2)) for wave in waves]
-    made = cut([wave[: len(wave) // FRAME * FRAME].reshape(-1, FRAME) for wave in waves], steps)
+    made = cut([wave[: len(wave) // FRAME * FRAME].reshape(-1, FRAME) for wave in waves], steps, pieces)
     gaussian = 0.5 * np.log(2 * np.pi * np.e * made.target.var((0, 1)))
     return Set(made, losses.mixture(PARTS, FRAME), PARTS * (1 + 2 * FRAME), float(np.sum(gaussian)))
 
@@ -86,12 +86,12 @@ def sound(path: str, pieces: int, steps: int, seed: int) -> Set:
 SETS = {"music": music, "sound": sound}
 
 
-def cut(sequences: list[np.ndarray], steps: int) -> Episode:
-    """Episodes of so many steps, each frame asked for the next one; sequences that are shorter are left out."""
+def cut(sequences: list[np.ndarray], steps: int, most: int) -> Episode:
+    """The first episodes of so many steps, ``most`` at most, each frame asked for the next; shorter sequences go."""
     long = [data.next_frames(sequence, steps) for sequence in sequences if len(sequence) > steps]
     if sum(len(each.x) for each in long) < 2 * BATCH:
         raise ValueError(f"the files hold fewer than {2 * BATCH} episodes of {steps} steps; give more, or fewer steps")
-    join = lambda name: np.concatenate([getattr(each, name) for each in long])  # noqa: E731
+    join = lambda name: np.concatenate([getattr(each, name) for each in long])[:most]  # noqa: E731
     return Episode(x=join("x"), target=join("target"), mask=join("mask"))
 
 
@@ -154,12 +154,16 @@ def run(
 ) -> xarray.Dataset:
     """Every cell on music and on sound, dims (kind, cell, rate, seed, epoch), kept in ``out``: run again to go on.
 
-    ``rolls``: piano rolls of yours (npz or MIDI), ``wave``: a wav file; else ``pieces`` are generated, by ``seed``.
+    ``rolls``: piano rolls of yours (npz or MIDI), ``wave``: a wav file, of which ``pieces`` of so many ``steps`` are
+    read at most; else so many are generated, by ``seed``.
     ``units``: of the LSTM that all match in parameters. ``repeats``: starts. ``quick``: three rates, two starts, 100
     pieces, four epochs. ``out`` is results/music_and_sound unless given.
     """
     if quick:
         pieces, rates, repeats, epochs = 100, rates[3::2][:3], 2, 4
+    for kind, path in (("music", rolls), ("sound", wave)):
+        if path:
+            SETS[kind](path, pieces, steps, seed)  # what is wrong with it is said before anything is computed
     folder = Path(out or f"results/music_and_sound{'_quick' * quick}")
     fixed = {"pieces": pieces, "steps": steps, "units": units, "rates": rates, "repeats": repeats, "epochs": epochs}
     fixed["seed"] = seed

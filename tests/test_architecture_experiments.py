@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 import xarray
+from scipy.io import wavfile
 
 from landscape import data, models, names
 
@@ -101,13 +102,18 @@ def test_sets_are_cut_and_scored_as_they_are_read(tmp_path):
     np.testing.assert_array_equal(made.episodes.target, rolls[:, 1:, heard])
     assert (made.outputs, made.episodes.mask.shape) == (heard.sum(), (40, 8))
     np.savez(tmp_path / "rolls.npz", rolls[0], *[np.concatenate([rolls[0], rolls[1]])] * 30)
-    again = music.music(str(tmp_path / "rolls.npz"), 0, 8, 0)
+    again = music.music(str(tmp_path / "rolls.npz"), 99, 8, 0)
     assert len(again.episodes.x) == 1 + 30 * 2
+    assert len(music.music(str(tmp_path / "rolls.npz"), 40, 8, 0).episodes.x) == 40
     sound = music.sound("", 40, 8, 0)
     assert (sound.episodes.x.shape, sound.outputs) == ((40, 8, 10), 5 * 21)
     assert sound.blind == pytest.approx(10 * 0.5 * np.log(2 * np.pi * np.e), abs=0.5)
-    with pytest.raises(ValueError, match="fewer than 32 episodes of 8 steps"):
-        music.music("", 5, 8, 0)
+    wavfile.write(tmp_path / "a.wav", 8000, (1000 * data.plucked(1, 4000)[0]).astype(np.int16))
+    recorded = music.sound(str(tmp_path / "a.wav"), 99, 8, 0).episodes.x
+    assert recorded.shape == (49, 8, 10)
+    assert np.mean(recorded**2) == pytest.approx(1, abs=0.1)
+    with pytest.raises(ValueError, match="fewer than 32 episodes of 20 steps"):
+        music.run(wave=str(tmp_path / "a.wav"), steps=20)
 
 
 def test_cells_are_matched_in_parameters_within_three_in_a_hundred():
@@ -236,6 +242,8 @@ def test_one_unit_that_latches_has_two_ends_and_one_that_forgets_has_one():
 def test_what_architectures_cannot_train_is_named_before_any_work():
     with pytest.raises(ValueError, match="there is no task 'reber' that architectures can train on"):
         architectures.run(kinds=("reber",))
+    with pytest.raises(ValueError, match=r"there is no text nowhere\.txt"):
+        architectures.run(text="nowhere.txt")
     with pytest.raises(ValueError, match="GRUX"):
         architectures.run(cells=("GRUX",))
 
