@@ -91,11 +91,11 @@ def setting(kind: str, text: str, effort: float) -> Setting:
     if kind == "arithmetic":
         return Setting(tasks.arithmetic(1), 10, len(tasks.strings.ARITHMETIC), many(2000), 10)
     if kind == "xml":
-        return Setting(tasks.xml(), 30, len(tasks.strings.XML), many(2000), 6)
+        return Setting(tasks.xml(), 30, len(tasks.strings.XML), many(2000), 4)
     words = Path(text).read_text(encoding="utf-8") if text else characters.source(60_000)
     read = data.text(words[: 40 * many(1500)])
     episodes = data.next_symbols(read.symbols, 40)
-    return Setting(data.task(episodes, name="text"), 40, len(read.alphabet), len(episodes.x), 6)
+    return Setting(data.task(episodes, name="text"), 40, len(read.alphabet), len(episodes.x), 4)
 
 
 KINDS = ("arithmetic", "xml", "text")
@@ -258,8 +258,8 @@ def judged(made: xarray.Dataset) -> xarray.Dataset:
 
 
 def asked(cells: list[str]) -> list[tuple[str, str]]:
-    """The pairs of claims that are there, and every cell of a user's beside the LSTM, or the first other one."""
-    other = "LSTM" if "LSTM" in cells else cells[0]
+    """The pairs of claims that are there, and every cell of a user's beside the LSTM, or the first of the source's."""
+    other = next((cell for cell in ["LSTM", *CASES] if cell in cells), cells[0])
     return [pair for pair in PAIRS if set(pair) <= set(cells)] + [
         (cell, other) for cell in cells if cell not in CASES and cell != other
     ]

@@ -191,8 +191,8 @@ def test_a_mutant_is_ahead_of_the_gru_where_one_is(one, rest, word):
 @pytest.mark.parametrize(("level", "word"), [(0.6, "HELD"), (0.4, "REFUTED"), (0.5, "OPEN")])
 def test_a_users_cell_is_compared_with_the_lstm(level, word):
     assert told(raced(own=["Sine"], Sine=level), "Sine is ahead of LSTM on arithmetic") == getattr(music, word)
-    assert architectures.asked(["Sine", "GRU"]) == []
-    assert architectures.asked(["GRU", "Sine"]) == [("Sine", "GRU")]
+    assert architectures.asked(["Sine", "GRU"]) == [("Sine", "GRU")]
+    assert architectures.asked(["Sine", "Mine"]) == [("Mine", "Sine")]
 
 
 @pytest.mark.parametrize(
