@@ -98,7 +98,7 @@ def setting(kind: str, text: str, effort: float) -> Setting:
     return Setting(data.task(episodes, name="text"), 40, len(read.alphabet), len(episodes.x), 4)
 
 
-KINDS = ("arithmetic", "xml", "text")
+KINDS = ("arithmetic", "text", "xml")
 
 
 def named(case: str) -> tuple[Any, float]:
@@ -225,11 +225,16 @@ def run(
         raise ValueError(f"there is no text {text}; give the path of a file")
     fixed = {"text": text, "units": units, "rates": rates, "repeats": repeats, "effort": effort, "seed": seed}
     folder = Path(out or f"results/architectures{'_quick' * quick}")
-    moves = {"kind": list(kinds), "cell": list(cells)}
-    made = sweep(f"{__file__}:case", moves, fixed, out=folder / "cases.zarr", report=print)
+    moves = {"cell": list(cells)}
+    parts = [
+        sweep(f"{__file__}:case", moves, {**fixed, "kind": kind}, out=folder / f"{kind}.zarr", report=print)
+        for kind in kinds
+    ]
+    made = xarray.concat(parts, "kind", data_vars="all", coords="minimal", compat="override", join="exact")
+    made = made.drop_vars(("sweep_state", "cell"), errors="ignore").assign_coords(kind=list(kinds))
     found = judged(made.assign_coords(cell=[cell.rpartition(":")[2] for cell in cells]))
     found = found.assign_attrs({**fixed, "claims": [list(claim) for claim in claims(found)]})
-    settings = {**fixed, **moves}
+    settings = {**fixed, **moves, "kinds": list(kinds)}
     if store.find(folder / "found.zarr", settings) is None:
         store.save(found, folder / "found.zarr", settings)
     return found
