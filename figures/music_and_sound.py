@@ -42,7 +42,7 @@ def along(axes, one: xarray.Dataset, inks: dict) -> None:
             ax.plot(x, best.train.mean("seed"), color=ink, linestyle="--", linewidth=1)
             ax.plot(x, best.held.mean("seed"), color=ink, linewidth=1.2)
     axes[0].set(xlabel="update")
-    axes[1].set(xlabel="second of processor time")
+    axes[1].set(xlabel="processor time of a run (s)")
 
 
 def title(found: xarray.Dataset) -> str:
