@@ -97,7 +97,7 @@ def pytorch(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | 
     One unit so draws all of them from U(-1, 1). PyTorch adds two biases to every gate, one with the input and one with
     the state: ``b`` is the sum of two draws, or one of them where the cell has the other itself (``c_h``).
     """
-    sizes, reach = {"unit": units, "input": inputs}, (units or 1) ** -0.5
+    sizes, reach = _sizes(cell, units, inputs), (units or 1) ** -0.5
     values = {}
     for index, (name, field) in enumerate(params(cell).items()):
         kind, _, gate = name.partition("_")
@@ -206,6 +206,14 @@ def readout(key: jax.Array, units: int | None = None, outputs: int | None = None
     return Dense(w=w.reshape(_shape(("unit", "output"), sizes)), b=jnp.zeros(_shape(("output",), sizes)))
 
 
+def _sizes(cell: Any, units: int | None, inputs: int | None) -> dict[str, int | None]:
+    """How long each axis of a cell's parameters is; blocks are of ``cell.size`` units where gates are shared."""
+    size = getattr(cell, "size", 1)
+    if units is not None and units % size or units is None and size > 1:
+        raise ValueError(f"blocks of {size} units make no layer of {units}; give units, a multiple of {size}")
+    return {"unit": units, "input": inputs, "block": units and units // size}
+
+
 def _shape(axes: tuple[str, ...], sizes: dict[str, int | None]) -> tuple[int, ...]:
     """The shape of a parameter; an axis of size None is left out."""
     return tuple(size for axis in axes if (size := sizes[axis]) is not None)
@@ -236,7 +244,7 @@ def _initialise(
     forget: float,
 ) -> Any:
     """``cell`` with its matrices drawn block by block, zero biases, and the bias ``b_f = forget``."""
-    sizes = {"unit": units, "input": inputs}
+    sizes = _sizes(cell, units, inputs)
     axes = {name: field.metadata["axes"] for name, field in params(cell).items() if getattr(cell, name) is not None}
     values = {}
     for name, named in axes.items():
