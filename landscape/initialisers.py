@@ -209,7 +209,7 @@ def readout(key: jax.Array, units: int | None = None, outputs: int | None = None
 def _sizes(cell: Any, units: int | None, inputs: int | None) -> dict[str, int | None]:
     """How long each axis of a cell's parameters is; blocks are of ``cell.size`` units where gates are shared."""
     size = getattr(cell, "size", 1)
-    if units is not None and units % size or units is None and size > 1:
+    if (units or 1) % size:
         raise ValueError(f"blocks of {size} units make no layer of {units}; give units, a multiple of {size}")
     return {"unit": units, "input": inputs, "block": units and units // size}
 

@@ -104,7 +104,9 @@ def flags() -> Iterator:
     """Every static choice of every cell class, with another choice."""
     for name, make in KNOWN.items():
         for field in dataclasses.fields(make) if isinstance(make, type) else ():
-            if field.metadata.get("static") and field.name != "size":  # that of a block changes shapes: see its own test
+            if (
+                field.metadata.get("static") and field.name != "size"
+            ):  # that of a block changes shapes: see its own test
                 other = (not field.default) if isinstance(field.default, bool) else cells.hard_sigmoid
                 yield pytest.param(name, {field.name: other}, id=f"{name}-{field.name}")
 
