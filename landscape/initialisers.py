@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from landscape.cells import GRU, LSTM, MUT1, MUT2, MUT3, SRNN, BengioLatch, Cell, LeakyRNN, Pascanu, logistic
 from landscape.models import Around, Dense, Embedding, Stack, TwoWay
@@ -252,12 +253,12 @@ def _initialise(
             own = {"b_f": forget}.get(name, 0.0) if name.split("_")[0] == "b" else getattr(cell, name)
             values[name] = jnp.broadcast_to(jnp.asarray(own, float), _shape(named, sizes))
     for index, block in enumerate(_blocks(cell, together)):
-        named = axes[block[0]]
-        rows, columns = (sizes[axis] or 1 for axis in named)
-        draw = recurrent if named[0] == "unit" else kernel
-        matrix = draw(jax.random.fold_in(key, index), (rows, columns * len(block)))
-        for name, part in zip(block, jnp.split(matrix, len(block), axis=1), strict=True):
-            values[name] = part.reshape(_shape(named, sizes))
+        first = axes[block[0]][0]
+        widths = [sizes[axes[name][1]] or 1 for name in block]
+        draw = recurrent if first == "unit" else kernel
+        matrix = draw(jax.random.fold_in(key, index), (sizes[first] or 1, sum(widths)))
+        for name, part in zip(block, jnp.split(matrix, np.cumsum(widths)[:-1], axis=1), strict=True):
+            values[name] = part.reshape(_shape(axes[name], sizes))
     return dataclasses.replace(cell, **values)
 
 

@@ -189,6 +189,13 @@ def test_blocks_share_their_gates():
     np.testing.assert_allclose(jnp.repeat(one.gates[0], 2), other.gates[0], rtol=1e-5)
 
 
+@pytest.mark.parametrize("start", [initialisers.keras3, initialisers.pytorch, initialisers.gaussian(0.1)])
+def test_a_block_has_one_gate_of_each_kind_wherever_it_starts(start):
+    made = jax.eval_shape(lambda key: start(cells.MemoryBlocks(size=2), key, 4, 3), jax.random.key(0))
+    assert (made.w_g.shape, made.w_i.shape, made.r_io.shape, made.r_og.shape) == ((4, 4), (4, 2), (2, 2), (2, 4))
+    assert (made.u_g.shape, made.u_o.shape, made.b_g.shape, made.b_o.shape) == ((3, 4), (3, 2), (4,), (2,))
+
+
 def test_blocks_that_do_not_fill_a_layer_are_refused():
     with pytest.raises(ValueError, match="blocks of 2 units make no layer of 3; give units, a multiple of 2"):
         layer(2, 3, 2)
