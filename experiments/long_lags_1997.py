@@ -221,13 +221,13 @@ def draw(one, key, count):
     return tasks.episodes(one.task, key, count, *([one.length] if one.task.nested else [one.length] * 2))
 
 
-def chunk(one, count):
+def chunk(one, count, quick):
     """``(key, number, state, train, test) -> (state, scores, share of the test that is right)``: updates one by one.
 
     ``train`` are the sequences that there are, in a new order each time, or () where fresh ones are drawn. Every
     sequence is an update, and what it scores is scored before.
     """
-    gradient, evaluate = training.reverse(one.objective)
+    gradient, evaluate = (training.carousel if quick else training.reverse)(one.objective)
     step, length = training.step(gradient, optax.sgd(one.rate)), jnp.int32(one.length)
 
     def go(key, number, state, train, test):
@@ -260,7 +260,7 @@ def solve(case, seeds, most, seed, report=print):
     keys = jax.vmap(lambda k: jax.random.fold_in(root, k))(jnp.arange(seeds))
     fixed = one.task.name == "reber"  # 256 strings to train on
     count = TESTED if fixed else CHUNK
-    step, go = chunk(one, count)
+    step, go = chunk(one, count, case.truncated and not one.direct)
     pools = [
         jax.jit(jax.vmap(lambda k, n=n: draw(one, jax.random.fold_in(k, n), TESTED)))(keys) for n in (2**31, 2**30)
     ]

@@ -365,7 +365,8 @@ def test_who_is_at_fault_on_reber_follows_the_ablation(cured, words):
 
 
 def test_no_suspect_is_named_without_the_ablation():
-    assert not [claim for claim in world().drop_dims("claim").isel(case=[0, 8]).pipe(lags.judged).claim.values if "fault" in str(claim)]
+    few = lags.judged(world().drop_dims("claim").isel(case=[0, 8]))
+    assert not [claim for claim in few.claim.values if "fault" in str(claim)]
 
 
 def test_the_figure_says_what_did_not_succeed():
@@ -386,3 +387,43 @@ def test_a_quick_run_tells_what_it_saw():
 def test_an_experiment_that_the_source_lacks_is_refused():
     with pytest.raises(ValueError, match="7x"):
         lags.run(experiments=("7x",))
+
+
+@pytest.mark.parametrize("absent", [(), ("w_g", "w_o", "u_o", "b_o", "b_g", *lags.HEARING)])
+def test_the_carousel_is_the_truncated_gradient_without_a_way_back(absent):
+    cell = dataclasses.replace(layer(2, 4, 2), **dict.fromkeys(absent))
+    model = RNN(cell=Truncated(cell=cell), readout=Dense(w=jnp.array([1.0, -0.5, 0.7, 0.2]), b=jnp.float32(0.1)))
+    x = np.random.default_rng(1).normal(size=(9, 3, 2)).astype(np.float32)
+    mask = jnp.asarray(np.tile([0, 0, 1, 0, 0, 1, 2, 0, 0], (3, 1)).T, jnp.float32)
+    data = tasks.Episode(x=jnp.asarray(x), target=jnp.asarray(x[..., 0]), mask=mask)
+    routes = [route(losses.raw) for route in (training.carousel, training.reverse)]
+    both = [jax.jit(route.gradient)(model, data, jnp.arange(2), jnp.int32(8)) for route in routes]
+    assert jax.tree.structure(both[0]) == jax.tree.structure(both[1])
+    for one, other in zip(*map(jax.tree.leaves, both), strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-5, atol=1e-6)  # float32, sums in another order
+    scores = [jax.jit(route.evaluate)(model, data, jnp.arange(3), jnp.int32(8)) for route in routes]
+    np.testing.assert_allclose(scores[0].loss, scores[1].loss, rtol=1e-6)
+
+
+def test_the_carousel_reads_symbols_and_single_numbers():
+    for inputs, x in ((3, np.array([[0], [2], [1], [2]])), (None, X[:4, :1])):
+        model = RNN(cell=Truncated(cell=layer(1, 2, inputs)), readout=Dense(w=jnp.ones(2), b=jnp.float32(0)))
+        target = jnp.ones((4, 1))
+        data = tasks.Episode(x=jnp.asarray(x), target=target, mask=jnp.asarray([[0.0], [0], [1], [1]]))
+        both = [
+            route(losses.raw).gradient(model, data, jnp.arange(1), jnp.int32(4))[1].cell.cell.u_g
+            for route in (training.carousel, training.reverse)
+        ]
+        np.testing.assert_allclose(*both, rtol=2e-5, atol=1e-7)
+
+
+def test_the_carousel_refuses_what_decays():
+    data = tasks.Episode(x=jnp.zeros((2, 1)), target=jnp.zeros((2, 1)), mask=jnp.ones((2, 1)))
+    go = training.carousel(losses.raw).gradient
+    with pytest.raises(TypeError, match="given Truncated of LSTM: use training"):
+        go(RNN(cell=Truncated(cell=cells.LSTM())), data, jnp.arange(1), 2)
+    kind = RNN(cell=Truncated(cell=cells.MemoryBlocks()))
+    with pytest.raises(TypeError, match="episodes with a mask"):
+        go(kind, dataclasses.replace(data, mask=None), jnp.arange(1), 2)
+    with pytest.raises(ValueError, match="begins with all states at 0; given start"):
+        training.carousel(losses.raw, 0.5)
