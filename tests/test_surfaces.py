@@ -308,21 +308,26 @@ def test_settings_that_cannot_be_are_refused(setting: dict, message: str) -> Non
         surface(plane(Pascanu(), w=[0, 1], b=[0, 1]), tasks.pascanu(), [1], **setting)
 
 
-TWO = """
+SEVERAL = """
 import sys, numpy as np, jax, landscape as ls
-made = ls.plane(ls.LSTM(u_f=0.5), w_g=np.linspace(-3, 3, 40), b_f=np.linspace(-2, 2, 40))
+x, y = map(int, sys.argv[2:])
+made = ls.plane(ls.LSTM(u_f=0.5), w_g=np.linspace(-3, 3, x), b_f=np.linspace(-2, 2, y))
 found = ls.surface(made, ls.latch(), [3, 7], order=2, episodes=4)
 np.savez(sys.argv[1], devices=jax.local_device_count(), **{str(k): v.values for k, v in found.data_vars.items()})
 """
 
 
 @pytest.mark.optimised
-def test_two_devices_change_no_bit_of_a_gated_cell_with_its_hessian(tmp_path: Any) -> None:
-    made = plane(LSTM(u_f=0.5), w_g=np.linspace(-3, 3, 40), b_f=np.linspace(-2, 2, 40))
+@pytest.mark.parametrize(("count", "sides"), [(2, (40, 40)), pytest.param(4, (37, 41), marks=pytest.mark.slow)])
+def test_several_devices_change_no_bit_of_a_gated_cell_with_its_hessian_also_where_points_do_not_divide(
+    tmp_path: Any, count: int, sides: tuple[int, int]
+) -> None:
+    made = plane(LSTM(u_f=0.5), w_g=np.linspace(-3, 3, sides[0]), b_f=np.linspace(-2, 2, sides[1]))
     one = surface(made, tasks.latch(), [3, 7], order=2, episodes=4)
-    many = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
-    subprocess.run([sys.executable, "-c", TWO, str(tmp_path / "two.npz")], check=True, env=many)
-    two = np.load(tmp_path / "two.npz")
-    assert two["devices"] == 2
+    flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={count}", "JAX_PLATFORMS": "cpu"}
+    words = [sys.executable, "-c", SEVERAL, str(tmp_path / "several.npz"), *map(str, sides)]
+    subprocess.run(words, check=True, env=os.environ | flags)
+    several = np.load(tmp_path / "several.npz")
+    assert several["devices"] == count
     for name in one.data_vars:
-        np.testing.assert_array_equal(one[name], two[name])
+        np.testing.assert_array_equal(one[name], several[name])
