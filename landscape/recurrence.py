@@ -25,7 +25,7 @@ from landscape.tasks import episodes as draw
 
 MOST_SEEDS = 2**32  # `jax.random.key` tells no more apart
 Carry = tuple[Jet, tuple, tuple]  # a jet (batch, point), exponents and their powers 2**-e, each a tuple of (point,)
-Data = tuple[Episode, Int[np.ndarray, "length"]]  # episodes as `_drawn` stacks them, and lengths
+Data = tuple[Episode, Int[Array | np.ndarray, "length"]]  # episodes as `_drawn` stacks them, and lengths
 
 
 class Layout(NamedTuple):
