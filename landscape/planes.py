@@ -84,7 +84,7 @@ class Plane:
     """An affine family of models and, for each coordinate by name, the 1-D values at which a surface samples it."""
 
     affine: Affine
-    axes: dict[str, Float[np.ndarray, "point"]]
+    axes: dict[str, Float[np.ndarray, "_"]]
     moves: dict[str, tuple[str, ...]]  # the parameters that each coordinate is the value of; none if a displacement
     center: tuple[float, ...]  # the coordinates of the model the plane was made from
     about: dict[str, Json] = dataclasses.field(default_factory=dict)  # how its directions were made, in plain values
