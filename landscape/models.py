@@ -204,7 +204,7 @@ class RNN:
         return h if self.readout is None else self.readout(h)
 
 
-def as_rnn(model: PyTree) -> RNN:
+def as_rnn(model: PyTree) -> PyTree:
     """The model itself, or a bare cell read out by its own ``h``."""
     return RNN(cell=model) if isinstance(model, Cell) else model
 

@@ -30,7 +30,7 @@ class Plan(NamedTuple):
 INPUT = -1
 
 
-def plan(cell: Cell, state: PyTree[Float[Array, "..."]], x: Real[Array, "*input"]) -> Plan:
+def plan(cell: Cell, state: PyTree[jax.ShapeDtypeStruct], x: jax.ShapeDtypeStruct) -> Plan:
     """The plan of one step from shapes; no groups where a matrix is used otherwise than in one `dot`."""
     leaves, tree = jax.tree.flatten(cell)
     matrices = [i for i, leaf in enumerate(leaves) if jnp.ndim(leaf) == 2]

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from landscape.cells import Cell
 from landscape.models import as_rnn
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @jax.jit
-def _turns(cell: Cell, x: Array, start: float) -> Float[Array, "time state state"]:
+def _turns(cell: Cell, x: Array, start: ArrayLike) -> Float[Array, "time state state"]:
     """ds_t/ds_(t-1) along inputs x; compiled once for cells of a kind and size."""
     back = ravel_pytree(jax.tree.map(jnp.asarray, cell.initial(start)))[1]
     before = jax.vmap(lambda s: ravel_pytree(s)[0])(visited(cell, x, start))[:-1]
