@@ -5,13 +5,14 @@ Derivatives ride along the recurrence as jets (`landscape.engine.jets`), so memo
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key, PyTree, PyTreeDef, Real, Shaped
+from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree, PyTreeDef, Real, Shaped
 
 from landscape import specs, tasks
 from landscape.blocks import Json
@@ -25,6 +26,7 @@ from landscape.tasks import episodes as draw
 
 MOST_SEEDS = 2**32  # `jax.random.key` tells no more apart
 Carry = tuple[Jet, tuple, tuple]  # a jet (batch, point), exponents and their powers 2**-e, each a tuple of (point,)
+Step = Int[Array, ""] | int
 Data = tuple[Episode, Int[Array | np.ndarray, "length"]]  # episodes as `_drawn` stacks them, and lengths
 
 
@@ -32,20 +34,24 @@ class Layout(NamedTuple):
     """How functions of one episode at one point are computed for many.
 
     ``begin(f)(model)`` and ``both(f)(model, scale, jet, x)`` return arrays (batch, point, ...); ``fold(op, a)`` reduces
-    the first axis; ``tie(model, t)`` is the model in step ``t`` of a loop.
+    the first axis; ``tie(model, t)`` is the model in step ``t`` of a loop; ``ones(points)`` begins what a loop carries.
     """
 
     begin: Callable
     both: Callable
     fold: Callable = fold
     tie: Callable = lambda model, t: model
+    ones: Callable = jnp.ones_like
 
 
 class Course(NamedTuple):
-    """The loss along sequences: ``start() -> carry``, ``step(t, carry, x) -> carry``, ``observe(carry, target)``."""
+    """The loss along sequences: ``start() -> carry``, ``step(t, carry, x) -> carry``, ``observe(carry, target)``.
+
+    A step rescales where ``t`` says so, or where its last argument, ``due``, does: then it is known to the compiler.
+    """
 
     start: Callable[[], Carry]
-    step: Callable[[Int[Array, ""], Carry, PyTree], Carry]
+    step: Callable[..., Carry]
     observe: Callable[[Carry, PyTree], tuple[Jet, tuple]]
 
 
@@ -53,12 +59,14 @@ class Course(NamedTuple):
 class Scan:
     """The kernel of `Recurrence`: static choices alone, so that equal ones share a program.
 
-    ``every`` says that lengths are 1, 2, 3, ..., which saves an inner loop.
+    ``every`` says that lengths are 1, 2, 3, ..., which saves an inner loop. ``known`` are the lengths, where the
+    compiler is to know how often its loops go round; without them one program serves all choices of lengths.
     """
 
     task: Task
     order: int
     every: bool
+    known: tuple[int, ...] = ()
 
     def course(
         self, model: PyTree, points: tuple[Float[Array, "point"], ...], batch: int, layout: Layout, masked: bool = False
@@ -90,17 +98,19 @@ class Scan:
             zero = jax.tree.map(jnp.zeros_like, state)
             first = (zero,) * count if order > 0 else ()
             second = dict.fromkeys(pairs(count), zero) if order > 1 else {}
-            none, one = jnp.zeros(here.shape, jnp.int32), jnp.ones_like(here)
-            return Jet(state, first, second), (none,) * count, (one,) * count
+            one = layout.ones(here)
+            return Jet(state, first, second), ((one - one).astype(jnp.int32),) * count, (one,) * count
 
-        def step(t: Int[Array, ""], carry: Carry, x: PyTree[Shaped[Array, "batch ..."]]) -> Carry:
+        def step(
+            t: Int[Array, ""], carry: Carry, x: PyTree[Shaped[Array, "batch ..."]], due: bool | None = None
+        ) -> Carry:
             jet, exponents, scale = carry
-            if order > 0:
+            if order > 0 and due is not False:
                 # Only the small arrays pass through the conditional; the factor costs nothing in the loop that uses it.
-                same = lambda jet, exponents: (exponents, scale, (jnp.ones_like(here),) * count)  # noqa: E731
+                same = lambda jet, exponents: (exponents, scale, (layout.ones(here),) * count)  # noqa: E731
                 again = lambda jet, exponents: rescale(jet, exponents, layout.fold)  # noqa: E731
-                due = t & (RESCALE - 1) == 0
-                exponents, scale, shift = jax.lax.cond(due, again, same, jet, exponents)
+                now = t & (RESCALE - 1) == 0 if due is None else due
+                exponents, scale, shift = jax.lax.cond(now, again, same, jet, exponents)
                 jet = shifted(jet, shift)
             return layout.both(advance)(layout.tie(model, t), scale, jet, x), exponents, scale
 
@@ -129,27 +139,89 @@ class Scan:
             both=lambda f: jax.vmap(jax.vmap(f, (lanes, 0, 0, None)), (None, None, 0, 0)),
             tie=within,
         )
-        start, step, observe = self.course(placed, tuple(points), batch, layout, masked)
+        course = self.course(placed, tuple(points), batch, layout, masked)
+        series = (episodes.x, episodes.target, episodes.mask) if masked else episodes.x
+        answers = weighed(self.task, episodes, lengths) if masked else episodes.target
+        if self.known:
+            return unscaled(*self._counted(course, series, answers, masked))
 
-        def read(every: Episode, t: Int[Array, ""] | int) -> PyTree[Shaped[Array, "batch ..."]]:
-            return (every.x[t], jax.tree.map(lambda a: a[t], every.target), every.mask[t]) if masked else every.x[t]
+        def between(carry: Carry, since: Int[Array, ""] | int, until: Int[Array, ""], series: PyTree) -> Carry:
+            return jax.lax.fori_loop(since, until, lambda t, carry: course.step(t, carry, at(series, t)), carry)
 
-        def against(every: Episode, until: Int[Array, ""]) -> PyTree:
-            return jnp.cumsum(every.mask, 0)[until - 1] if masked else every.target
-
-        def between(carry: Carry, since: Int[Array, ""] | int, until: Int[Array, ""], every: Episode) -> Carry:
-            return jax.lax.fori_loop(since, until, lambda t, carry: step(t, carry, read(every, t)), carry)
-
-        def following(carry: Carry, stops: tuple) -> tuple[Carry, tuple[Jet, tuple]]:
-            since, until = stops
-            carry = step(since, carry, read(episodes, since)) if self.every else between(carry, since, until, episodes)
-            return carry, observe(carry, against(episodes, until))
+        def following(carry: Carry, row: tuple) -> tuple[Carry, tuple[Jet, tuple]]:
+            since, until, weights = row
+            one = self.every
+            carry = course.step(since, carry, at(series, since)) if one else between(carry, since, until, series)
+            return carry, course.observe(carry, weights if masked else answers)
 
         if nested:
             since = jnp.concatenate([jnp.zeros(1, lengths.dtype), lengths[:-1]])
-            return unscaled(*jax.lax.scan(following, start(), (since, lengths))[1])
-        alone = lambda at: observe(between(start(), 0, *at), against(at[1], at[0]))  # noqa: E731
-        return unscaled(*jax.lax.map(alone, (lengths, episodes)))
+            rows = (since, lengths, answers if masked else None)
+            return unscaled(*jax.lax.scan(following, course.start(), rows)[1])
+        alone = lambda row: course.observe(between(course.start(), 0, *row[:2]), row[2])  # noqa: E731
+        return unscaled(*jax.lax.map(alone, (lengths, series, answers)))
+
+    def _counted(self, course: Course, series: PyTree, answers: PyTree, masked: bool) -> tuple[Jet, tuple]:
+        """What is seen at all lengths, (length, point), by loops whose ends are known when they are compiled.
+
+        Steps go by in equal blocks, as long as the lengths allow; what is seen after a block stays in the row of the
+        length that the block leads to, until the next block of that row. `RESCALE` steps are one turn of a loop.
+        """
+        nested, block = self.task.nested, math.gcd(*self.known)
+        places = _blocks(self.known, block, nested)
+        answer = lambda row: answers if nested and not masked else at(answers, row)  # noqa: E731
+
+        def steps(row: Step, since: Step, count: int, carry: Carry, done: int = 0) -> Carry:
+            for i in range(count):
+                x = at(series, since + i) if nested else at(series, row, since + i)
+                carry = course.step(since + i, carry, x, (done + i) % RESCALE == 0)
+            return carry
+
+        def through(row: Step, since: Step, carry: Carry, done: int) -> Carry:
+            if block <= RESCALE:
+                return steps(row, since, block, carry, done)
+            turn = lambda k, carry: steps(row, since + k * RESCALE, RESCALE, carry)  # noqa: E731
+            carry = jax.lax.fori_loop(0, block // RESCALE, turn, carry)
+            return steps(row, since + block // RESCALE * RESCALE, block % RESCALE, carry)
+
+        def turn(state: tuple, places: Int[Array, "block 2"]) -> tuple[tuple, None]:
+            carry, seen = state
+            for i, (row, since) in enumerate(places):
+                if not nested:
+                    carry = jax.tree.map(functools.partial(jnp.where, since == 0), course.start(), carry)
+                carry = through(row, since, carry, i * block)
+                put = lambda all, one, row=row: jax.lax.dynamic_update_index_in_dim(all, one, row, 0)  # noqa: E731
+                seen = jax.tree.map(put, seen, course.observe(carry, answer(row)))
+            return (carry, seen), None
+
+        begun = course.start()
+        one = jax.eval_shape(course.observe, begun, answer(0))
+        blank = jax.tree.map(lambda leaf: jnp.zeros((len(self.known), *leaf.shape), leaf.dtype), one)
+        together = max(1, RESCALE // block)
+        whole = len(places) // together * together
+        state, _ = jax.lax.scan(turn, (begun, blank), jnp.asarray(places[:whole].reshape(-1, together, 2)))
+        return turn(state, jnp.asarray(places[whole:]))[0][1]
+
+
+def _blocks(lengths: Sequence[int], block: int, nested: bool) -> Int[np.ndarray, "block 2"]:
+    """Row and first step of every block of steps: of one pass through all lengths, or of a pass for each."""
+    if nested:
+        since = np.arange(0, lengths[-1], block)
+        return np.stack([np.searchsorted(lengths, since, "right"), since], 1).astype(np.int32)
+    every = [(row, since) for row, length in enumerate(lengths) for since in range(0, length, block)]
+    return np.asarray(every, np.int32)
+
+
+def at(tree: PyTree, *index: Step) -> PyTree:
+    """Every leaf of a pytree at an index."""
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+def weighed(task: Task, episodes: Episode, lengths: Int[ArrayLike, "length"]) -> Float[Array, "length batch"]:
+    """The sum of the weights of every episode up to each length."""
+    if task.nested:
+        return jnp.cumsum(episodes.mask, 0)[lengths - 1]
+    return jax.vmap(lambda mask, until: jnp.cumsum(mask, 0)[until - 1])(episodes.mask, lengths)
 
 
 def _summed(
@@ -218,12 +290,12 @@ class Recurrence(Problem):
     @property
     def kernel(self) -> Scan:
         every = self.task.nested and self.lengths == tuple(range(1, len(self.lengths) + 1))
-        return Scan(self.task, self.order, every)
+        return Scan(self.task, self.order, every, () if jax.default_backend() == "cpu" else tuple(self.lengths))
 
     def fused(self, affine: Affine, interpret: bool = False) -> Callable:
         from landscape.kernels.surfaces import fused
 
-        return fused(self.kernel, affine, self.data, interpret)
+        return fused(dataclasses.replace(self.kernel, known=()), affine, self.data, interpret)
 
     @functools.cached_property
     def data(self) -> Data:

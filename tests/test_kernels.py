@@ -128,9 +128,13 @@ def both(cell: Cell, problem: ls.Recurrence, **axes: Any) -> tuple[dict, dict]:
     ("cell", "problem", "registers"),
     [
         (Sine(), ls.Recurrence(tasks.latch(), range(1, 11), episodes=3), 96),  # one lane is no episode
-        (ls.LSTM(), ls.Recurrence(tasks.latch(), [2, 9], episodes=4), 12),  # two passes of two
+        (ls.LSTM(), ls.Recurrence(tasks.relay(), [4, 6], episodes=4), 12),  # two passes of two, each length anew
+        (ls.SRNN(), ls.Recurrence(tasks.echo(1), [2, 5], order=0, episodes=2), 96),  # an answer after every step
         (cells.BengioLatch(), ls.Recurrence(tasks.bengio(), range(1, 6), order=0, episodes=2), 96),  # a vector input
         (cells.Pascanu(), ls.Recurrence(tasks.pascanu(), [4], order=2), 96),
+        pytest.param(ls.GRU(), ls.Recurrence(tasks.echo(-1), [3, 4], episodes=3), 24, marks=pytest.mark.slow),
+        pytest.param(ls.SRNN(), ls.Recurrence(tasks.parity(), [2, 5], order=2), 96, marks=pytest.mark.slow),
+        pytest.param(ls.SRNN(), ls.Recurrence(tasks.adding(), [2, 5], order=2), 96, marks=pytest.mark.slow),
         *(
             pytest.param(make(), ls.Recurrence(tasks.latch(), lengths, order=order), 96, marks=pytest.mark.slow)
             for make in (ls.SRNN, ls.GRU, ls.LSTM)
@@ -227,13 +231,76 @@ def test_the_kernel_of_every_cell_is_made_for_cuda_without_a_device(name: str) -
     assert for_cuda(kernel, evaluator._affine, points, problem.data) == 1
 
 
+@pytest.mark.parametrize("task", [tasks.relay(), tasks.echo(1), tasks.echo(-1)], ids=str)
+def test_tasks_that_draw_lengths_anew_or_answer_at_every_step_are_one_launch(task: ls.Task) -> None:
+    problem = ls.Recurrence(task, [3, 7], order=1, episodes=4)
+    affine = Evaluator(plane(ls.SRNN()), problem)._affine
+    points = jax.ShapeDtypeStruct((2, surfaces.POINTS), "float32")
+    assert for_cuda(problem.fused(affine), affine, points, problem.data) == 1
+
+
+def open_loops(program: Any, *args: Any) -> int:
+    """Loops of a program whose ends are not known when it is compiled: a GPU asks its host after every turn of them."""
+    return str(jax.make_jaxpr(program)(*args)).count("= while[")
+
+
+@pytest.mark.parametrize(
+    ("task", "lengths"), [(tasks.latch(), [2, 9]), (tasks.relay(), [4, 6]), (tasks.echo(1), [2, 4])]
+)
+def test_an_accelerator_knows_the_ends_of_all_loops_of_a_surface_which_is_the_same(
+    task: ls.Task, lengths: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = ls.Recurrence(task, lengths, order=1, episodes=2)
+    here = problem.kernel
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    there = problem.kernel
+    args = Evaluator(plane(ls.SRNN()), problem)._affine, np.float32([[-1, 0.5, 2], [0, -1, 1]]), problem.data
+    assert open_loops(here, *args) > 0 == open_loops(there, *args)
+    for one, other in zip(jax.jit(there)(*args), jax.jit(here)(*args), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=4 * EPS * np.abs(other).max())
+
+
+@pytest.mark.parametrize("units", [None, 2])
+def test_the_ends_of_all_loops_of_training_are_known_if_its_length_is(units: int | None) -> None:
+    data = tasks.episodes(tasks.latch(), jax.random.key(0), 8, 5)
+    data = data if units is None else dataclasses.replace(data, x=data.x[..., None])
+
+    def trained(keys: Any, length: Any) -> Any:
+        def one(key: Any) -> Any:
+            model = training.begin(ls.SRNN(), key, units=units, inputs=units and 1)
+            options: dict[str, Any] = {"epochs": 1, "batch": 4, "validation": data}
+            return training.fit(key, model, data, training.keras_adam(), length=length, **options).record
+
+        return jax.vmap(one)(keys)
+
+    keys = jax.random.split(jax.random.key(0), 3)
+    epochs = 1  # of which it is not known how many there are
+    for length in (None, 4):
+        assert open_loops(lambda keys, length=length: trained(keys, length), keys) == epochs
+    assert open_loops(trained, keys, np.int32(4)) > epochs
+
+
+@pytest.mark.slow
+def test_each_length_of_layers_is_a_program_of_its_own_on_an_accelerator_with_the_same_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def curves() -> Any:
+        setup = lambda key: (training.begin(ls.SRNN(), key, units=3), training.keras_adam())  # noqa: E731
+        return training.curves(setup, tasks.latch(), [2, 5], seeds=3, count=40, epochs=2, batch=8)
+
+    want = curves()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    got = curves()
+    for name in want.data_vars:
+        np.testing.assert_allclose(got[name], want[name], rtol=1e-4, atol=1e-5, err_msg=str(name))
+
+
 LAYER = ls.SRNN(w=np.eye(9, dtype="float32"), u=np.zeros(9, "float32"), b=np.zeros(9, "float32"))
 
 
 @pytest.mark.parametrize(
     ("made", "problem", "why"),
     [
-        (plane(ls.SRNN()), ls.Recurrence(tasks.relay(), [2, 4]), "relay draws each length anew"),
         (plane(Iterated()), ls.Recurrence(tasks.latch(), [2]), "scan|while on numbers that differ"),
         (ls.span(LAYER, {"p": LAYER}, p=(0, 1)), ls.Recurrence(tasks.latch(), [2]), "state of 9 numbers"),
         (plane(ls.SRNN()), ls.Function(lambda model, data: model.cell.w), "Function has no fused kernel"),

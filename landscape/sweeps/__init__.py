@@ -22,6 +22,7 @@ from landscape.sweeps.chunks import Chunks, create
 from landscape.sweeps.engines import STOPPED, TAKEN, Engine, Job, Row, cluster, dask, serial
 from landscape.sweeps.estimate import Estimate
 from landscape.sweeps.file import read
+from landscape.sweeps.forest import forest
 from landscape.sweeps.importance import anova
 from landscape.sweeps.plan import Grid, Plan, plan
 from landscape.sweeps.reading import Status, open_sweep, status, summary, to_csv
@@ -42,6 +43,7 @@ __all__ = [
     "draw",
     "even",
     "fill",
+    "forest",
     "log",
     "open_sweep",
     "plan",

@@ -147,16 +147,18 @@ def labels(model: RNN, data: Episode, objective: losses.Objective) -> None:
         )
 
 
-def steps(length: Int[ArrayLike, ""] | None, time: int) -> Int[Array, ""]:
-    """The steps to compute, all ``time`` by default, as one whole number that may be traced."""
+def steps(length: Int[ArrayLike, ""] | None, time: int) -> Int[Array, ""] | int:
+    """The steps to compute, all ``time`` by default, as one whole number: an int if known, so that loops end there."""
     length = time if length is None else length
     if jnp.ndim(length) != 0 or not jnp.issubdtype(jnp.result_type(length), jnp.integer):
         raise ValueError(
             f"length is one whole number for all episodes, given {jnp.result_type(length)} of shape {jnp.shape(length)}"
         )
-    if isinstance(length, int | np.integer) and not 1 <= length <= time:
+    if not isinstance(length, int | np.integer):
+        return jnp.asarray(length, jnp.int32)
+    if not 1 <= length <= time:
         raise ValueError(f"length must be 1 to {time}, the steps that x has, given {length}")
-    return jnp.asarray(length, jnp.int32)
+    return int(length)
 
 
 def sizes(epochs: int, batch: int, train: int, validation: int, test: int | None) -> None:

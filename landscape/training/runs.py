@@ -110,14 +110,15 @@ def curves(
     fitted = functools.partial(trainer, objective=objective, start=task.start, **options)
     programs = functools.partial(_programs, setup, task, count, lengths[-1], seed, own_data, fitted, together)
     every = [jnp.asarray(group if together else group[0], jnp.int32) for group in groups]
+    known = [] if together or jax.default_backend() == "cpu" else [length for (length,) in groups]
     try:
-        draw, begun, train = _compiled(programs(), every[0], *part(0))
+        draw, begun, train = _compiled(programs(), every, known, *part(0))
     except Exception as error:
         if routes.hindrance():  # nothing was fused
             raise
         routes.warned(error)
         with routes.scanned():
-            draw, begun, train = _compiled(programs(), every[0], *part(0))
+            draw, begun, train = _compiled(programs(), every, known, *part(0))
     ready = time.perf_counter()
     drawn = functools.lru_cache(devices.threads())(lambda group: draw(every[group]))
 
@@ -127,7 +128,7 @@ def curves(
 
     def job(at: tuple[int, int]) -> dict[tuple[int, int], tuple[PyTree, Fit]]:
         (group, since), start = at, starts[at[1]]
-        begun, result = jax.device_get((start[1], train(every[group], part(since)[1], start, drawn(group))))
+        begun, result = jax.device_get((start[1], train[group](part(since)[1], start, drawn(group))))
         each = lambda i: jax.tree.map(lambda leaf: leaf[i], result) if together else result  # noqa: E731
         return {(length, since): (begun, each(i)) for i, length in enumerate(groups[group])}
 
@@ -213,10 +214,10 @@ def _programs(
         return jax.vmap(one)(numbers, points)
 
     def train(
-        length: Int[Array, ""],
         points: dict[str, Real[Array, "run"]],
         begun: tuple[Key[Array, "run 3"], PyTree],
         shared: Episode | None,
+        length: Int[Array, ""],
     ) -> Fit:
         def one(point: dict[str, Array], keys: Array, model: PyTree) -> Fit:
             data = data_of(keys[2], length) if own_data else shared
@@ -226,9 +227,9 @@ def _programs(
         return jax.vmap(one)(points, *begun)
 
     if not together:
-        return draw, begun, _over_devices(train)
-    each = jax.vmap(train, (0, None, None, None if own_data else 0))
-    return jax.vmap(draw) if not own_data else draw, begun, _over_devices(each, leading=1)
+        return draw, begun, train
+    each = jax.vmap(train, (None, None, None if own_data else 0, 0))
+    return jax.vmap(draw) if not own_data else draw, begun, each
 
 
 def _over_devices(train: Callable, leading: int = 0) -> Callable:
@@ -237,26 +238,41 @@ def _over_devices(train: Callable, leading: int = 0) -> Callable:
     if mesh is None:
         return train
     everywhere, split = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(mesh.axis_names[0])
-    specs, out = (everywhere, split, split, everywhere), jax.sharding.PartitionSpec(*(None,) * leading, *split)
-    return jax.shard_map(train, mesh=mesh, in_specs=specs, out_specs=out, check_vma=False)
+    out = jax.sharding.PartitionSpec(*(None,) * leading, *split)
+
+    def share(*args: PyTree) -> Fit:
+        specs = split, split, *(everywhere,) * (len(args) - 2)
+        return jax.shard_map(train, mesh=mesh, in_specs=specs, out_specs=out, check_vma=False)(*args)
+
+    return share
 
 
-def _compiled(programs: tuple, length: jax.Array, numbers: np.ndarray, points: dict[str, np.ndarray]) -> list:
-    """The programs compiled for slabs like this one, side by side; they are traced here, where JAX's settings hold.
+def _compiled(
+    programs: tuple, lengths: list, known: Sequence[int], numbers: np.ndarray, points: dict[str, np.ndarray]
+) -> tuple[Callable, Callable, list[Callable]]:
+    """``draw(length)``, ``begun(numbers, points)``, and for each of ``lengths`` ``train(points, start, data)``.
 
-    On a CPU with as little effort as their loops are still as fast with: two thirds of the time.
+    Compiled for slabs like this one, side by side; they are traced here, where JAX's settings hold. On a CPU with as
+    little effort as their loops are still as fast with: two thirds of the time. One program trains all lengths, but if
+    they are ``known``: then each has its own, whose loops end where the compiler sees it. An accelerator would ask its
+    host after every step whether there is another one.
     """
-    draw, begun, train = (jax.jit(program) for program in programs)
+    draw, begun, train = programs
     effort = [devices.effort(n) for n in (1, 0, 1)]
-    with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        drawn = draw.lower(length)
-        compiling = [pool.submit(drawn.compile, compiler_options=effort[0])]
-        started = begun.lower(numbers, points)
-        compiling.append(pool.submit(started.compile, compiler_options=effort[1]))
-        trained = train.lower(length, points, started.out_info, drawn.out_info)
-        compiling.append(pool.submit(trained.compile, compiler_options=effort[2]))
+    with concurrent.futures.ThreadPoolExecutor(max(3, devices.cores())) as pool:
+        compiling = lambda lowered, n: pool.submit(lowered.compile, compiler_options=effort[n])  # noqa: E731
+        drawn = jax.jit(draw).lower(lengths[0])
+        drawing = compiling(drawn, 0)
+        started = jax.jit(begun).lower(numbers, points)
+        starting = compiling(started, 1)
+        given = points, started.out_info, drawn.out_info
+        each = [jax.jit(_over_devices(functools.partial(train, length=length))).lower(*given) for length in known]
+        each = each or [jax.jit(_over_devices(train, lengths[0].ndim)).lower(*given, lengths[0])]
+        training = [compiling(lowered, 2) for lowered in each]
         importlib.import_module("xarray")  # a quarter of a second that is not waited for
-        return [future.result() for future in compiling]
+        made = [future.result() for future in training]
+        bound = lambda length: lambda *given: made[0](*given, length)  # noqa: E731
+        return drawing.result(), starting.result(), made if known else [bound(length) for length in lengths]
 
 
 def _dataset(

@@ -1,6 +1,6 @@
 """Gradients forward in time, for one unit: tangents of its few numbers jet along, and nothing is kept of the way."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -89,22 +89,28 @@ def forward(objective: Objective, start: float = 0.0) -> Route:
     """
 
     def mapped(differentiate: bool) -> Callable:
-        @jax.custom_batching.custom_vmap
-        def one(model: RNN, data: Episode, index: Array, length: Array) -> Score | tuple[Score, RNN]:
-            out = _lanes(objective, start, differentiate, 1, jax.tree.map(_lift, model), data, index[:, None], length)
-            return jax.tree.map(lambda leaf: leaf[0], out)
+        def called(model: RNN, data: Episode, index: jax.Array, length: Any) -> Any:
+            known = isinstance(length, int)  # an argument of what is mapped would be traced
 
-        @one.def_vmap
-        def runs(size: int, batched: Sequence[PyTree], model: RNN, data: Episode, index: Array, length: Array) -> tuple:
-            along = lambda leaf, has: leaf if has else jnp.broadcast_to(leaf, (size, *leaf.shape))  # noqa: E731
-            model = jax.tree.map(along, model, batched[0])
-            own = any(jax.tree.leaves(batched[1]))
-            data = jax.tree.map(along, data, batched[1]) if own else data
-            index = index.T if batched[2] else index[:, None]
-            out = _lanes(objective, start, differentiate, size, model, data, index, length, own)
-            return out, jax.tree.map(lambda _: True, out)
+            @jax.custom_batching.custom_vmap
+            def one(model: RNN, data: Episode, index: jax.Array, *until: Any) -> Any:
+                model, last = jax.tree.map(_lift, model), length if known else until[0]
+                out = _lanes(objective, start, differentiate, 1, model, data, index[:, None], last)
+                return jax.tree.map(lambda leaf: leaf[0], out)
 
-        return one
+            @one.def_vmap
+            def runs(size: int, batched: Any, model: RNN, data: Episode, index: jax.Array, *until: Any) -> Any:
+                along = lambda leaf, has: leaf if has else jnp.broadcast_to(leaf, (size, *leaf.shape))  # noqa: E731
+                model = jax.tree.map(along, model, batched[0])
+                own = any(jax.tree.leaves(batched[1]))
+                data = jax.tree.map(along, data, batched[1]) if own else data
+                index, last = index.T if batched[2] else index[:, None], length if known else until[0]
+                out = _lanes(objective, start, differentiate, size, model, data, index, last, own)
+                return out, jax.tree.map(lambda _: True, out)
+
+            return one(model, data, index, *(() if known else (length,)))
+
+        return called
 
     gradient, score = mapped(True), mapped(False)
 
@@ -172,7 +178,7 @@ def _lanes(
                 return new
             return jax.tree.map(lambda new, old: jnp.where((t < length)[None], new, old), new, jet)
 
-        return jax.lax.fori_loop(0, jnp.max(length), step, jet)
+        return jax.lax.fori_loop(0, length if isinstance(length, int) else jnp.max(length), step, jet)
 
     state = jax.vmap(begin)(*point)
     state = (state, *(jnp.zeros(runs, point[0].dtype),) * 3) if masked else state
