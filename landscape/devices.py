@@ -46,6 +46,11 @@ def refuse(dtype: str) -> None:
         raise ValueError("a TPU does not compute in float64; ask for float32, or set JAX_PLATFORMS=cpu")
 
 
+def short(error: Exception) -> bool:
+    """Whether an error says that the memory of a device was too small."""
+    return "RESOURCE_EXHAUSTED" in str(error)
+
+
 def threads() -> int:
     """Blocks in flight on a device: one a core on a CPU, else two, so that one copies while the other computes."""
     return max(1, cores() // count()) if jax.default_backend() == "cpu" else 2

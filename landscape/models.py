@@ -1,5 +1,8 @@
 """A model is a cell, or several of them, and what reads it out; `run` is the scan of the package."""
 
+import bisect
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -230,6 +233,23 @@ def run(
     except TypeError as error:
         _refuse_mixture(rnn, begin, inputs, error)
         raise
+
+
+def size(make: Callable[[], PyTree]) -> int:
+    """How many numbers the model that ``make()`` makes has; it is traced, and nothing is computed."""
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(jax.eval_shape(make)))
+
+
+def matched(make: Callable[[int], PyTree], budget: int, most: int = 1024) -> int:
+    """The number of units, 1 to ``most``, with which ``make(units)`` comes nearest to a ``budget`` of parameters.
+
+    Models must grow with their units. Raises ValueError unless the budget is a number of parameters above 0.
+    """
+    if budget < 1:
+        raise ValueError(f"a budget is a number of parameters, 1 or more, given {budget}")
+    count = lambda units: size(lambda: make(units))  # noqa: E731
+    above = bisect.bisect_left(range(most + 1), budget, lo=2, hi=most, key=count)
+    return min(above - 1, above, key=lambda units: abs(count(units) - budget))
 
 
 def _refuse_mixture(model: RNN, begin: PyTree, x: jax.Array, error: TypeError) -> None:

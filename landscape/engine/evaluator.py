@@ -162,7 +162,7 @@ class Evaluator:
 
     def _give_way(self, error: Exception, size: int, route: routes.Route) -> None:
         """Compute by smaller calls if memory was short, by the scan if its kernel failed; raise if neither is left."""
-        short = "RESOURCE_EXHAUSTED" in str(error)
+        short = devices.short(error)
         if (self.size, self.route) != (size, route):
             return  # another thread has given way already
         if short and size > devices.SMALLEST_TILE:

@@ -5,6 +5,7 @@ import functools
 import importlib
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +88,8 @@ def curves(
     finite, or -1), and if the split has a third part ``test_accuracy`` and ``test_loss`` at the best epoch; with a last
     dim "epoch", NaN after an early stop, ``train_loss``, ``train_accuracy``, ``gradient_norm``, ``val_loss``,
     ``val_accuracy``; and with a last dim "parameter" the models before and after, ``initial`` and ``final``. attrs:
-    task, seconds in all, seconds_compiling, seconds_per_epoch (of one run, compiling apart), ....
+    task, seconds in all, seconds_compiling, seconds_per_epoch (of one run, compiling apart), processor_seconds (of this
+    process, compiling apart), ....
     """
     lengths = sorted({int(length) for length in lengths})
     if not lengths or lengths[0] < 1 or seeds < 1:
@@ -97,55 +99,72 @@ def curves(
     grid = np.meshgrid(*values.values(), np.arange(seeds, dtype=np.int32), indexing="ij")
     columns = [column.ravel() for column in grid]
     total = columns[-1].size
-    together = trainer is fit and _fused(setup, values)
+    together = trainer is fit and _fused(setup, values, task, lengths[-1], options)
     groups = [lengths[::-1]] if together else [[length] for length in reversed(lengths)]  # the longest first
     about = functools.partial(_bytes, setup, values, task, lengths[-1], count, options.get("batch", 16))
-    size = slab(total, lambda: len(groups[0]) * about())
-
-    def part(since: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        *settled, numbers = (np.resize(column[since : since + size], size) for column in columns)  # short: begin again
-        return numbers, dict(zip(values, settled, strict=True))
-
-    began = time.perf_counter()
     fitted = functools.partial(trainer, objective=objective, start=task.start, **options)
     programs = functools.partial(_programs, setup, task, count, lengths[-1], seed, own_data, fitted, together)
     every = [jnp.asarray(group if together else group[0], jnp.int32) for group in groups]
     known = [] if together or jax.default_backend() == "cpu" else [length for (length,) in groups]
-    try:
-        draw, begun, train = _compiled(programs(), every, known, *part(0))
-    except Exception as error:
-        if routes.hindrance():  # nothing was fused
-            raise
-        routes.warned(error)
-        with routes.scanned():
+
+    def computed(size: int) -> tuple[tuple[float, float], list]:
+        """Clocks of the wall and the processor when all was compiled; for each length models and what came of them."""
+
+        def part(since: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+            *settled, numbers = (np.resize(column[since : since + size], size) for column in columns)  # then again
+            return numbers, dict(zip(values, settled, strict=True))
+
+        try:
             draw, begun, train = _compiled(programs(), every, known, *part(0))
-    ready = time.perf_counter()
-    drawn = functools.lru_cache(devices.threads())(lambda group: draw(every[group]))
+        except Exception as error:
+            if routes.hindrance() or devices.short(error):  # nothing was fused, or that is not why
+                raise
+            routes.warned(error)
+            with routes.scanned():
+                draw, begun, train = _compiled(programs(), every, known, *part(0))
+        ready = time.perf_counter(), time.process_time()
+        drawn = functools.lru_cache(devices.threads())(lambda group: draw(every[group]))
 
-    slabs = range(0, total, size)
-    # One by one, before the threads: batched LAPACK waits on the CPU pool that it runs in, and two of them for ever.
-    starts = {since: jax.block_until_ready(begun(*part(since))) for since in slabs}
+        slabs = range(0, total, size)
+        # One by one, before the threads: batched LAPACK waits on the CPU pool that it runs in, two of them for ever.
+        starts = {since: jax.block_until_ready(begun(*part(since))) for since in slabs}
 
-    def job(at: tuple[int, int]) -> dict[tuple[int, int], tuple[PyTree, Fit]]:
-        (group, since), start = at, starts[at[1]]
-        begun, result = jax.device_get((start[1], train[group](part(since)[1], start, drawn(group))))
-        each = lambda i: jax.tree.map(lambda leaf: leaf[i], result) if together else result  # noqa: E731
-        return {(length, since): (begun, each(i)) for i, length in enumerate(groups[group])}
+        def job(at: tuple[int, int]) -> dict[tuple[int, int], tuple[PyTree, Fit]]:
+            (group, since), start = at, starts[at[1]]
+            begun, result = jax.device_get((start[1], train[group](part(since)[1], start, drawn(group))))
+            each = lambda i: jax.tree.map(lambda leaf: leaf[i], result) if together else result  # noqa: E731
+            return {(length, since): (begun, each(i)) for i, length in enumerate(groups[group])}
 
-    jobs = [(group, since) for group in range(len(groups)) for since in slabs]  # the longest first, to end together
-    with concurrent.futures.ThreadPoolExecutor(devices.threads()) as pool:
-        done = {at: made for each in pool.map(job, jobs) for at, made in each.items()}
+        jobs = [(group, since) for group in range(len(groups)) for since in slabs]  # the longest first, to end together
+        with concurrent.futures.ThreadPoolExecutor(devices.threads()) as pool:
+            done = {at: made for each in pool.map(job, jobs) for at, made in each.items()}
+        return ready, [jax.tree.map(joined, *(done[length, since] for since in slabs)) for length in lengths]
 
     def joined(*parts: Shaped[np.ndarray, "run ..."]) -> Shaped[np.ndarray, "..."]:
         return np.concatenate(parts)[:total].reshape(*shape, *parts[0].shape[1:])
 
-    per_length = [jax.tree.map(joined, *(done[length, since] for since in slabs)) for length in lengths]
+    began = time.perf_counter()
+    (ready, spent), per_length = _in_memory(computed, slab(total, lambda: len(groups[0]) * about()))
     start, result = jax.tree.map(lambda *each: np.stack(each), *per_length)
     attrs = {**{"task": str(task)}, "count": count, "base_seed": seed, **here()}
     compiling, seconds = ready - began, time.perf_counter() - began
     each = (seconds - compiling) / int(result.epochs.sum())
     attrs |= {"seconds_compiling": compiling, "seconds": seconds, "seconds_per_epoch": each}
+    attrs["processor_seconds"] = time.process_time() - spent
     return _dataset(start, result, {"length": lengths, **values, "seed": np.arange(seeds)}, attrs)
+
+
+def _in_memory(computed: Callable[[int], Any], size: int) -> Any:
+    """``computed(size)``, or with half as many runs at a time, or half of those, until the device has room for it."""
+    try:
+        return computed(size)
+    except Exception as error:
+        if not devices.short(error) or size <= devices.count():
+            raise
+    fewer = devices.count() * max(1, size // devices.count() // 2)
+    words = f"{size} runs did not fit into the memory of the device; {fewer} are trained at a time"
+    warnings.warn(words, RuntimeWarning, stacklevel=3)
+    return _in_memory(computed, fewer)
 
 
 def slab(total: int, bytes_per_run: Callable[[], int] = lambda: 0) -> int:
@@ -169,9 +188,17 @@ def _model(setup: Setup, values: Mapping[str, np.ndarray]) -> RNN:
     return jax.eval_shape(lambda point: setup(jax.random.key(0), **point)[0], point)
 
 
-def _fused(setup: Setup, values: Mapping[str, np.ndarray]) -> bool:
-    """Whether an epoch is one launch, as of one unit on a GPU: then all lengths go into it, to fill the device."""
-    return not routes.hindrance() and gradients.one_unit(_model(setup, values))
+def _fused(
+    setup: Setup, values: Mapping[str, np.ndarray], task: Task, longest: int, options: Mapping[str, Any]
+) -> bool:
+    """Whether an epoch is one launch: of one unit on a GPU, with an answer at the end and nothing between two updates.
+
+    Then all lengths go into it, to fill the device.
+    """
+    between = [name for name in ("route", "noise", "watch") if options.get(name) is not None]
+    if routes.hindrance() or between or not gradients.one_unit(_model(setup, values)):
+        return False
+    return jax.eval_shape(lambda: episodes(task, jax.random.key(0), 1, longest)).mask is None
 
 
 def _bytes(setup: Setup, values: Mapping[str, np.ndarray], task: Task, time: int, count: int, batch: int) -> int:
