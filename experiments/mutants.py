@@ -316,9 +316,10 @@ def sentence(found: xarray.Dataset) -> str:
              f"drawn, and dropped unseen: {found.attrs['dropped']}"]  # fmt: skip
     for task in map(str, found.task.values):
         score = found.score.sel(task=task).where(found.mutant).dropna("cell").sortby("cell")
-        best = str(score.cell.values[score.values.argmax()]) if len(score) else "none"
         known = ", ".join(f"{name} {float(found.score.sel(task=task, cell=name)):.3f}" for name in PARENTS)
-        lines.append(f"{task}: learned {known}; median mutant {score.median():.3f}, best {score.max():.3f} ({best})")
+        best = score.isel(cell=score.argmax("cell")) if score.size else score
+        mutants = f"median {score.median():.3f}, best {best:.3f} ({best.cell.item()})" if score.size else "none trained"
+        lines.append(f"{task}: learned {known}; mutants {mutants}")
     return "\n".join([*lines, *(f"{c.claim}: {c.verdict} ({c.evidence})" for c in claims(found))])
 
 

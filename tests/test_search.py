@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import sys
 import time
 
 import numpy as np
@@ -10,7 +11,7 @@ import scipy.stats
 import xarray
 
 from landscape import comparisons, sweeps
-from landscape.sweeps import Range, anova, draw, even, log, ranked, search
+from landscape.sweeps import Range, anova, draw, even, fanova, log, ranked, search
 
 RANGES = {"rate": log(1e-6, 1e-2), "size": log(4, 24, whole=True), "noise": even(0, 1)}
 
@@ -144,6 +145,53 @@ def test_a_grid_with_holes_is_refused_with_the_points_that_are_missing():
 def test_importance_of_a_constant_or_of_one_trial_is_refused(score):
     with pytest.raises(ValueError, match="importance needs scores that differ; given"):
         anova(xarray.DataArray(score, {"a": range(len(score)), "b": range(len(score))}, ("a", "b")))
+
+
+CUBE = {name: even(-1, 1) for name in "abc"}
+
+
+def polynomial(trials, seed=0):
+    """Random trials of 3 a² + b + a b / 2: of their variance a explains .69, b .29, c nothing, both together .02."""
+    points = {name: np.asarray(values) for name, values in draw(CUBE, trials, seed).items()}
+    return 3 * points["a"] ** 2 + points["b"] + points["a"] * points["b"] / 2, points
+
+
+@pytest.mark.parametrize(("trials", "error"), [(50, 0.16), pytest.param(200, 0.06, marks=pytest.mark.slow)])
+def test_a_forest_agrees_with_the_exact_shares_within_its_error(trials, error):
+    found = fanova(*polynomial(trials), CUBE)
+    exact = anova(grid(lambda a, b, c: 3 * a**2 + b + a * b / 2 + 0 * c, a=MIDDLES, b=MIDDLES, c=MIDDLES))
+    assert found.effect.values.tolist() == ["a", "b", "c"]
+    np.testing.assert_allclose(found, exact.sel(effect=found.effect), atol=error)
+    assert found.sum().item() == pytest.approx(1)
+
+
+def test_a_forest_knows_ranges_by_their_logarithm_and_whole_numbers():
+    ranges = {"rate": log(1e-4, 1), "size": log(4, 64, whole=True)}
+    points = draw(ranges, 60)
+    found = fanova(np.log(points["rate"]), points, ranges)
+    assert found.sel(effect="rate").item() > 0.95
+    assert fanova(np.log(points["size"]), points, ranges).sel(effect="size").item() > 0.95
+
+
+@pytest.mark.parametrize(
+    ("score", "message"),
+    [
+        ([1.0], "importance needs scores that differ; given 1 with a variance of 0"),
+        ([2.0, 2.0, 2.0], "importance needs scores that differ; given 3 with a variance of 0"),
+        ([1.0, np.nan, 2.0], "importance needs finite scores; trial 1 has nan: give what diverged the score"),
+    ],
+)
+def test_importance_of_trials_that_say_nothing_is_refused(score, message):
+    with pytest.raises(ValueError, match=message):
+        fanova(score, {"rate": [0.1, 0.2, 0.3]}, {"rate": log(0.01, 1)})
+
+
+def test_importance_of_trials_without_optuna_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(
+        ModuleNotFoundError, match=r"by optuna, which is missing: pip install 'rnn-landscape\[search\]'"
+    ):
+        fanova([1.0, 2.0], {"rate": [0.1, 0.2]}, {"rate": log(0.01, 1)})
 
 
 GROUPS = {

@@ -22,7 +22,7 @@ from landscape.sweeps.chunks import Chunks, create
 from landscape.sweeps.engines import STOPPED, TAKEN, Engine, Job, Row, cluster, dask, serial, threads
 from landscape.sweeps.estimate import Estimate
 from landscape.sweeps.file import read
-from landscape.sweeps.importance import anova
+from landscape.sweeps.importance import anova, fanova
 from landscape.sweeps.plan import Grid, Plan, plan
 from landscape.sweeps.reading import Status, open_sweep, status, summary, to_csv
 from landscape.sweeps.search import Range, draw, even, log, ranked, search
@@ -41,6 +41,7 @@ __all__ = [
     "dask",
     "draw",
     "even",
+    "fanova",
     "fill",
     "log",
     "open_sweep",
