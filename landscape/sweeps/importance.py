@@ -45,8 +45,8 @@ def fanova(
 
     For trials that `landscape.sweeps.draw` or `landscape.sweeps.search` drew from ``ranges``, what `anova` is for a
     full grid: by Optuna's `FanovaImportanceEvaluator` (extra ``search``), whose shares of single settings sum to 1;
-    interactions go to the settings that have them. Of a planted polynomial of three settings, drawn twelve times, no share
-    was off by more than .16 with 50 trials, and .06 with 200.
+    interactions go to the settings that have them. Of a planted polynomial of three settings, drawn twelve times, no
+    share was off by more than .16 with 50 trials, and .06 with 200.
     Raises ValueError for less than two trials, or scores that are not finite or do not vary, and ModuleNotFoundError
     without Optuna.
     """
