@@ -207,11 +207,11 @@ def run(
 ) -> xarray.Dataset:
     """What mutants show and learn, dims (task, cell), and how both rank, (task, feature); kept in ``out``.
 
-    ``most``: parts of a cell. Five known cells go beside the mutants, and are in no correlation. ``quick``: 6 mutants,
+    ``most``: parts of a cell. Five known cells go beside the mutants, and are in no correlation. ``quick``: 4 mutants,
     100 updates of 8 units. ``out`` is results/mutants unless given; run again to go on.
     """
     if quick:
-        mutants, updates, units, rates = 6, 100, 8, (0.03,)
+        mutants, updates, units, rates = 4, 100, 8, (0.03,)
     fixed = {"count": mutants, "most": most, "units": units, "starts": starts, "rates": rates, "updates": updates}
     fixed |= {"seed": seed}
     folder = Path(out or f"results/mutants{'_quick' * quick}")

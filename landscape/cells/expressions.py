@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from landscape.activations import tanh as _tanh
 from landscape.cells.base import Cell, State, logistic
 from landscape.cells.lstm import LSTMState
-from landscape.tree import dot, param, params, pytree
+from landscape.tree import dot, param, params, pytree, static
 
 ACTIVATIONS: dict[str, Callable] = {"tanh": _tanh, "s": logistic, "relu": jax.nn.relu}
 OPERATORS: dict[str, Callable] = {"+": jnp.add, "-": jnp.subtract, "*": jnp.multiply}
@@ -94,6 +94,9 @@ class Tree(NamedTuple):
     def roots(self) -> tuple[Node, ...]:
         return (self.h,) if self.c is None else (self.h, self.c)
 
+    def __str__(self) -> str:
+        return equation(self)
+
     def nodes(self) -> list[Node]:
         """Every part once, before all that it is made of: h' first."""
         seen: dict[Node, None] = {}
@@ -149,9 +152,9 @@ def hindrance(tree: Tree) -> str | None:
 
 
 class Expression(Cell):
-    """A cell that is an expression: ``tree`` says what its state becomes, its class has one parameter for each name.
+    """A cell that is an expression: ``tree``, static, says what its state becomes; its class has the parameters.
 
-    Made by `expression`; prints its equation.
+    Made by `expression`; prints its equation, by which stores know it.
     """
 
     tree: Tree
@@ -182,7 +185,7 @@ class Expression(Cell):
         return {**ACTIVATIONS, **OPERATORS}[node.op](*of)
 
     def __str__(self) -> str:
-        return equation(self.tree)
+        return str(self.tree)
 
 
 def expression(h: Node, c: Node | None = None, **values: Any) -> Any:
@@ -193,16 +196,15 @@ def expression(h: Node, c: Node | None = None, **values: Any) -> Any:
     tree = Tree(h, c)
     if why := hindrance(tree):
         raise ValueError(f"an expression is no cell: {why}; given {equation(tree)}")
-    return _class(tree)(**values)
+    return _class(tuple(name for node in reversed(tree.nodes()) for name in parameters(node)))(tree=tree, **values)
 
 
 @functools.cache
-def _class(tree: Tree) -> type:
-    """A class of cells with one parameter for each name in a tree."""
-    names = list(dict.fromkeys(name for node in reversed(tree.nodes()) for name in parameters(node)))
-    fields = {name: param(*AXES[name[0]]) for name in names}
-    about = {"__doc__": f"``{equation(tree)}``: an expression.", "tree": tree, "__module__": __name__}
-    return pytree(type("Expression", (Expression,), {**about, **fields, "__annotations__": dict.fromkeys(names, Any)}))
+def _class(names: tuple[str, ...]) -> type:
+    """The class of expressions with these parameters."""
+    fields = {**{name: param(*AXES[name[0]]) for name in names}, "tree": static(None)}
+    about = {"__doc__": Expression.__doc__, "__module__": __name__, "__annotations__": dict.fromkeys(fields, Any)}
+    return pytree(type("Expression", (Expression,), about | fields))
 
 
 def equation(tree: Tree) -> str:
