@@ -108,7 +108,7 @@ def curves(
     known = [] if together or jax.default_backend() == "cpu" else [length for (length,) in groups]
 
     def computed(size: int) -> tuple[tuple[float, float], list]:
-        """Clocks of the wall and the processor when all was compiled; for each length models and what came of them."""
+        """Clocks of wall and processor when all was compiled, and for each length its models and what came of them."""
 
         def part(since: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
             *settled, numbers = (np.resize(column[since : since + size], size) for column in columns)  # then again
