@@ -822,11 +822,11 @@ def test_workers_change_no_bit(experiment, whole, tmp_path, client):
 
 
 def test_a_worker_killed_at_a_random_moment_loses_nothing(experiment, tmp_path, client):
-    axes, fixed = {"rate": [0.1, 0.2], "seed": list(range(30))}, {"size": 50, "pause": 0.02}
+    axes, fixed = {"rate": [0.1, 0.2], "seed": list(range(10))}, {"size": 50, "pause": 0.02}
     draw, log, killed = random.Random(3), tmp_path / "log", []
 
     def kill(state):
-        if state.done in (10, 30) and state.done not in killed:
+        if state.done == 6 and not killed:
             killed.append(state.done)
             time.sleep(0.02 * draw.random())
             os.kill(draw.choice(list(client.run(os.getpid).values())), signal.SIGKILL)
@@ -840,9 +840,9 @@ def test_a_worker_killed_at_a_random_moment_loses_nothing(experiment, tmp_path, 
         progress=kill,
     )
     alone = sweeps.sweep(str(experiment), axes, fixed, out=tmp_path / "t.zarr")
-    assert killed == [10, 30]
+    assert killed == [6]
     assert bits(made) == bits(alone)
-    assert calls(log) <= 60 + 2 * 2
+    assert calls(log) <= 20 + 2
 
 
 @pytest.mark.slow
