@@ -78,7 +78,8 @@ def jobs() -> Iterator[tuple[str, str]]:
         yield f"paths and trainability of {name}, each update", Evaluator(made, path).route.why
         yield f"training of {name}, each epoch", training(cell)
     made = ls.plane(ls.SRNN(), w=line)
-    yield "surface of a task that is not nested", Evaluator(made, ls.Recurrence(ls.relay(), [10])).route.why
+    for each, task in (("that is not nested", ls.relay()), ("with an answer at every step", ls.tasks.echo())):
+        yield f"surface of a task {each}", Evaluator(made, ls.Recurrence(task, [10])).route.why
 
 
 def training(cell: "Cell") -> str:
