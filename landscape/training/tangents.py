@@ -57,7 +57,7 @@ def advancing(cell: Callable) -> Callable:
     return advance
 
 
-def _scored(model: Callable, score: Callable) -> Callable:
+def scoring(model: Callable, score: Callable) -> Callable:
     """`advancing` of (state, weighted loss, weighted right answers, weight) so far; ``read`` is (x, target, weight)."""
 
     def advance(point: tuple, jet: Jet, read: tuple) -> Jet:
@@ -76,7 +76,7 @@ def _scored(model: Callable, score: Callable) -> Callable:
 
 
 def _of_sums(jet: Jet, model: RNN) -> Score | tuple[Score, RNN]:
-    """Score (run,) from the sums of `_scored` (batch, run), and the gradient if their tangents have come along."""
+    """Score (run,) from the sums of `scoring` (batch, run), and the gradient if their tangents have come along."""
     mean = lambda total: jnp.mean(total / jet.value[3], 0)  # noqa: E731
     score = Score(mean(jet.value[1]), mean(jet.value[2]))
     return (score, _assemble(model, [mean(tangent[1]) for tangent in jet.first])) if jet.first else score
@@ -193,7 +193,7 @@ def _lanes(
     series = (data.x, data.target, data.mask) if masked else data.x
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[3 if own else 2 :], x.dtype), series)
     score = scorer(objective)
-    advance, single = once(_scored(back, score) if masked else advancing(back), *lane, one)
+    advance, single = once(scoring(back, score) if masked else advancing(back), *lane, one)
     jet = (one_kernel(loop) if single else loop)(length, point, jet, series, index)
     if masked:
         return _of_sums(jet, model)
