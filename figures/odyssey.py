@@ -43,7 +43,7 @@ def ranking(axes, found: xarray.Dataset) -> None:
     axes[0].set_title("a  best tenth of the trials", loc="left")
     axes[0].set(xlabel="loss (nats a symbol)")
     axes[1].set_title("b  trials that remember", loc="left")
-    axes[1].set(xlabel="share of trials", xlim=(0, 1))
+    axes[1].set(xlabel="share of trials", xlim=(0, min(1, 1.1 * float(found.share_high.max()))))
 
 
 def rates(ax, found: xarray.Dataset) -> None:
@@ -56,9 +56,9 @@ def rates(ax, found: xarray.Dataset) -> None:
     for name, style in (("floor", "-"), ("memoryless", "--")):
         if name in found.attrs:
             ax.axhline(found.attrs[name], color="0.3", linewidth=0.7, linestyle=style)
-    ax.set(xscale="log", xlabel="learning rate", ylabel="loss (1 and more at the top)")
+    ax.set(xscale="log", xlabel="learning rate", ylabel="loss (1 and more at the top)", ylim=(None, 1.17))
     ax.set_title("c  every trial", loc="left")
-    ax.legend(loc="upper center", handletextpad=0.1)
+    ax.legend(loc="upper center", handletextpad=0.1, columnspacing=0.8, ncols=2, borderaxespad=0)
 
 
 def starts(ax, found: xarray.Dataset) -> None:
@@ -66,8 +66,8 @@ def starts(ax, found: xarray.Dataset) -> None:
     for case in map(str, found.case.values):
         one = found.sel(case=case)
         ax.plot(one.keeps, one.share, "o", color=colour(found, case), markersize=3.5)
-    ax.set(xlabel="kept by one step at the start", ylabel="share that remembers", ylim=(-0.03, 1.03))
-    ax.margins(x=0.25)
+    ax.set(xlabel="kept by one step at the start", ylabel="share that remembers")
+    ax.margins(x=0.25, y=0.15)
     ax.set_title("d  foretold?", loc="left")
 
 
@@ -86,12 +86,15 @@ def variance(ax, found: xarray.Dataset) -> None:
 
 
 def title(found: xarray.Dataset) -> str:
-    """The finding, from the numbers."""
-    tell = lambda case: f"{case} {float(found.share.sel(case=case)):.0%}"  # noqa: E731
-    order = [str(found.case.values[k]) for k in np.argsort(-found.share.values, kind="stable")]
-    last = f", {tell(order[-1])}" if order[-1] != found.base else ""
-    first = f"{tell(order[0])} of trials remember; " if order[0] != found.base else ""
-    return f"{first}{tell(str(found.base))}{'' if first else ' of trials remember'}{last}"
+    """The finding, from the numbers: which cases are told from the first, and how often any remembers."""
+    others = found.sel(case=found.case != found.base)
+    kinds = {"worse": others.difference > 0, "better": others.difference < 0}
+    names = {kind: others.case.values[(others.holm < 0.05) & way] for kind, way in kinds.items()}
+    told = "; ".join(
+        f"{', '.join(map(str, cases))} {kind} than {found.base}" for kind, cases in names.items() if len(cases)
+    )
+    few, many = float(found.share.min()), float(found.share.max())
+    return f"{told or f'No variant is told from {found.base}'}; {few:.0%} to {many:.0%} of the trials remember"
 
 
 def page(found: xarray.Dataset) -> Figure:

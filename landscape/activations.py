@@ -6,36 +6,37 @@ off, and 0 from 9 on, where it is 6e-8. Nothing here subtracts what is close to 
 so are all further derivatives, which are made of values and slopes again. For real numbers.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float
 
 
 @jax.custom_jvp
-def tanh(x: Any) -> jax.Array:
+def tanh(x: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     """``tanh(x)``; ``tanh' = (exp(-|x|) (1 + |tanh|))²``, ``tanh'' = -2 tanh tanh'``."""
     return jnp.tanh(x)
 
 
 @jax.custom_jvp
-def _tanh_slope(x: Any) -> jax.Array:
+def _tanh_slope(x: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     return (jnp.exp(-jnp.abs(x)) * (1 + jnp.abs(jnp.tanh(x)))) ** 2
 
 
 @jax.custom_jvp
-def sigmoid(x: Any) -> jax.Array:
+def sigmoid(x: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     """``s(x) = 1 / (1 + exp(-x))``, the logistic function; ``s' = s(x) s(-x)``, ``s'' = s' (1 - 2 s)``."""
     return jax.lax.logistic(x)
 
 
 @jax.custom_jvp
-def _sigmoid_slope(x: Any) -> jax.Array:
+def _sigmoid_slope(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jax.lax.logistic(x) * jax.lax.logistic(-x)
 
 
 @jax.custom_jvp
-def mixed(x: Any, one: Any, other: Any) -> jax.Array:
+def mixed(
+    x: Float[ArrayLike, "..."], one: Float[ArrayLike, "..."], other: Float[ArrayLike, "..."]
+) -> Float[Array, "..."]:
     """``z one + (1 - z) other``, z = s(x), as a gate mixes old and new.
 
     Its slopes are ``s' (one - other)``, z and ``1 - z = s(-x)``, all of whose digits are right where z is close to 1.
@@ -46,7 +47,7 @@ def mixed(x: Any, one: Any, other: Any) -> jax.Array:
 
 
 @jax.custom_jvp
-def softplus(x: Any) -> jax.Array:
+def softplus(x: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     """``log(1 + exp(x))``, the integral of the logistic function; ``softplus' = s(x)``."""
     return jax.nn.softplus(x)
 

@@ -1,23 +1,28 @@
 """How fast this machine is at each kind of job, by the fused route and by the scan, beside the floor of its hardware.
 
 A cell-step is one recurrence step of one unit for one sequence at one point or in one run. Seconds are those of the
-device, compiling and copies to the host apart; a slower route computes a stated share of the job.
+device, compiling and copies to the host apart; a slower route computes a stated share of the job. The floor is what the
+special functions of a job take, or what its results take to be written, whichever is longer.
 """
 
 import contextlib
 import dataclasses
+import math
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Array, Float, Key, PyTree
 
 from landscape import cells, provenance, tasks, training
+from landscape.blocks import Json
+from landscape.cells import Cell
 from landscape.descent.paths import Ends
 from landscape.engine import Evaluator, Problem, routes
 from landscape.engine.evaluator import _program
@@ -29,6 +34,8 @@ SPECIAL = 16  # special-function instructions that a streaming multiprocessor of
 EACH = 2  # of them, the least that a logistic function or a tanh takes
 EPOCH = 500  # updates, as in the published experiment
 EPS = float(np.finfo("float32").eps)
+RATES = ("special_per_second", "bytes_per_second")
+WAYS = ("fused", "scan", "loops")
 
 
 CELLS = (
@@ -39,70 +46,103 @@ CELLS = (
 
 
 class Measured(NamedTuple):
-    """Seconds of the device, of compiling and of copying to the host, for ``share`` of a job; what came of it."""
+    """Seconds of the device, of compiling and of copying to the host, for ``share`` of a job; what came of it.
+
+    ``pinned`` are those of a copy through memory that the device may write into, None where there is none.
+    """
 
     seconds: float
     compiling: float
     copying: float
+    pinned: float | None
     share: float
-    result: Any
+    result: PyTree
 
 
 class Job(NamedTuple):
-    """``measure(share) -> Measured`` by the route of the moment; its cell-steps, and nonlinear functions in each."""
+    """``measure(share) -> Measured`` by the route of the moment; its cell-steps, and nonlinear functions in each.
+
+    ``loops`` measures the scan whose loops end where the data say so; ``written`` are the bytes of all results.
+    """
 
     name: str
     steps: float
     functions: int
     measure: Callable[[float], Measured]
-    exact: Callable[[], Any] | None = None  # the first results in float64
+    loops: Callable[[float], Measured] | None = None
+    exact: Callable[[], dict[str, np.ndarray]] | None = None  # the first results in float64
+    written: float = 0.0
 
 
-def measured(program: Callable, args: tuple, share: float) -> Measured:
-    """A compiled program on arguments that lie on the device, the best of a few calls."""
+def measured(program: Callable, args: tuple, share: float, slabs: int = 1) -> Measured:
+    """A compiled program on arguments that lie on the device, called for every slab, the best of a few times."""
     args = jax.device_put(args)
     start = time.perf_counter()
     call = jax.jit(program).lower(*args).compile()
-    compiling, seconds = time.perf_counter() - start, []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        out = jax.block_until_ready(call(*args))
-        seconds.append(time.perf_counter() - start)
+    compiling = time.perf_counter() - start
+    seconds, out = min((timed(lambda: [call(*args) for _ in range(slabs)][-1]) for _ in range(REPEATS)), key=_first)
+    copying, result = timed(lambda: jax.device_get(out))
+    return Measured(seconds, compiling, copying, _pinned(out), share, result)
+
+
+def timed(call: Callable[[], PyTree]) -> tuple[float, PyTree]:
+    """Seconds until all of what ``call`` returns is there, and that."""
     start = time.perf_counter()
-    result = jax.device_get(out)
-    return Measured(min(seconds), compiling, time.perf_counter() - start, share, result)
+    out = jax.block_until_ready(call())
+    return time.perf_counter() - start, out
+
+
+def _first(pair: tuple) -> float:
+    return pair[0]
+
+
+def _pinned(out: PyTree) -> float | None:
+    """Seconds of a copy to the host through pinned memory."""
+    device = jax.local_devices()[0]
+    if "pinned_host" not in {memory.kind for memory in device.addressable_memories()}:
+        return None
+    there = jax.sharding.SingleDeviceSharding(device, memory_kind="pinned_host")
+    return timed(lambda: jax.device_get(jax.device_put(out, there)))[0]
 
 
 def over_points(name: str, made: Plane, problem: Problem, functions: int) -> Job:
     """A problem on the whole grid of a plane in one call; a share of it is the first points."""
-    points = made.points().astype("float32")
+    points, names = made.points().astype("float32"), problem.variables(tuple(made.axes))
 
-    def measure(share: float) -> Measured:
+    def measure(share: float, kernel: Callable | None = None) -> Measured:
         some = points[: max(128, int(len(points) * share))]
         evaluator = Evaluator(made, problem).resize(len(some))
         tiles = np.moveaxis(np.resize(some, (evaluator.size, points.shape[1])).reshape(-1, evaluator.tile, 2), 2, 1)
         args = (evaluator._affine, tiles, np.int32(len(tiles)), evaluator._data)
-        return measured(_program(evaluator.route.kernel), args, len(some) / len(points))
+        return measured(_program(kernel or evaluator.route.kernel), args, len(some) / len(points))
 
-    def exact() -> Any:
+    def exact() -> PyTree:
         wide = dataclasses.replace(problem, dtype="float64")  # type: ignore[type-var]
         with routes.scanned():
-            return list(Evaluator(made, wide)(points[:128]).values())
+            return Evaluator(made, wide)(points[:128])
 
-    steps = float(problem.steps) * len(points)
-    return Job(name, steps, functions, measure, None if isinstance(problem, Ends) else exact)
+    steps, rows = float(problem.steps) * len(points), math.prod(map(len, problem.leading.values()))
+    job = Job(name, steps, functions, measure, written=4.0 * rows * len(names) * len(points))
+    if not isinstance(problem, Recurrence):
+        return job
+    loops = dataclasses.replace(problem.kernel, known=())
+    return job._replace(loops=lambda share: measure(share, loops), exact=exact)
 
 
-def over_runs(name: str, cell: Any, functions: int, runs: int, length: int, updates: int, batch: int = 16) -> Job:
-    """Training of many runs on shared data, in epochs of `EPOCH` updates; a share of it is the first updates."""
+def over_runs(name: str, cell: Cell, functions: int, runs: int, length: int, updates: int, slabs: int = 1) -> Job:
+    """Training of many runs on shared data, in epochs of `EPOCH` updates; a share of it is the first updates.
+
+    ``slabs`` of so many runs one after the other, as many as a device has memory for.
+    """
+    batch = 16
 
     def measure(share: float) -> Measured:
         epochs = max(1, int(updates * share) // EPOCH)
         each = max(2, int(updates * share) // epochs)
         data = tasks.episodes(tasks.latch(), jax.random.key(0), batch * each, length)
 
-        def one(key: Any, rate: Any, data: Any) -> Any:
-            options: dict[str, Any] = {
+        def one(key: Key[Array, ""], rate: Float[Array, ""], data: PyTree) -> PyTree:
+            options: dict[str, Json] = {
                 "epochs": epochs,
                 "batch": batch,
                 "validation": jax.tree.map(lambda a: a[:batch], data),
@@ -110,9 +150,9 @@ def over_runs(name: str, cell: Any, functions: int, runs: int, length: int, upda
             return training.fit(key, training.begin(cell, key), data, training.keras_adam(rate), **options).record.loss
 
         keys, rates = jax.random.split(jax.random.key(1), runs), jnp.linspace(1e-3, 1e-2, runs)
-        return measured(jax.vmap(one, (0, 0, None)), (keys, rates, data), epochs * each / updates)
+        return measured(jax.vmap(one, (0, 0, None)), (keys, rates, data), epochs * each / updates, slabs)
 
-    return Job(name, float(runs) * updates * batch * length, functions, measure)
+    return Job(name, float(slabs) * runs * updates * batch * length, functions, measure)
 
 
 def jobs(small: bool = False) -> Iterator[Job]:
@@ -130,8 +170,9 @@ def jobs(small: bool = False) -> Iterator[Job]:
     for cell, _, _, functions in CELLS:
         runs, updates = (3, 4) if small else (1024, 2500)
         yield over_runs(f"{type(cell).__name__}, {runs} runs", cell, functions, runs, long, updates)
-    runs = 3 if small else 2**17
-    yield over_runs(f"SRNN, {runs} runs", cells.SRNN(), 1, runs, 3 if small else 50, 4 if small else 2500)
+    runs, slabs = (3, 2) if small else (2**17, 8)
+    name = f"SRNN, {slabs * runs} runs in {slabs} slabs"
+    yield over_runs(name, cells.SRNN(), 1, runs, 3 if small else 50, 4 if small else 2500, slabs)
     steps, length = (3, 4) if small else (300, 50)
     optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1))
     down = Ends(Recurrence(tasks.pascanu(), [length]), optimiser, steps, ("w", "b"))
@@ -149,43 +190,55 @@ def clock() -> float | None:
     return None
 
 
+def bandwidth() -> float | None:
+    """Bytes a second that the first device reads and writes, measured; None on a CPU."""
+    if jax.default_backend() == "cpu":
+        return None
+    numbers = jnp.ones(2**28, jnp.float32)
+    more = jax.jit(lambda a: a + 1).lower(numbers).compile()
+    return 2 * numbers.nbytes / min(timed(lambda: more(numbers))[0] for _ in range(REPEATS))
+
+
 def table(
     small: bool = False, share: float = 1 / 16, chosen: Callable[[Job], bool] = lambda job: True
-) -> dict[str, Any]:
-    """Every job by both routes, as plain numbers: seconds, cell-steps a second, ratios, errors; and what ran them.
+) -> dict[str, Json]:
+    """Every job by all routes, as plain numbers: seconds, cell-steps a second, ratios, errors; and what ran them.
 
     The scan computes a ``share`` of each job. On a CPU only ``small`` jobs are fused, by Pallas' interpreter.
     """
-    rate, rows = clock(), {}
+    rates, rows = (clock(), bandwidth()), {}
     for job in filter(chosen, jobs(small)):
-        rows[job.name] = row(job, rate, 1.0 if small else share, small)
-    return {**provenance.here(), "special_per_second": rate, "small": small, "jobs": rows}
+        rows[job.name] = row(job, rates, 1.0 if small else share, small)
+    return {**provenance.here(), **dict(zip(RATES, rates, strict=True)), "small": small, "jobs": rows}
 
 
-def row(job: Job, rate: float | None, share: float, small: bool) -> dict[str, Any]:
-    """One job by both routes."""
-    floor = EACH * job.functions * job.steps / rate if rate else None
-    ways = {"fused": (routes.interpreted if small else contextlib.nullcontext, 1.0), "scan": (routes.scanned, share)}
-    found: dict[str, Any] = {"steps": job.steps, "floor_seconds": floor}
-    for name, (way, part) in ways.items():
-        with way():
-            if name == "fused" and (why := routes.hindrance()):
-                found[name] = {"why": why}
-                continue
-            found[name] = _plain(job, job.measure(part), floor)
-    if "seconds" in found["fused"]:
-        found["fused_over_scan"] = found["scan"]["seconds"] / found["fused"]["seconds"]
+def row(job: Job, rates: tuple[float | None, float | None], share: float, small: bool) -> dict[str, Json]:
+    """One job by all routes."""
+    asked = EACH * job.functions * job.steps, job.written
+    floor = max((amount / rate for amount, rate in zip(asked, rates, strict=True) if rate), default=None)
+    found: dict[str, Json] = {"steps": job.steps, "floor_seconds": floor}
+    with routes.interpreted() if small else contextlib.nullcontext():
+        why = routes.hindrance()
+        found["fused"] = {"why": why} if why else _plain(job, job.measure(1.0), floor)
+    with routes.scanned():
+        found["scan"] = _plain(job, job.measure(share), floor)
+        if job.loops is not None:
+            found["loops"] = _plain(job, job.loops(share), floor)
+    for slower in ("scan", "loops"):
+        if not why and slower in found:
+            found[f"fused_over_{slower}"] = found[slower]["seconds"] / found["fused"]["seconds"]
     return found
 
 
-def _plain(job: Job, made: Measured, floor: float | None) -> dict[str, Any]:
+def _plain(job: Job, made: Measured, floor: float | None) -> dict[str, Json]:
     """A measurement in plain numbers: seconds of the whole job, by the share that was computed."""
     whole = made.seconds / made.share
-    found = {
+    found: dict[str, Json] = {
         "seconds": whole,
         "share": made.share,
         "compiling": made.compiling,
         "copying": made.copying / made.share,
+        "copying_pinned": None if made.pinned is None else made.pinned / made.share,
         "steps_per_second": job.steps / whole,
         "of_the_floor": floor / whole if floor else None,
     }
@@ -194,26 +247,34 @@ def _plain(job: Job, made: Measured, floor: float | None) -> dict[str, Any]:
     return found
 
 
-def _ulp(got: list, exact: list) -> float:
-    """The largest error of the loss, in rounding units of its largest value."""
-    mine, true = np.asarray(got[0])[:, :128].astype(float), np.asarray(exact[0]).reshape(len(got[0]), -1)
-    return float(np.nanmax(np.abs(mine - true)) / (EPS * np.nanmax(np.abs(true))))
+def _ulp(got: list, exact: dict[str, np.ndarray]) -> dict[str, float]:
+    """The largest error of each variable but the logarithm, in rounding units of its largest value."""
+    found = {}
+    for (name, true), rows in zip(exact.items(), got, strict=True):
+        if name != "log10_gradient":
+            true = true.reshape(len(rows), -1)
+            found[name] = float(np.nanmax(np.abs(np.asarray(rows)[:, :128] - true)) / (EPS * np.nanmax(np.abs(true))))
+    return found
 
 
-def lines(found: dict[str, Any]) -> Iterator[str]:
+def lines(found: dict[str, Json]) -> Iterator[str]:
     """A table in words."""
     yield f"{found['device']}, jax {found['version_jax']}, commit {found['git_commit'][:12]}"
     for name, each in found["jobs"].items():
-        yield f"{name:34}{_format(each['fused'], 'fused')}{_format(each['scan'], 'scan')}{_ratio(each)}"
+        yield f"{name:36}{'; '.join(_format(each[route], route) for route in WAYS if route in each)}{_ratio(each)}"
 
 
-def _format(each: dict[str, Any], route: str) -> str:
+def _format(each: dict[str, Json], route: str) -> str:
     if "why" in each:
-        return f"{route}: {each['why']}; "
+        return f"{route}: {each['why']}"
     share = f" (by {each['share']:.0%} of it)" if each["share"] < 1 else ""
     floor = f", {each['of_the_floor']:.2f} of the floor" if each["of_the_floor"] else ""
-    return f"{route} {1e3 * each['seconds']:,.1f} ms{share}, {each['steps_per_second'] / 1e9:,.3g} G/s{floor}; "
+    copies = f", copied in {1e3 * each['copying']:,.1f} ms"
+    return f"{route} {1e3 * each['seconds']:,.1f} ms{share}, {each['steps_per_second'] / 1e9:,.3g} G/s{floor}{copies}"
 
 
-def _ratio(each: dict[str, Any]) -> str:
-    return f"fused {each['fused_over_scan']:.1f} times as fast" if "fused_over_scan" in each else ""
+def _ratio(each: dict[str, Json]) -> str:
+    ratios = [
+        f"{each[f'fused_over_{way}']:.1f} times as fast as the {way}" for way in WAYS if f"fused_over_{way}" in each
+    ]
+    return f"; fused {', '.join(ratios)}" if ratios else ""

@@ -14,12 +14,16 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 if TYPE_CHECKING:
     import xarray
+    from jaxtyping import Shaped
+
+Json = Any  # None, a bool, a number, text, or lists and dicts by name of such, as `json.loads` returns them
 
 SURFACE = "landscape surface 2"  # what the attribute `format` of a surface says
 
@@ -95,10 +99,10 @@ class Target:
         self.fresh, self.written, self.begun, self.started = 0, 0, 0.0, time.perf_counter()
         self.counting, self.held = threading.Lock(), contextlib.ExitStack()
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: Any) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.held.close()
 
     @property
@@ -110,7 +114,7 @@ class Target:
         """The part of the grid that block ``index`` covers."""
         return self.blocking.region(index)
 
-    def inside(self, index: int) -> tuple[Any, ...]:
+    def inside(self, index: int) -> tuple[slice | EllipsisType, ...]:
         """Where block ``index`` lies in an array: leading dimensions whole, its region, later dimensions whole."""
         return (*(slice(None),) * self.leading, *self.region(index), ...)
 
@@ -147,7 +151,7 @@ class Target:
             self.fresh += 1
             self.written += written
 
-    def _about(self, attributes: Mapping[str, Any], runs: list[dict[str, Any]]) -> dict[str, Any]:
+    def _about(self, attributes: Mapping[str, Json], runs: list[dict[str, Json]]) -> dict[str, Json]:
         """Attributes of a finished result: those given, the runs that made it, when, and in how many seconds."""
         return {
             **{key: plain(value) for key, value in attributes.items()},
@@ -179,7 +183,7 @@ class Memory(Target):
         blocking = Blocking(shape[len(leading) :], tuple(block))
         super().__init__(blocking, len(leading), sum(array.nbytes for array in self.arrays.values()))
 
-    def write(self, index: int, results: Mapping[str, np.ndarray]) -> None:
+    def write(self, index: int, results: "Mapping[str, Shaped[np.ndarray, '...']]") -> None:
         """Keep one block, then count it as done."""
         for name, values in results.items():
             self.arrays[name][self.inside(index)] = values
@@ -188,7 +192,7 @@ class Memory(Target):
                 self.nonfinite[name] += lost
         self._count(index)
 
-    def finish(self, attributes: Mapping[str, Any], labels: Mapping[str, Mapping[str, Any]]) -> "xarray.Dataset":
+    def finish(self, attributes: Mapping[str, Json], labels: Mapping[str, Mapping[str, str]]) -> "xarray.Dataset":
         """The Dataset of the filled arrays; ``labels``: attributes of each coordinate and variable."""
         import xarray
 
@@ -203,12 +207,12 @@ class Memory(Target):
         return xarray.Dataset(data, coordinates, {"format": SURFACE, **here, **self._about(attributes, runs)})
 
 
-def nonfinite(values: np.ndarray) -> int:
+def nonfinite(values: "Shaped[np.ndarray, '...']") -> int:
     """How many values are inf or NaN; whole numbers and text have none."""
     return values.size - int(np.count_nonzero(np.isfinite(values))) if values.dtype.kind in "fc" else 0
 
 
-def plain(value: Any) -> Any:
+def plain(value: Json) -> Json:
     """A value as strict JSON allows it in an attribute: text, a finite number, or JSON in text."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 import optax
-from jaxtyping import Array, ArrayLike, Float, Key, PyTree
+from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree
 from scipy.optimize import linear_sum_assignment
 
 from landscape.directions.base import floats, opened
@@ -32,7 +32,7 @@ def bezier(a: PyTree, bend: PyTree, b: PyTree, t: Float[ArrayLike, ""]) -> PyTre
     0.5
     """
 
-    def mixed(x: Any, c: Any, y: Any) -> Any:
+    def mixed(x: ArrayLike, c: Array, y: Array) -> ArrayLike:
         return (1 - t) ** 2 * x + 2 * t * (1 - t) * c + t**2 * y if floats(x) else x
 
     return jax.tree.map(mixed, a, bend, b)
@@ -60,7 +60,9 @@ def barrier(a: PyTree, b: PyTree, problem: Problem, points: int = 25, bend: PyTr
     return xarray.Dataset(columns, {**asked.leading, "t": t}, {"path": "line" if bend is None else "Bezier curve"})
 
 
-def _path(a: PyTree, b: PyTree, bend: PyTree, t: Float[np.ndarray, "t"]) -> tuple[dict[str, PyTree], Any]:
+def _path(
+    a: PyTree, b: PyTree, bend: PyTree, t: Float[np.ndarray, "t"]
+) -> tuple[dict[str, PyTree], Float[np.ndarray, "t part"]]:
     """Displacements from ``a`` that a path is made of, and how much of each there is at every ``t``."""
     minus = lambda x, y: np.subtract(x, y, dtype=np.float64) if floats(x) else np.zeros(np.shape(x))  # noqa: E731
     to_end = jax.tree.map(minus, b, a)
@@ -107,10 +109,10 @@ class Aligned(NamedTuple):
     """A model with its hidden units in another order, and the order of each layer's: unit k is the old ``order[k]``."""
 
     params: PyTree
-    orders: list[np.ndarray]
+    orders: list[Int[np.ndarray, "unit"]]
 
 
-def permuted(params: PyTree, layers: Sequence[Units], orders: Sequence[np.ndarray]) -> PyTree:
+def permuted(params: PyTree, layers: Sequence[Units], orders: Sequence[Int[np.ndarray, "unit"]]) -> PyTree:
     """The same function with the hidden units of each layer in another order."""
     leaves, tree = jax.tree.flatten(params)
     names = named_leaves(params)

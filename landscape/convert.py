@@ -6,11 +6,11 @@ Layouts are plain lists and dictionaries of arrays: neither framework is importe
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Key, PyTree, Real
 
 from landscape.cells import GRU, LSTM, SRNN, Cell, check
 from landscape.initialisers import Initialiser, flax
@@ -18,7 +18,7 @@ from landscape.models import RNN, Dense
 from landscape.tree import params
 
 
-def as_unit(model: Any) -> Any:
+def as_unit(model: PyTree) -> PyTree:
     """A layer of one unit as one unit: every axis of size 1 is dropped, those of inputs and outputs too.
 
     ``model`` is a cell, a `Dense` or an `RNN`. Raises ValueError for a layer of several units.
@@ -32,7 +32,7 @@ def as_unit(model: Any) -> Any:
     return jax.tree.map(jnp.squeeze, model)
 
 
-def as_layer(model: Any) -> Any:
+def as_layer(model: PyTree) -> PyTree:
     """One unit as a layer of one: every parameter with all its axes; what has them already is left as it is."""
     if isinstance(model, RNN):
         return RNN(cell=as_layer(model.cell), readout=model.readout and as_layer(model.readout))
@@ -49,7 +49,7 @@ def as_layer(model: Any) -> Any:
     return dataclasses.replace(model, **{name: full(name) for name in axes})
 
 
-def from_keras(like: Any, weights: Sequence[Any]) -> Any:
+def from_keras(like: PyTree, weights: Sequence[Float[ArrayLike, "..."]]) -> PyTree:
     """``like`` with the weights of a Keras layer or model as ``get_weights()`` lists them; a cell becomes a layer.
 
     ``like`` is an `SRNN` (Keras' SimpleRNN), `LSTM` or `GRU`, a `Dense`, or an `RNN` of both. Its activations are kept,
@@ -71,7 +71,7 @@ def from_keras(like: Any, weights: Sequence[Any]) -> Any:
         return dataclasses.replace(like, w=arrays[0], b=arrays[1])
     parts = [jnp.split(array, len(like.gates), axis=-1) for array in arrays]
     names = _gate_names(like)
-    values: dict[str, Any] = {}
+    values: dict[str, Array] = {}
     for kind, split in zip("uwb", parts, strict=True):
         values |= dict(zip(names[kind], split, strict=True))
     if _two_biases(like):  # the recurrent biases of z and r do what the input's do
@@ -80,7 +80,7 @@ def from_keras(like: Any, weights: Sequence[Any]) -> Any:
     return dataclasses.replace(like, **values)
 
 
-def to_keras(model: Any) -> list[np.ndarray]:
+def to_keras(model: PyTree) -> list[Float[np.ndarray, "..."]]:
     """The weights of a cell, a `Dense` or an `RNN` as ``set_weights()`` of a Keras layer or model takes them."""
     if isinstance(model, RNN):
         return to_keras(model.cell) + ([] if model.readout is None else to_keras(model.readout))
@@ -99,7 +99,7 @@ def to_keras(model: Any) -> list[np.ndarray]:
     return [kernel, recurrent, bias]
 
 
-def from_linen(like: Any, weights: Mapping[str, Mapping[str, Any]]) -> Any:
+def from_linen(like: PyTree, weights: Mapping[str, Mapping[str, Float[ArrayLike, "..."]]]) -> PyTree:
     """``like`` with the parameters of a flax.linen cell, ``variables["params"]``.
 
     ``like`` is an `SRNN` for SimpleCell, an `LSTM` for LSTMCell and OptimizedLSTMCell, a `GRUResetAfter` for GRUCell.
@@ -113,7 +113,7 @@ def from_linen(like: Any, weights: Mapping[str, Mapping[str, Any]]) -> Any:
     return dataclasses.replace(like, **{name: jnp.asarray(weights[at][leaf]) for name, (at, leaf) in places.items()})
 
 
-def to_linen(cell: Any) -> dict[str, dict[str, jax.Array]]:
+def to_linen(cell: PyTree) -> dict[str, dict[str, Float[Array, "..."]]]:
     """The parameters ``variables["params"]`` of the flax.linen cell that computes what ``cell`` does."""
     places, cell = _linen_places(cell), as_layer(cell)
     weights: dict[str, dict[str, jax.Array]] = {}
@@ -132,16 +132,16 @@ def as_linen(cell: Callable[[], Cell], initialise: Initialiser = flax) -> type:
     """
     import flax.linen as nn
 
-    blank: Any = cell()
+    blank: PyTree = cell()
 
     class LinenCell(nn.RNNCellBase):
         features: int
 
-        def layer(self, key: jax.Array, inputs: int) -> Any:
+        def layer(self, key: Key[Array, ""], inputs: int) -> Cell:
             return initialise(blank, key, self.features, inputs)
 
         @nn.compact
-        def __call__(self, carry: Any, x: jax.Array) -> tuple[Any, jax.Array]:
+        def __call__(self, carry: PyTree, x: Real[Array, "*batch input"]) -> tuple[PyTree, Float[Array, "*batch unit"]]:
             draw = functools.partial(self.layer, inputs=x.shape[-1])
             drawn = draw(self.make_rng("params")) if self.is_initializing() else jax.eval_shape(draw, jax.random.key(0))
             check(drawn, x.shape[-1:])
@@ -153,7 +153,7 @@ def as_linen(cell: Callable[[], Cell], initialise: Initialiser = flax) -> type:
             return carry, carry.h
 
         @nn.nowrap
-        def initialize_carry(self, rng: jax.Array, input_shape: tuple[int, ...]) -> Any:
+        def initialize_carry(self, rng: Key[Array, ""], input_shape: tuple[int, ...]) -> PyTree:
             like = jax.eval_shape(functools.partial(self.layer, inputs=input_shape[-1]), rng)
             start = jax.tree.map(jnp.zeros_like, like).initial()
             return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (*input_shape[:-1], *leaf.shape)), start)
@@ -166,21 +166,21 @@ def as_linen(cell: Callable[[], Cell], initialise: Initialiser = flax) -> type:
     return LinenCell
 
 
-def _axes(model: Any) -> dict[str, tuple[str, ...]]:
+def _axes(model: PyTree) -> dict[str, tuple[str, ...]]:
     """The axes, in a layer, of every parameter that is present."""
     return {name: field.metadata["axes"] for name, field in params(model).items() if getattr(model, name) is not None}
 
 
-def _gate_names(cell: Any) -> dict[str, list[str]]:
+def _gate_names(cell: PyTree) -> dict[str, list[str]]:
     """The names of the parameters w, u and b in the order of the gates."""
     return {kind: [f"{kind}_{gate}" if gate else kind for gate in cell.gates] for kind in "wub"}
 
 
-def _two_biases(model: Any) -> bool:
+def _two_biases(model: PyTree) -> bool:
     return isinstance(model, GRU) and model.reset_after
 
 
-def _require_plain(model: Any, framework: str) -> None:
+def _require_plain(model: PyTree, framework: str) -> None:
     """Raise TypeError unless ``model`` is a cell with the parameters that frameworks give it."""
     if not isinstance(model, SRNN | LSTM | GRU):
         raise TypeError(f"{framework} has no layer like {type(model).__name__}; convert an SRNN, an LSTM or a GRU")
@@ -192,7 +192,7 @@ def _require_plain(model: Any, framework: str) -> None:
         raise TypeError(f"{framework}'s GRU keeps with z; give a GRU with z_keeps=True")
 
 
-def _fits_keras(like: Any, shapes: list[tuple[int, ...]]) -> bool:
+def _fits_keras(like: PyTree, shapes: list[tuple[int, ...]]) -> bool:
     """Whether arrays of these shapes are the weights of a Keras layer."""
     if not isinstance(like, Dense):
         _require_plain(like, "Keras")
@@ -204,7 +204,7 @@ def _fits_keras(like: Any, shapes: list[tuple[int, ...]]) -> bool:
     return False
 
 
-def _linen_places(cell: Any) -> dict[str, tuple[str, str]]:
+def _linen_places(cell: PyTree) -> dict[str, tuple[str, str]]:
     """Where flax.linen keeps each of our parameters: (module, leaf)."""
     _require_plain(cell, "flax.linen")
     if isinstance(cell, GRU) and not cell.reset_after:

@@ -5,10 +5,11 @@ import functools
 import math
 import os
 import platform
-from typing import Any
 
 import jax
 import numpy as np
+
+from landscape.blocks import Json
 
 TILE = 16384  # episodes x points computed together: on a CPU their state and tangents stay in the second-level cache
 SMALLEST_TILE = 64
@@ -25,7 +26,7 @@ def count() -> int:
 
 
 @functools.cache
-def mesh() -> Any:
+def mesh() -> jax.sharding.Mesh | None:
     """All devices of this process along one axis, or None where there is only one."""
     if count() == 1:
         return None
@@ -33,7 +34,7 @@ def mesh() -> Any:
     return jax.make_mesh((len(own),), ("point",), axis_types=(jax.sharding.AxisType.Auto,), devices=own)
 
 
-def local(index: int) -> Any:
+def local(index: int) -> jax.Device:
     """The device that block ``index`` is computed on: each in turn."""
     every = jax.local_devices()
     return every[index % len(every)]
@@ -45,12 +46,17 @@ def refuse(dtype: str) -> None:
         raise ValueError("a TPU does not compute in float64; ask for float32, or set JAX_PLATFORMS=cpu")
 
 
+def short(error: Exception) -> bool:
+    """Whether an error says that the memory of a device was too small."""
+    return "RESOURCE_EXHAUSTED" in str(error)
+
+
 def threads() -> int:
     """Blocks in flight on a device: one a core on a CPU, else two, so that one copies while the other computes."""
     return max(1, cores() // count()) if jax.default_backend() == "cpu" else 2
 
 
-def effort(level: int) -> dict[str, Any]:
+def effort(level: int) -> dict[str, Json]:
     """What `jax.jit` compiles with on a CPU to spend less on it, from 3, its own, to 0; elsewhere as it would."""
     return {"xla_backend_optimization_level": level} if jax.default_backend() == "cpu" else {}
 

@@ -2,14 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, ArrayLike, Float, PyTree, Shaped
 
 from landscape import specs
+from landscape.blocks import Json
 from landscape.engine.jets import Jet, pairs, push, unscaled
 from landscape.engine.problem import Problem, checked_dtype, checked_order, derivatives
 from landscape.planes import Affine
@@ -48,7 +48,7 @@ class Function(Problem):
     """
 
     loss: Callable[[PyTree, PyTree], Float[Array, ""]]
-    data: Any = ()
+    data: PyTree[Shaped[ArrayLike, "..."]] = ()
     order: int = 1
     dtype: str | None = None
 
@@ -63,7 +63,7 @@ class Function(Problem):
         return Pointwise(self.loss, self.order)
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Json]:
         leaves = [specs.numbers(leaf) for leaf in jax.tree.leaves(self.data)]
         about = {"loss": self.name, "data": leaves, "order": self.order, "dtype": self.precision}
         return {**about, **specs.source("loss", self.loss)}

@@ -14,26 +14,27 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, Key, PyTree
 
 from landscape.cells import GRU, LSTM, MUT1, MUT2, MUT3, SRNN, BengioLatch, Cell, LeakyRNN, Pascanu, logistic
 from landscape.models import Around, Dense, Embedding, Stack, TwoWay
 from landscape.tree import params
 
-Draw = Callable[[jax.Array, tuple[int, int]], jax.Array]  # (key, shape of a matrix) -> matrix
-Initialiser = Callable[..., Any]  # (cell, key, units=None, inputs=None) -> cell
+Draw = Callable[[Key[Array, ""], tuple[int, int]], Float[Array, "row column"]]  # (key, shape of a matrix) -> matrix
+Initialiser = Callable[..., PyTree]  # (cell, key, units=None, inputs=None) -> cell
 
 glorot: Draw = jax.nn.initializers.glorot_uniform()
 lecun: Draw = jax.nn.initializers.lecun_normal()
 orthogonal: Draw = jax.nn.initializers.orthogonal()
 
 
-def svd_orthogonal(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
+def svd_orthogonal(key: Key[Array, ""], shape: tuple[int, int]) -> Float[Array, "row column"]:
     """Singular vectors of a Gaussian matrix, the orthogonal matrix of Keras 2: its signs are LAPACK's, not random."""
     u, _, v = jnp.linalg.svd(jax.random.normal(key, shape), full_matrices=False)
     return u if u.shape == shape else v
 
 
-def keras_table(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
+def keras_table(key: Key[Array, ""], shape: tuple[int, int]) -> Float[Array, "row column"]:
     """The vectors of an `Embedding` as Keras draws them, from U[-0.05, 0.05]."""
     return jax.random.uniform(key, shape, minval=-0.05, maxval=0.05)
 
@@ -46,7 +47,7 @@ def layerwise(start: Initialiser, table: Draw = keras_table) -> Initialiser:
     """
 
     @functools.wraps(start)
-    def initialise(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
+    def initialise(cell: Cell, key: Key[Array, ""], units: int | None = None, inputs: int | None = None) -> Cell:
         if isinstance(cell, Around):
             return dataclasses.replace(cell, cell=initialise(cell.cell, key, units, inputs))
         if isinstance(cell, TwoWay):
@@ -59,7 +60,7 @@ def layerwise(start: Initialiser, table: Draw = keras_table) -> Initialiser:
             return dataclasses.replace(cell, w=table(key, (inputs, size)))
         if not isinstance(cell, Stack):
             return start(cell, key, units, inputs)
-        layers: list[Any] = []
+        layers: list[Cell] = []
         for k, layer in enumerate(cell.layers):
             layers.append(initialise(layer, jax.random.fold_in(key, k) if k else key, units, inputs))
             inputs = layer.size or units if isinstance(layer, Embedding) else units
@@ -69,7 +70,7 @@ def layerwise(start: Initialiser, table: Draw = keras_table) -> Initialiser:
 
 
 @layerwise
-def keras2(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
+def keras2(cell: Cell, key: Key[Array, ""], units: int | None = None, inputs: int | None = None) -> Cell:
     """``cell`` as Keras 2.1.5 starts it: input weights Glorot uniform, recurrent weights orthogonal by SVD.
 
     Both are drawn as one matrix over all gates, so |w| = 1 for one `SRNN` unit while an LSTM's four recurrent weights
@@ -79,19 +80,19 @@ def keras2(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | N
 
 
 @layerwise
-def keras3(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
+def keras3(cell: Cell, key: Key[Array, ""], units: int | None = None, inputs: int | None = None) -> Cell:
     """``cell`` as Keras 3 starts it: as `keras2`, but orthogonal by QR with random signs."""
     return _initialise(cell, key, units, inputs, glorot, orthogonal, together=True, forget=1.0)
 
 
 @functools.partial(layerwise, table=lambda key, shape: jax.random.normal(key, shape) / shape[1] ** 0.5)
-def flax(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
+def flax(cell: Cell, key: Key[Array, ""], units: int | None = None, inputs: int | None = None) -> Cell:
     """``cell`` as flax.linen starts it: LeCun normal, orthogonal, each gate on its own; all biases 0."""
     return _initialise(cell, key, units, inputs, lecun, orthogonal, together=False, forget=0.0)
 
 
 @functools.partial(layerwise, table=jax.random.normal)
-def pytorch(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
+def pytorch(cell: Cell, key: Key[Array, ""], units: int | None = None, inputs: int | None = None) -> Cell:
     """``cell`` as PyTorch starts it: every weight and every bias from U(-1/sqrt(units), 1/sqrt(units)).
 
     One unit so draws all of them from U(-1, 1). PyTorch adds two biases to every gate, one with the input and one with
@@ -114,7 +115,7 @@ def pytorch(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | 
 
 
 @layerwise
-def irnn(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
+def irnn(cell: Cell, key: Key[Array, ""], units: int | None = None, inputs: int | None = None) -> Cell:
     """Recurrent weights the identity, input weights N(0, 0.001²), biases 0 (Le, Jaitly & Hinton 2015)."""
     small = jax.nn.initializers.normal(1e-3)
     return _initialise(cell, key, units, inputs, small, lambda _, shape: jnp.eye(*shape), together=False, forget=0.0)
@@ -125,7 +126,7 @@ def gaussian(sd: float) -> Initialiser:
     normal = jax.nn.initializers.normal(sd)
 
     @layerwise
-    def initialise(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
+    def initialise(cell: Cell, key: Key[Array, ""], units: int | None = None, inputs: int | None = None) -> Cell:
         return _initialise(cell, key, units, inputs, normal, normal, together=False, forget=0.0)
 
     return initialise
@@ -141,7 +142,7 @@ def chrono(longest: float, start: Initialiser = keras3) -> Initialiser:
         raise ValueError(f"chrono needs a longest memory of more than 2 steps, given {longest}")
 
     @layerwise
-    def initialise(cell: Cell, key: jax.Array, units: int | None = None, inputs: int | None = None) -> Any:
+    def initialise(cell: Cell, key: Key[Array, ""], units: int | None = None, inputs: int | None = None) -> Cell:
         rest, spread = jax.random.split(key)
         steps = jax.random.uniform(spread, () if units is None else (units,), minval=1.0, maxval=longest - 1)
         keep = (
@@ -157,7 +158,7 @@ def chrono(longest: float, start: Initialiser = keras3) -> Initialiser:
     return initialise
 
 
-def with_multiplier(cell: Cell, mu: Any) -> Any:
+def with_multiplier(cell: Cell, mu: Float[Array, "*unit"] | float) -> PyTree:
     """``cell`` with the recurrent weight of its candidate such that the origin's multiplier is ``mu``.
 
     With gates at their biases, SRNN ``mu = w``, LSTM ``f + i o w_g``, GRU ``z + (1 - z) r w_h``, leaky ``1 - a + a w``;
@@ -188,18 +189,18 @@ def with_multiplier(cell: Cell, mu: Any) -> Any:
     )
 
 
-def linear(key: jax.Array, units: int | None = None, outputs: int | None = None) -> Dense:
+def linear(key: Key[Array, ""], units: int | None = None, outputs: int | None = None) -> Dense:
     """A `Dense` readout as PyTorch starts it: w and b from U(-1/sqrt(units), 1/sqrt(units))."""
     sizes, reach = {"unit": units, "output": outputs}, (units or 1) ** -0.5
 
-    def draw(key: jax.Array, *axes: str) -> jax.Array:
+    def draw(key: Key[Array, ""], *axes: str) -> jax.Array:
         return jax.random.uniform(key, _shape(axes, sizes), minval=-reach, maxval=reach)
 
     one, two = jax.random.split(key)
     return Dense(w=draw(one, "unit", "output"), b=draw(two, "output"))
 
 
-def readout(key: jax.Array, units: int | None = None, outputs: int | None = None, kernel: Draw = glorot) -> Dense:
+def readout(key: Key[Array, ""], units: int | None = None, outputs: int | None = None, kernel: Draw = glorot) -> Dense:
     """A `Dense` readout with ``w`` drawn by ``kernel`` and b = 0; one unit or one output, where None, has no axis."""
     sizes = {"unit": units, "output": outputs}
     w = kernel(key, (units or 1, outputs or 1))
@@ -226,15 +227,15 @@ def _blocks(cell: Cell, together: bool) -> Iterator[tuple[str, ...]]:
 
 
 def _initialise(
-    cell: Any,
-    key: jax.Array,
+    cell: PyTree,
+    key: Key[Array, ""],
     units: int | None,
     inputs: int | None,
     kernel: Draw,
     recurrent: Draw,
     together: bool,
     forget: float,
-) -> Any:
+) -> PyTree:
     """``cell`` with its matrices drawn block by block, zero biases, and the bias ``b_f = forget``."""
     sizes = {"unit": units, "input": inputs}
     axes = {name: field.metadata["axes"] for name, field in params(cell).items() if getattr(cell, name) is not None}
@@ -265,12 +266,12 @@ def _slope(act: Callable) -> float:
     return slope
 
 
-def _at_rest(cell: LSTM, gate: str) -> Any:
+def _at_rest(cell: LSTM, gate: str) -> ArrayLike:
     """A gate's value at the origin: its bias alone speaks; an absent gate is open."""
     return 1.0 if getattr(cell, f"w_{gate}") is None else cell.gate(jnp.asarray(getattr(cell, f"b_{gate}")))
 
 
-def _aim(cell: Any, name: str, value: Any) -> Any:
+def _aim(cell: PyTree, name: str, value: Float[ArrayLike, "*unit"]) -> PyTree:
     """``cell`` with the weight ``name``, diagonal in a layer, set to ``value``."""
     shape = jnp.shape(getattr(cell, name))
     weight = jnp.diag(jnp.broadcast_to(value, shape[:1])) if shape else jnp.asarray(value)

@@ -3,22 +3,22 @@
 import bisect
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, PyTree
+from jaxtyping import Array, ArrayLike, Float, Int, PyTree, Real
 
 from landscape.cells import Cell, State
-from landscape.tree import dot, param, pytree, static
+from landscape.tree import Parameter, dot, param, pytree, static
 
 
 @pytree
 class Dense:
     """``y = w h + b``: one unit with 0-d or (output,) parameters, a layer with ``w`` (unit, output)."""
 
-    w: Any = param("unit", "output", default=1.0)
-    b: Any = param("output")
+    w: Parameter = param("unit", "output", default=1.0)
+    b: Parameter = param("output")
 
     def __call__(self, h: Float[ArrayLike, "*unit"]) -> Float[Array, "*output"]:
         return dot(h, self.w) + self.b
@@ -30,7 +30,7 @@ class StackState(NamedTuple):
     layers: tuple
 
     @property
-    def h(self) -> Any:
+    def h(self) -> Float[Array, "*unit"]:
         return self.layers[-1].h
 
 
@@ -45,13 +45,13 @@ class Stack(Cell):
 
     layers: tuple = ()
 
-    def initial(self, h: Any = 0.0) -> StackState:
+    def initial(self, h: Float[ArrayLike, "*unit"] = 0.0) -> StackState:
         if not self.layers:
             raise ValueError("a Stack needs a layer or more, such as Stack(layers=(LSTM(), LSTM()))")
         return StackState(tuple(layer.initial(h) for layer in self.layers))
 
-    def step(self, state: StackState, x: Any) -> StackState:
-        after: list[Any] = []
+    def step(self, state: StackState, x: Real[ArrayLike, "*input"]) -> StackState:
+        after: list[State] = []
         for layer, before in zip(self.layers, state.layers, strict=True):
             after.append(layer.step(before, after[-1].h if after else x))
         return StackState(tuple(after))
@@ -61,12 +61,12 @@ class Stack(Cell):
 class Around(Cell):
     """A cell round another one, ``cell``, whose parameters it has; called ``cell.w_f`` on a plane."""
 
-    cell: Any = None
+    cell: PyTree = None  # a Cell
 
-    def initial(self, h: Any = 0.0) -> Any:
+    def initial(self, h: Float[ArrayLike, "*unit"] = 0.0) -> PyTree[Float[Array, "*unit"]]:
         return self.cell.initial(h)
 
-    def step(self, state: Any, x: Any) -> Any:
+    def step(self, state: PyTree[Float[Array, "*unit"]], x: Real[ArrayLike, "*input"]) -> PyTree[Float[Array, "*unit"]]:
         return self.cell.step(state, x)
 
 
@@ -78,11 +78,11 @@ class Truncated(Around):
     learns from its last step alone. Errors through peepholes, which read c, still pass.
     """
 
-    def step(self, state: Any, x: Any) -> Any:
+    def step(self, state: PyTree[Float[Array, "*unit"]], x: Real[ArrayLike, "*input"]) -> PyTree[Float[Array, "*unit"]]:
         return self.cell.step(_held(state), x)
 
 
-def _held(state: Any) -> Any:
+def _held(state: PyTree) -> PyTree:
     """A state whose h is a constant, in every layer, and so are gates that are remembered."""
     if isinstance(state, StackState):
         return StackState(tuple(map(_held, state.layers)))
@@ -99,19 +99,19 @@ class Sized(Around):
     that the layer does not have.
     """
 
-    size: Any = param()
+    size: Real[Array, ""] | float = param()
 
-    def initial(self, h: Any = 0.0) -> Any:
+    def initial(self, h: Float[ArrayLike, "*unit"] = 0.0) -> PyTree[Float[Array, "*unit"]]:
         state = self.cell.initial(h)
         units = jnp.shape(state.h)[-1] if jnp.ndim(state.h) else 0
         if not isinstance(self.size, jax.core.Tracer) and not 1 <= self.size <= units:
             raise ValueError(f"size must be 1 to {units}, the units of the layer; given {self.size}")
         return self._masked(state)
 
-    def step(self, state: Any, x: Any) -> Any:
+    def step(self, state: PyTree[Float[Array, "*unit"]], x: Real[ArrayLike, "*input"]) -> PyTree[Float[Array, "*unit"]]:
         return self._masked(self.cell.step(state, x))
 
-    def _masked(self, state: Any) -> Any:
+    def _masked(self, state: PyTree) -> PyTree:
         size = jnp.asarray(self.size)
         here = lambda leaf: jnp.where(jnp.arange(leaf.shape[-1], dtype=size.dtype) < size, leaf, 0)  # noqa: E731
         return jax.tree.map(here, state)
@@ -125,23 +125,23 @@ class Embedding(Cell):
     ``size`` numbers (as many as there are units if None). A vector x it multiplies: x w.
     """
 
-    w: Any = param("input", "unit", default=1.0)
+    w: Parameter = param("input", "unit", default=1.0)
     size: int | None = static(None)
 
-    def initial(self, h: Any = 0.0) -> State:
+    def initial(self, h: Float[ArrayLike, "*unit"] = 0.0) -> State:
         row = 0.0 * jnp.asarray(self.w)
-        return State(h + (row[0] if row.ndim == 2 else row))
+        return State((row[0] if row.ndim == 2 else row) + h)
 
-    def step(self, state: State, x: Any) -> State:
+    def step(self, state: State, x: Real[ArrayLike, "*input"]) -> State:
         return State(dot(x, self.w))
 
 
 class TwoWayState(NamedTuple):
     """The states of the two cells of a `TwoWay`; ``h`` is that of both, (2 unit,)."""
 
-    h: Any
-    ahead: Any
-    back: Any
+    h: Float[Array, "*unit"]
+    ahead: PyTree[Float[Array, "*unit"]]
+    back: PyTree[Float[Array, "*unit"]]
 
 
 @pytree
@@ -154,20 +154,25 @@ class TwoWay(Cell):
     draws its surface at one length.
     """
 
-    ahead: Any = None
-    back: Any = None
+    ahead: PyTree = None  # a Cell
+    back: PyTree = None  # a Cell
 
-    def initial(self, h: Any = 0.0) -> TwoWayState:
+    def initial(self, h: Float[ArrayLike, "*unit"] = 0.0) -> TwoWayState:
         both = self.ahead.initial(h), self.back.initial(h)
         return TwoWayState(jnp.concatenate([jnp.atleast_1d(state.h) for state in both]), *both)
 
-    def step(self, state: TwoWayState, x: Any) -> TwoWayState:
+    def step(self, state: TwoWayState, x: Real[ArrayLike, "*input"]) -> TwoWayState:
         raise TypeError(
             "a TwoWay model reads an episode from both ends, so it has no single step and a short episode is no prefix "
             "of a long one: run and fit take it whole, and landscape.Risk draws its surface at one length"
         )
 
-    def along(self, x: Any, start: Any = 0.0, length: Any = None) -> Float[Array, "time unit"]:
+    def along(
+        self,
+        x: Real[Array, "time *input"],
+        start: Float[ArrayLike, "*unit"] = 0.0,
+        length: Int[ArrayLike, ""] | None = None,
+    ) -> Float[Array, "time unit"]:
         """``h`` of both after every step of inputs (time, ...) of which the first ``length`` (all if None) count."""
         time = len(x)
         turned = ((time if length is None else length) - 1 - jnp.arange(time)) % time  # what counts, from its end
@@ -175,7 +180,7 @@ class TwoWay(Cell):
         return jnp.concatenate([h.reshape(time, -1) for h in both], 1)
 
 
-def innermost(cell: Any) -> Any:
+def innermost(cell: Cell) -> Cell:
     """The cell that reads the input: below all layers and wrappers, and of two ways that ahead."""
     while isinstance(cell, Stack | Around | TwoWay):
         cell = cell.layers[0] if isinstance(cell, Stack) else cell.cell if isinstance(cell, Around) else cell.ahead
@@ -186,13 +191,13 @@ def innermost(cell: Any) -> Any:
 class RNN:
     """A recurrent cell with a readout; without one the answer is the cell's own ``h``."""
 
-    cell: Any
-    readout: Any = None
+    cell: Cell
+    readout: PyTree = None  # a function of h such as a Dense
 
     def initial(self, h: Float[ArrayLike, "*unit"] = 0.0) -> State:
         return self.cell.initial(h)
 
-    def step(self, state: State, x: Float[ArrayLike, "*input"]) -> State:
+    def step(self, state: State, x: Real[ArrayLike, "*input"]) -> State:
         return self.cell.step(state, x)
 
     def output(self, state: State) -> Float[Array, "*output"]:
@@ -208,7 +213,7 @@ def as_rnn(model: PyTree) -> RNN:
 
 
 def run(
-    model: Cell | RNN, x: Float[ArrayLike, "time *input"], start: Float[ArrayLike, "*unit"] = 0.0
+    model: Cell | RNN, x: Real[ArrayLike, "time *input"], start: Float[ArrayLike, "*unit"] = 0.0
 ) -> Float[Array, "time *output"]:
     """Answers after every step, (time,) or (time, output), to inputs (time,) or (time, input) from ``h = start``.
 
@@ -219,7 +224,7 @@ def run(
         return jax.vmap(rnn.read)(rnn.cell.along(inputs, start))
     begin = rnn.initial(start)
 
-    def step(state: State, x: Any) -> tuple[State, Float[Array, "*output"]]:
+    def step(state: State, x: Real[ArrayLike, "*input"]) -> tuple[State, Float[Array, "*output"]]:
         state = rnn.step(state, x)
         return state, rnn.output(state)
 
@@ -257,6 +262,6 @@ def _refuse_mixture(model: RNN, begin: State, x: jax.Array, error: TypeError) ->
         ) from error
 
 
-def _dtypes(tree: Any) -> str:
+def _dtypes(tree: PyTree) -> str:
     """The dtypes in a pytree, in words."""
     return " and ".join(sorted({str(jnp.result_type(leaf)) for leaf in jax.tree.leaves(tree)}))

@@ -13,7 +13,15 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float, PyTree
+
+    from landscape.cells import Cell
+    from landscape.engine import Problem
+    from landscape.tasks import Task
 
 
 def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> ValueError:
@@ -76,7 +84,7 @@ def _found(kind: str, text: str, ours: Callable[..., dict[str, Callable]]) -> Ca
     return found
 
 
-def _made(kind: str, text: str, make: Callable, options: Mapping[str, float]) -> Any:
+def _made(kind: str, text: str, make: Callable, options: Mapping[str, float]) -> object:
     """``make(**options)``, its mistakes told by the name they were made with; whole numbers stay whole."""
     known = options_of(make)
     for name in options:
@@ -91,7 +99,7 @@ def _made(kind: str, text: str, make: Callable, options: Mapping[str, float]) ->
         raise ValueError(f"{kind} {text} cannot be made: {error}; give each of its parameters a default") from error
 
 
-def options_of(make: Callable) -> dict[str, Any]:
+def options_of(make: Callable) -> dict[str, object]:
     """What a cell or task can be made with, and the defaults: parameters of a cell, keywords of a function."""
     from landscape.tree import params
 
@@ -107,7 +115,7 @@ def options_of(make: Callable) -> dict[str, Any]:
     return named
 
 
-def cell(text: str, held: Mapping[str, float] = MappingProxyType({})) -> Any:
+def cell(text: str, held: Mapping[str, float] = MappingProxyType({})) -> "Cell":
     """The one-unit cell of that name, ``SRNN`` or ``file.py:MyCell``, with parameters ``held`` at other values."""
     from landscape import cells
 
@@ -117,7 +125,7 @@ def cell(text: str, held: Mapping[str, float] = MappingProxyType({})) -> Any:
     return value
 
 
-def task(text: str, options: Mapping[str, float] = MappingProxyType({})) -> Any:
+def task(text: str, options: Mapping[str, float] = MappingProxyType({})) -> "Task":
     """The task of that name, ``latch`` or ``file.py:mytask``, made with ``options`` such as noise."""
     from landscape.tasks import Task, known
 
@@ -127,7 +135,7 @@ def task(text: str, options: Mapping[str, float] = MappingProxyType({})) -> Any:
     return value
 
 
-def model(text: str) -> tuple[Any, Any, Any]:
+def model(text: str) -> "tuple[PyTree, dict[str, PyTree], Problem]":
     """What the function ``file.py:mymodel`` returns: parameters, directions by name, and a problem such as a risk."""
     path, colon, _ = text.rpartition(":")
     if not colon:
@@ -191,7 +199,7 @@ class Axis(NamedTuple):
     high: float
     count: int  # type: ignore[assignment] # tuples have a method of that name
 
-    def values(self, name: str, dtype: str) -> Any:
+    def values(self, name: str, dtype: str) -> "Float[np.ndarray, 'point']":
         """The values as a float64 array. Raises ValueError if ``dtype`` cannot tell them apart or hold them."""
         import numpy as np
 

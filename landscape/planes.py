@@ -4,13 +4,13 @@ import dataclasses
 import difflib
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, PyTree, Real, Shaped
+from jaxtyping import Array, ArrayLike, Float, PyTree, PyTreeDef, Real, Shaped
 
+from landscape.blocks import Json
 from landscape.models import as_rnn
 from landscape.tree import pytree, static
 
@@ -26,7 +26,7 @@ class Affine:
     leaves known to be exactly zero everywhere, which a program may leave out (`landscape.tree.dot`).
     """
 
-    origin: Any
+    origin: PyTree
     directions: tuple
     zeros: tuple[int, ...] = static(())
 
@@ -56,7 +56,7 @@ class Placed:
 
     leaves: tuple
     directions: tuple
-    tree: Any = static()
+    tree: PyTreeDef = static()
 
     def at(self, point: Sequence[Number]) -> PyTree:
         """The model, with derivatives with respect to ``point``."""
@@ -84,10 +84,10 @@ class Plane:
     """An affine family of models and, for each coordinate by name, the 1-D values at which a surface samples it."""
 
     affine: Affine
-    axes: dict[str, np.ndarray]
+    axes: dict[str, Float[np.ndarray, "point"]]
     moves: dict[str, tuple[str, ...]]  # the parameters that each coordinate is the value of; none if a displacement
     center: tuple[float, ...]  # the coordinates of the model the plane was made from
-    about: dict[str, Any] = dataclasses.field(default_factory=dict)  # how its directions were made, in plain values
+    about: dict[str, Json] = dataclasses.field(default_factory=dict)  # how its directions were made, in plain values
 
     def at(self, point: Mapping[str, Number] | Sequence[Number]) -> PyTree:
         """The model at a point given by name or in the order of ``axes``."""
@@ -97,7 +97,7 @@ class Plane:
         """What a coordinate moves, in words: ``b_i = b_f``."""
         return " = ".join(self.moves[name]) or f"displacement along {name}"
 
-    def points(self, region: Sequence[slice] | None = None) -> np.ndarray:
+    def points(self, region: Sequence[slice] | None = None) -> Float[np.ndarray, "point coordinate"]:
         """All points of the grid (point, coordinate), or those of a ``region`` of it, the last coordinate fastest."""
         parts = region or (slice(None),) * len(self.axes)
         mesh = np.meshgrid(*(axis[part] for axis, part in zip(self.axes.values(), parts, strict=True)), indexing="ij")
@@ -186,12 +186,12 @@ def plane(
     return Plane(affine, {name: _axis(name, values) for name, values in axes.items()}, moves, tuple(center))
 
 
-def _name(model: Any) -> str:
+def _name(model: object) -> str:
     """What a model is called in a sentence: the class of its cell, if it has one."""
     return type(getattr(model, "cell", model)).__name__
 
 
-def _refuse_maker(model: Any) -> None:
+def _refuse_maker(model: object) -> None:
     """TypeError for a class or function where what it makes is meant."""
     if isinstance(model, type) or inspect.isfunction(model):
         name = model.__name__
@@ -209,7 +209,7 @@ def span(model: PyTree, directions: Mapping[str, PyTree], **axes: Real[ArrayLike
         raise ValueError(f"directions {sorted(directions)} and axes {sorted(axes)} must have the same names")
     _refuse_maker(model)
     model = as_rnn(model)
-    tree: Any = jax.tree.structure(model)
+    tree: PyTreeDef = jax.tree.structure(model)
     sparse = []
     for name in axes:
         direction = as_rnn(directions[name])

@@ -5,25 +5,28 @@ Derivatives ride along the recurrence as jets (`landscape.engine.jets`), so memo
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key, PyTree, Shaped
+from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree, PyTreeDef, Real, Shaped
 
 from landscape import specs, tasks
+from landscape.blocks import Json
 from landscape.cells import Cell, check
 from landscape.engine.jets import RESCALE, Jet, fold, pairs, push, rescale, shifted, unscaled
 from landscape.engine.problem import Problem, checked_dtype, checked_lengths, checked_order, derivatives, whole
-from landscape.models import run
+from landscape.models import RNN, run
 from landscape.planes import Affine, Placed
 from landscape.tasks import Episode, Task, time_first
 from landscape.tasks import episodes as draw
 
 MOST_SEEDS = 2**32  # `jax.random.key` tells no more apart
 Carry = tuple[Jet, tuple, tuple]  # a jet (batch, point), exponents and their powers 2**-e, each a tuple of (point,)
+Step = Int[Array, ""] | int
 Data = tuple[Episode, Int[np.ndarray, "length"]]  # episodes as `_drawn` stacks them, and lengths
 
 
@@ -31,20 +34,24 @@ class Layout(NamedTuple):
     """How functions of one episode at one point are computed for many.
 
     ``begin(f)(model)`` and ``both(f)(model, scale, jet, x)`` return arrays (batch, point, ...); ``fold(op, a)`` reduces
-    the first axis; ``tie(model, t)`` is the model in step ``t`` of a loop.
+    the first axis; ``tie(model, t)`` is the model in step ``t`` of a loop; ``ones(points)`` begins what a loop carries.
     """
 
     begin: Callable
     both: Callable
     fold: Callable = fold
     tie: Callable = lambda model, t: model
+    ones: Callable = jnp.ones_like
 
 
 class Course(NamedTuple):
-    """The loss along sequences: ``start() -> carry``, ``step(t, carry, x) -> carry``, ``observe(carry, target)``."""
+    """The loss along sequences: ``start() -> carry``, ``step(t, carry, x) -> carry``, ``observe(carry, target)``.
+
+    A step rescales where ``t`` says so, or where its last argument, ``due``, does: then it is known to the compiler.
+    """
 
     start: Callable[[], Carry]
-    step: Callable[[Any, Carry, Any], Carry]
+    step: Callable[..., Carry]
     observe: Callable[[Carry, PyTree], tuple[Jet, tuple]]
 
 
@@ -52,15 +59,17 @@ class Course(NamedTuple):
 class Scan:
     """The kernel of `Recurrence`: static choices alone, so that equal ones share a program.
 
-    ``every`` says that lengths are 1, 2, 3, ..., which saves an inner loop.
+    ``every`` says that lengths are 1, 2, 3, ..., which saves an inner loop. ``known`` are the lengths, where the
+    compiler is to know how often its loops go round; without them one program serves all choices of lengths.
     """
 
     task: Task
     order: int
     every: bool
+    known: tuple[int, ...] = ()
 
     def course(
-        self, model: Any, points: tuple[Float[Array, "point"], ...], batch: int, layout: Layout, masked: bool = False
+        self, model: PyTree, points: tuple[Float[Array, "point"], ...], batch: int, layout: Layout, masked: bool = False
     ) -> Course:
         """Loss and derivatives at ``points``, an array for each coordinate: means over ``batch`` episodes.
 
@@ -71,7 +80,7 @@ class Scan:
         task, order, count, here = self.task, self.order, len(points), points[0]
         unmoved = (jnp.zeros((), here.dtype),) * count  # where on the plane is in the model already
 
-        def advance(model: Placed, scale: tuple, jet: Jet, read: Any) -> Jet:
+        def advance(model: Placed, scale: tuple, jet: Jet, read: PyTree) -> Jet:
             if masked:
                 return push(lambda p, s: _summed(task, model.at(p), s, *read), unmoved, scale, jet)
             return push(lambda p, s: model.at(p).step(s, read), unmoved, scale, jet)
@@ -89,17 +98,19 @@ class Scan:
             zero = jax.tree.map(jnp.zeros_like, state)
             first = (zero,) * count if order > 0 else ()
             second = dict.fromkeys(pairs(count), zero) if order > 1 else {}
-            none, one = jnp.zeros(here.shape, jnp.int32), jnp.ones_like(here)
-            return Jet(state, first, second), (none,) * count, (one,) * count
+            one = layout.ones(here)
+            return Jet(state, first, second), ((one - one).astype(jnp.int32),) * count, (one,) * count
 
-        def step(t: Int[Array, ""], carry: Carry, x: PyTree[Shaped[Array, "batch ..."]]) -> Carry:
+        def step(
+            t: Int[Array, ""], carry: Carry, x: PyTree[Shaped[Array, "batch ..."]], due: bool | None = None
+        ) -> Carry:
             jet, exponents, scale = carry
-            if order > 0:
+            if order > 0 and due is not False:
                 # Only the small arrays pass through the conditional; the factor costs nothing in the loop that uses it.
-                same = lambda jet, exponents: (exponents, scale, (jnp.ones_like(here),) * count)  # noqa: E731
+                same = lambda jet, exponents: (exponents, scale, (layout.ones(here),) * count)  # noqa: E731
                 again = lambda jet, exponents: rescale(jet, exponents, layout.fold)  # noqa: E731
-                due = t & (RESCALE - 1) == 0
-                exponents, scale, shift = jax.lax.cond(due, again, same, jet, exponents)
+                now = t & (RESCALE - 1) == 0 if due is None else due
+                exponents, scale, shift = jax.lax.cond(now, again, same, jet, exponents)
                 jet = shifted(jet, shift)
             return layout.both(advance)(layout.tie(model, t), scale, jet, x), exponents, scale
 
@@ -128,30 +139,94 @@ class Scan:
             both=lambda f: jax.vmap(jax.vmap(f, (lanes, 0, 0, None)), (None, None, 0, 0)),
             tie=within,
         )
-        start, step, observe = self.course(placed, tuple(points), batch, layout, masked)
+        course = self.course(placed, tuple(points), batch, layout, masked)
+        series = (episodes.x, episodes.target, episodes.mask) if masked else episodes.x
+        answers = weighed(self.task, episodes, lengths) if masked else episodes.target
+        if self.known:
+            return unscaled(*self._counted(course, series, answers, masked))
 
-        def read(every: Episode, t: Int[Array, ""] | int) -> Any:
-            return (every.x[t], jax.tree.map(lambda a: a[t], every.target), every.mask[t]) if masked else every.x[t]
+        def between(carry: Carry, since: Int[Array, ""] | int, until: Int[Array, ""], series: PyTree) -> Carry:
+            return jax.lax.fori_loop(since, until, lambda t, carry: course.step(t, carry, at(series, t)), carry)
 
-        def against(every: Episode, until: Int[Array, ""]) -> PyTree:
-            return jnp.cumsum(every.mask, 0)[until - 1] if masked else every.target
-
-        def between(carry: Carry, since: Int[Array, ""] | int, until: Int[Array, ""], every: Episode) -> Carry:
-            return jax.lax.fori_loop(since, until, lambda t, carry: step(t, carry, read(every, t)), carry)
-
-        def following(carry: Carry, stops: tuple) -> tuple[Carry, tuple[Jet, tuple]]:
-            since, until = stops
-            carry = step(since, carry, read(episodes, since)) if self.every else between(carry, since, until, episodes)
-            return carry, observe(carry, against(episodes, until))
+        def following(carry: Carry, row: tuple) -> tuple[Carry, tuple[Jet, tuple]]:
+            since, until, weights = row
+            one = self.every
+            carry = course.step(since, carry, at(series, since)) if one else between(carry, since, until, series)
+            return carry, course.observe(carry, weights if masked else answers)
 
         if nested:
             since = jnp.concatenate([jnp.zeros(1, lengths.dtype), lengths[:-1]])
-            return unscaled(*jax.lax.scan(following, start(), (since, lengths))[1])
-        alone = lambda at: observe(between(start(), 0, *at), against(at[1], at[0]))  # noqa: E731
-        return unscaled(*jax.lax.map(alone, (lengths, episodes)))
+            rows = (since, lengths, answers if masked else None)
+            return unscaled(*jax.lax.scan(following, course.start(), rows)[1])
+        alone = lambda row: course.observe(between(course.start(), 0, *row[:2]), row[2])  # noqa: E731
+        return unscaled(*jax.lax.map(alone, (lengths, series, answers)))
+
+    def _counted(self, course: Course, series: PyTree, answers: PyTree, masked: bool) -> tuple[Jet, tuple]:
+        """What is seen at all lengths, (length, point), by loops whose ends are known when they are compiled.
+
+        Steps go by in equal blocks, as long as the lengths allow; what is seen after a block stays in the row of the
+        length that the block leads to, until the next block of that row. `RESCALE` steps are one turn of a loop.
+        """
+        nested, block = self.task.nested, math.gcd(*self.known)
+        places = _blocks(self.known, block, nested)
+        answer = lambda row: answers if nested and not masked else at(answers, row)  # noqa: E731
+
+        def steps(row: Step, since: Step, count: int, carry: Carry, done: int = 0) -> Carry:
+            for i in range(count):
+                x = at(series, since + i) if nested else at(series, row, since + i)
+                carry = course.step(since + i, carry, x, (done + i) % RESCALE == 0)
+            return carry
+
+        def through(row: Step, since: Step, carry: Carry, done: int) -> Carry:
+            if block <= RESCALE:
+                return steps(row, since, block, carry, done)
+            turn = lambda k, carry: steps(row, since + k * RESCALE, RESCALE, carry)  # noqa: E731
+            carry = jax.lax.fori_loop(0, block // RESCALE, turn, carry)
+            return steps(row, since + block // RESCALE * RESCALE, block % RESCALE, carry)
+
+        def turn(state: tuple, places: Int[Array, "block 2"]) -> tuple[tuple, None]:
+            carry, seen = state
+            for i, (row, since) in enumerate(places):
+                if not nested:
+                    carry = jax.tree.map(functools.partial(jnp.where, since == 0), course.start(), carry)
+                carry = through(row, since, carry, i * block)
+                put = lambda all, one, row=row: jax.lax.dynamic_update_index_in_dim(all, one, row, 0)  # noqa: E731
+                seen = jax.tree.map(put, seen, course.observe(carry, answer(row)))
+            return (carry, seen), None
+
+        begun = course.start()
+        one = jax.eval_shape(course.observe, begun, answer(0))
+        blank = jax.tree.map(lambda leaf: jnp.zeros((len(self.known), *leaf.shape), leaf.dtype), one)
+        together = max(1, RESCALE // block)
+        whole = len(places) // together * together
+        state, _ = jax.lax.scan(turn, (begun, blank), jnp.asarray(places[:whole].reshape(-1, together, 2)))
+        return turn(state, jnp.asarray(places[whole:]))[0][1]
 
 
-def _summed(task: Task, model: Any, carried: tuple, x: Any, target: PyTree, weight: Float[Array, ""]) -> tuple:
+def _blocks(lengths: Sequence[int], block: int, nested: bool) -> Int[np.ndarray, "block 2"]:
+    """Row and first step of every block of steps: of one pass through all lengths, or of a pass for each."""
+    if nested:
+        since = np.arange(0, lengths[-1], block)
+        return np.stack([np.searchsorted(lengths, since, "right"), since], 1).astype(np.int32)
+    every = [(row, since) for row, length in enumerate(lengths) for since in range(0, length, block)]
+    return np.asarray(every, np.int32)
+
+
+def at(tree: PyTree, *index: Step) -> PyTree:
+    """Every leaf of a pytree at an index."""
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+def weighed(task: Task, episodes: Episode, lengths: Int[ArrayLike, "length"]) -> Float[Array, "length batch"]:
+    """The sum of the weights of every episode up to each length."""
+    if task.nested:
+        return jnp.cumsum(episodes.mask, 0)[lengths - 1]
+    return jax.vmap(lambda mask, until: jnp.cumsum(mask, 0)[until - 1])(episodes.mask, lengths)
+
+
+def _summed(
+    task: Task, model: RNN, carried: tuple, x: Real[Array, "*input"], target: PyTree, weight: Float[Array, ""]
+) -> tuple:
     """State and weighted loss so far, after one step more. A step that weighs nothing is not scored: its inf is not."""
     state = model.step(carried[0], x)
     return state, carried[1] + jnp.where(weight > 0, weight * task.loss(model.output(state), target), 0)
@@ -170,7 +245,7 @@ def place(affine: Affine, points: Float[Array, "coordinate point"]) -> tuple[Pla
     return placed, Placed(leaves=tuple(0 if m else None for m in moved), directions=still, tree=tree)
 
 
-def within(placed: Placed, t: Any) -> Placed:
+def within(placed: Placed, t: Int[Array, ""]) -> Placed:
     """The same models, tied to step ``t`` of a loop.
 
     XLA moves what no step changes out of a loop, such as a gate that is its bias, and only then looks for what is
@@ -215,12 +290,12 @@ class Recurrence(Problem):
     @property
     def kernel(self) -> Scan:
         every = self.task.nested and self.lengths == tuple(range(1, len(self.lengths) + 1))
-        return Scan(self.task, self.order, every)
+        return Scan(self.task, self.order, every, () if jax.default_backend() == "cpu" else tuple(self.lengths))
 
     def fused(self, affine: Affine, interpret: bool = False) -> Callable:
         from landscape.kernels.surfaces import fused
 
-        return fused(self.kernel, affine, self.data, interpret)
+        return fused(dataclasses.replace(self.kernel, known=()), affine, self.data, interpret)
 
     @functools.cached_property
     def data(self) -> Data:
@@ -243,7 +318,7 @@ class Recurrence(Problem):
         return self.width * (self.lengths[-1] if self.task.nested else sum(self.lengths))
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Json]:
         return {
             **specs.of_task(self.task),
             "lengths": list(self.lengths),
@@ -260,7 +335,7 @@ class Recurrence(Problem):
     def variables(self, coordinates: Sequence[str]) -> list[str]:
         return derivatives(coordinates, self.order)
 
-    def labels(self) -> dict[str, dict[str, Any]]:
+    def labels(self) -> dict[str, dict[str, str]]:
         return {"length": {"long_name": "sequence length", "units": "steps"}}
 
     def admit(self, affine: Affine) -> Affine:
@@ -279,7 +354,7 @@ class Recurrence(Problem):
         moved = {i for direction in affine.directions for i, leaf in enumerate(direction) if leaf is not None}
         return dataclasses.replace(affine, zeros=tuple(i for i in absent if i not in moved))
 
-    def again(self, affine: Affine, point: Any) -> float:
+    def again(self, affine: Affine, point: Float[np.ndarray, "coordinate"]) -> float:
         """Mean loss at the longest length through `landscape.models.run`, without tiles or tangents."""
         drawn = self.data[0]
         longest = drawn if self.task.nested else jax.tree.map(lambda leaf: leaf[-1], drawn)
@@ -307,7 +382,7 @@ def _drawn(task: Task, key: Key[Array, ""], count: int, lengths: Int[np.ndarray,
 
 
 @functools.cache
-def _check(task: Task, tree: Any, leaves: tuple, wide: bool) -> None:
+def _check(task: Task, tree: PyTreeDef, leaves: tuple, wide: bool) -> None:
     """Whether model and task fit each other, once for each kind: tracing a step takes longer than a small surface."""
     with jax.enable_x64(wide):
         model = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves])

@@ -11,22 +11,23 @@ import hashlib
 import inspect
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import ArrayLike, Shaped
 
 from landscape import cells, tasks
+from landscape.blocks import Json
 from landscape.planes import Plane, named_leaves, plane
 from landscape.tasks import Task
 
 MOST_NUMBERS = 64  # of an array that a description holds in full; of larger ones it holds the shape and a digest
 
 
-def text(spec: Mapping[str, Any] | str) -> str:
+def text(spec: Mapping[str, Json] | str) -> str:
     """A description in words: ``latch(noise=0.1)``."""
     if isinstance(spec, str):  # of a store written before descriptions were data
         return spec
@@ -34,34 +35,34 @@ def text(spec: Mapping[str, Any] | str) -> str:
     return f"{spec['name']}({options})" if options else spec["name"]
 
 
-def _short(value: Any) -> str:
+def _short(value: Json) -> str:
     if isinstance(value, list):
         return " + ".join(text(spec) for spec in value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def parsed(words: Mapping[str, Any] | str) -> dict[str, Any]:
+def parsed(words: Mapping[str, Json] | str) -> dict[str, Json]:
     """A description from words, as stores held it before: ``latch(noise=0.1)``."""
     if not isinstance(words, str):
         return dict(words)
     name, _, rest = words.partition("(")
-    options: dict[str, Any] = dict(re.findall(r"(\w+)=([^,)]+)", rest))
+    options: dict[str, Json] = dict(re.findall(r"(\w+)=([^,)]+)", rest))
     for key, value in options.items():
         with contextlib.suppress(ValueError):
             options[key] = float(value)
     return {"name": name, "options": options}
 
 
-def digest(array: Any) -> str:
+def digest(array: Shaped[ArrayLike, "..."] | np.generic) -> str:
     """A short fingerprint of the values of an array."""
     if isinstance(array, jax.Array) and jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
         array = jax.random.key_data(array)
     return hashlib.sha256(np.ascontiguousarray(np.asarray(array, np.float64)).tobytes()).hexdigest()[:16]
 
 
-def of_cell(cell: Any) -> dict[str, Any]:
+def of_cell(cell: object) -> dict[str, Json]:
     """A cell by its class and the choices that differ from the class's own: ``act`` "relu", ``p_i`` "present"."""
-    options: dict[str, Any] = {}
+    options: dict[str, Json] = {}
     for field in dataclasses.fields(cell) if dataclasses.is_dataclass(cell) else ():
         value = getattr(cell, field.name)
         if field.metadata.get("static") and value != field.default:
@@ -73,14 +74,14 @@ def of_cell(cell: Any) -> dict[str, Any]:
     return {"name": type(cell).__name__, "options": options}
 
 
-def of_task(task: Task) -> dict[str, Any]:
+def of_task(task: Task) -> dict[str, Json]:
     """The task's name with its options, and what it promises about itself."""
     about = {"nested": task.nested, "chance": task.chance, "start": task.start}
     spec = {"name": task.name, "options": dict(task.options)}
     return {"task": spec, **about, **source("task", task.sample, task.loss)}
 
 
-def of_plane(plane: Plane) -> dict[str, Any]:
+def of_plane(plane: Plane) -> dict[str, Json]:
     """Model, parameters held, what moves and over which values."""
     model = plane.affine.origin
     leaves = jax.tree.leaves(model)
@@ -109,7 +110,7 @@ def of_plane(plane: Plane) -> dict[str, Any]:
     return {**described, **({"directions": directions} if directions else {}), **made, **origin}
 
 
-def numbers(leaf: Any) -> Any:
+def numbers(leaf: Shaped[ArrayLike, "..."] | np.generic) -> Json:
     """A parameter that is held: its numbers if they are few, else its shape and a digest."""
     key = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
     if key or np.size(leaf) > MOST_NUMBERS:
@@ -117,12 +118,12 @@ def numbers(leaf: Any) -> Any:
     return np.asarray(leaf).tolist()
 
 
-def _digested(leaf: Any) -> Any:
+def _digested(leaf: Shaped[ArrayLike, "..."]) -> Json:
     """A parameter of a model of any kind: a number, or the shape and digest of an array."""
     return numbers(leaf) if np.size(leaf) == 1 else {"shape": list(np.shape(leaf)), "sha256": digest(leaf)}
 
 
-def source(what: str, *code: Any) -> dict[str, str]:
+def source(what: str, *code: Callable) -> dict[str, str]:
     """A fingerprint of classes and functions that are not this package's: it changes when somebody edits them."""
     texts = []
     for thing in code:
@@ -132,12 +133,12 @@ def source(what: str, *code: Any) -> dict[str, str]:
     return {f"{what}_source": hashlib.sha256("".join(texts).encode()).hexdigest()[:16]} if texts else {}
 
 
-def of_function(f: Any) -> str:
+def of_function(f: object) -> str:
     """A fingerprint of a function and all that it closes over: two optimisers with the same one do the same."""
     return hashlib.sha256(json.dumps(_held(f)).encode()).hexdigest()[:16]
 
 
-def _held(value: Any, depth: int = 32) -> Any:
+def _held(value: object, depth: int = 32) -> Json:
     """A value that a function holds as plain JSON; a function as its name with what it holds itself."""
     if value is None or isinstance(value, bool | int | float | str) or depth == 0:
         return value if depth else "..."
@@ -157,7 +158,7 @@ def _held(value: Any, depth: int = 32) -> Any:
     return [getattr(value, "__module__", ""), getattr(value, "__qualname__", type(value).__qualname__), closed]
 
 
-def task(settings: Mapping[str, Any], *mine: ModuleType) -> Task | None:
+def task(settings: Mapping[str, Json], *mine: ModuleType) -> Task | None:
     """The task that ``settings`` describe, of this package or the modules ``mine``; None if it is of neither."""
     spec = parsed(settings["task"])
     for place in (tasks, *mine):
@@ -168,7 +169,7 @@ def task(settings: Mapping[str, Any], *mine: ModuleType) -> Task | None:
     return None
 
 
-def remade(settings: Mapping[str, Any], axes: Mapping[str, Any], *mine: ModuleType) -> tuple[Plane, Task] | None:
+def remade(settings: Mapping[str, Json], axes: Mapping[str, Json], *mine: ModuleType) -> tuple[Plane, Task] | None:
     """The plane over the values ``axes`` and the task that ``settings`` describe; None unless they describe the same.
 
     None for a plane of displacements and where a parameter held is a large array: there the model itself is needed.
@@ -195,7 +196,7 @@ def _moves(moves: Sequence[str] | str) -> list[str]:
     return list(moves)
 
 
-def current(settings: Mapping[str, Any]) -> dict[str, Any]:
+def current(settings: Mapping[str, Json]) -> dict[str, Json]:
     """Settings as they are described today, whenever they were stored."""
     new = dict(settings)
     for key in ("cell", "task"):
@@ -206,7 +207,7 @@ def current(settings: Mapping[str, Any]) -> dict[str, Any]:
     return new
 
 
-def _agree(settings: Mapping[str, Any], about: Mapping[str, Any]) -> bool:
+def _agree(settings: Mapping[str, Json], about: Mapping[str, Json]) -> bool:
     """Whether stored ``settings`` say the same as a description made now."""
     stored = current(settings)
     return all(stored.get(key) == value for key, value in json.loads(json.dumps(about)).items())

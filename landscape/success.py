@@ -1,15 +1,20 @@
 """Whether runs succeeded, and how sure their number makes one. Plain NumPy: figures use it, and they need no JAX."""
 
 import itertools
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
     import xarray
+    from jaxtyping import Bool, Float, Real
 
 
-def wilson(successes: Any, trials: Any, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+def wilson(
+    successes: "Real[np.ndarray, '*case'] | xarray.DataArray | float",
+    trials: "Real[np.ndarray, '*case'] | xarray.DataArray | float",
+    confidence: float = 0.95,
+) -> "tuple[Float[np.ndarray, '*case'], Float[np.ndarray, '*case']]":
     """Lower and upper end of the score interval of a probability, after ``successes`` in ``trials`` (Wilson 1927).
 
     Solutions p of ``(p - k/n)² = z² p (1 - p) / n``: never empty and never outside [0, 1], also at k = 0 and k = n.
@@ -23,7 +28,7 @@ def wilson(successes: Any, trials: Any, confidence: float = 0.95) -> tuple[np.nd
         )
     from scipy.stats import binomtest  # half a second, which who asks for no interval does not wait
 
-    def ends(k: float, n: float) -> Any:
+    def ends(k: float, n: float) -> tuple[float, float]:
         return binomtest(int(k), int(n)).proportion_ci(confidence, "wilson")
 
     return np.vectorize(ends, otypes=[float, float])(k, n)
@@ -47,7 +52,7 @@ def share(solved: int, tried: int) -> Share:
     return Share(solved / tried, *(float(end) for end in wilson(solved, tried)))
 
 
-def mean(values: np.ndarray, confidence: float = 0.95) -> Share:
+def mean(values: "Float[np.ndarray, 'run']", confidence: float = 0.95) -> Share:
     """The mean of independent ``values`` (run,) with Student's interval; without end if one is not finite or alone."""
     from scipy.stats import t
 
@@ -58,7 +63,7 @@ def mean(values: np.ndarray, confidence: float = 0.95) -> Share:
     return Share(*(float(values.mean() + side * half) for side in (0, -1, 1)))
 
 
-def horizon(x: np.ndarray, solved: np.ndarray, draws: int = 400) -> Share:
+def horizon(x: "Float[np.ndarray, 'run']", solved: "Bool[np.ndarray, 'run']", draws: int = 400) -> Share:
     """The x up to which runs are solved: the cut that is wrong about the fewest, with a bootstrapped interval of 95 %.
 
     ``x`` and ``solved`` (run,), x not negative; a cut lies between runs, never among runs of the same x.

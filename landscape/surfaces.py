@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import ArrayLike, Float, Real
 
 from landscape import devices, specs
-from landscape.blocks import Memory, Progress, check_share
+from landscape.blocks import Json, Memory, Progress, check_share
 from landscape.engine import Evaluator, Problem, fill
 from landscape.planes import Plane
 from landscape.recurrence import Recurrence
@@ -100,7 +100,7 @@ def _blocks(evaluator: Evaluator) -> tuple[dict[str, str], tuple[int, ...]]:
     return dict.fromkeys(evaluator.names, evaluator.dtype), block
 
 
-def asked_for(problem: Problem | Task, lengths: Sequence[int] | None, settings: dict[str, Any]) -> Problem:
+def asked_for(problem: Problem | Task, lengths: Sequence[int] | None, settings: dict[str, Json]) -> Problem:
     """The problem itself with other ``settings``, or that of a task at ``lengths``."""
     if isinstance(problem, Problem):
         changed = settings if lengths is None else {"lengths": lengths, **settings}
@@ -119,7 +119,7 @@ def filled(
     evaluator: Evaluator,
     variables: dict[str, str],
     block: tuple[int, ...],
-    about: dict[str, Any],
+    about: dict[str, Json],
     out: Path | str | None,
     progress: Callable[[Progress], None] | None,
 ) -> "xarray.Dataset":
@@ -132,7 +132,7 @@ def filled(
 
 def _target(
     out: Path | str | None,
-    settings: dict[str, Any],
+    settings: dict[str, Json],
     leading: Mapping[str, np.ndarray],
     axes: Mapping[str, np.ndarray],
     variables: dict[str, str],
@@ -147,22 +147,22 @@ def _target(
     return store.create(out, leading, axes, variables, block, settings, shared)
 
 
-def settings_of(evaluator: Evaluator) -> dict[str, Any]:
+def settings_of(evaluator: Evaluator) -> dict[str, Json]:
     """All that the numbers of an evaluator are a function of, in plain JSON values."""
     return {**specs.of_plane(evaluator.plane), **evaluator.problem.settings}
 
 
-def describe(evaluator: Evaluator) -> dict[str, Any]:
+def describe(evaluator: Evaluator) -> dict[str, Json]:
     """Attributes of a result: ``title``, ``settings``, all that it is a function of, and the first few of these."""
     settings = settings_of(evaluator)
     cell = specs.text(settings["cell"])
     along = f" by {' and '.join(evaluator.leading)}" if evaluator.leading else ""
     title = f"{cell} on {evaluator.problem.name}: loss over {', '.join(evaluator.plane.axes)}{along}"
-    named: dict[str, Any] = {key: settings[key] for key in ("dtype", "episodes", "seed") if key in settings}
+    named: dict[str, Json] = {key: settings[key] for key in ("dtype", "episodes", "seed") if key in settings}
     return {"title": title, "settings": settings, "cell": cell, "task": evaluator.problem.name, **named}
 
 
-def labels(evaluator: Evaluator) -> dict[str, dict[str, Any]]:
+def labels(evaluator: Evaluator) -> dict[str, dict[str, str]]:
     """Long name and units of every coordinate, leading dimension and variable."""
     axes = list(evaluator.plane.axes)
     words = {name: evaluator.plane.describe(name) for name in axes}

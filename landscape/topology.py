@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import xarray
@@ -52,7 +52,7 @@ def basins(surface: xarray.Dataset | xarray.DataArray, above: float = 0.0) -> xa
     meets = np.isfinite(deaths)
     ends = {name: (axis[0], axis[-1]) for name, axis in ((name, np.asarray(loss[name])) for name in loss.dims)}
     edge = [np.isin(values, ends[name]) for name, values in at["minimum"].items()]
-    columns: dict[Any, Any] = {"minimum": births, "height": deaths, "persistence": deaths - births}
+    columns: dict[str, np.ndarray] = {"minimum": births, "height": deaths, "persistence": deaths - births}
     columns |= {"parent": _parents(walls, found), "rim": np.any(edge, axis=0)}
     columns |= at["minimum"] | {f"pass_{k}": np.where(meets, v, np.nan) for k, v in at["crossing"].items()}
     about = {"title": f"basins of {loss.attrs['title']}", "walls": int(np.sum(~np.isfinite(values))), "above": above}

@@ -1,13 +1,17 @@
 """Frozen dataclasses that JAX can look inside, and the one product every cell is written with."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, dataclass_transform
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PyTree, Real
+
+Parameter = Float[ArrayLike, "..."]  # of a cell: a number for one unit, in a layer an array with the axes of `param`
 
 
-def param(*axes: str, default: Any = 0.0) -> Any:
+def param(*axes: str, default: Parameter | None = 0.0) -> Any:
     """Declare a parameter with its named axes in a layer, such as ``("input", "unit")``; one unit has 0-d parameters.
 
     A default of ``None`` declares a parameter that the cell does without unless it is given.
@@ -15,7 +19,7 @@ def param(*axes: str, default: Any = 0.0) -> Any:
     return dataclasses.field(default=default, metadata={"axes": axes})
 
 
-def static(default: Any = dataclasses.MISSING) -> Any:
+def static(default: object = dataclasses.MISSING) -> Any:
     """Declare a choice that shapes the program: a function or a flag, never traced."""
     return dataclasses.field(default=default, metadata={"static": True})
 
@@ -30,12 +34,12 @@ def pytree(cls: type) -> type:
     return jax.tree_util.register_dataclass(cls, data_fields=names[False], meta_fields=names[True])
 
 
-def params(cls: Any) -> dict[str, dataclasses.Field]:
+def params(cls: PyTree) -> dict[str, dataclasses.Field]:
     """The declared parameters of a cell class or instance by name, in the order of its equation."""
     return {field.name: field for field in dataclasses.fields(cls) if "axes" in field.metadata}
 
 
-def dot(x: Any, w: Any) -> Any:
+def dot(x: Real[ArrayLike, "..."], w: Parameter | Callable) -> Float[Array, "..."]:
     """``x w``: a plain product where either factor is 0-d, a full-precision matrix product otherwise.
 
     Shapes: ``x`` (a,) or (), ``w`` (a, b), (a,) or (). Accelerators round matrix products to fewer digits by
@@ -46,7 +50,7 @@ def dot(x: Any, w: Any) -> Any:
     pick, without the vector. To a number they are numbers.
     """
     if type(w) is float and w == 0.0:
-        return 0.0
+        return 0.0  # type: ignore[return-value] # adds nothing to an array, and takes no time
     if callable(w):
         return w(x)
     if jnp.issubdtype(jnp.result_type(x), jnp.integer):

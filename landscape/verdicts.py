@@ -2,11 +2,14 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from landscape.success import Share, mean
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
 
 
 class Strata(NamedTuple):
@@ -25,13 +28,17 @@ RIGHT = (1.0, 0.0)  # only runs whose readout has the right sign
 DRAWS = 20_000
 
 
-def strata(solved: Any, right: Any) -> Strata:
+def strata(
+    solved: "Bool[np.ndarray, 'run'] | Sequence[bool]", right: "Bool[np.ndarray, 'run'] | Sequence[bool]"
+) -> Strata:
     """`Strata` of runs from whether each was ``solved`` and whether its readout had the ``right`` sign, both (run,)."""
     solved, right = np.asarray(solved, bool), np.asarray(right, bool)
     return Strata((int((solved & right).sum()), int((solved & ~right).sum())), (int(right.sum()), int((~right).sum())))
 
 
-def sampled(counted: Mapping[str, Strata], weights: tuple[float, float] = EVEN) -> dict[str, np.ndarray]:
+def sampled(
+    counted: Mapping[str, Strata], weights: tuple[float, float] = EVEN
+) -> dict[str, "Float[np.ndarray, 'draw']"]:
     """What the success rate of each case may be in truth: `DRAWS` values (draw,), by name.
 
     ``sum_s weights_s p_s`` with p_s of a stratum from Beta(solved + 1/2, failed + 1/2), Jeffreys' interval, which is
@@ -73,7 +80,7 @@ class Pair(NamedTuple):
     less: str
     weights: tuple[float, float] = EVEN
 
-    def gap(self, counted: Mapping[str, Strata]) -> tuple[float, np.ndarray]:
+    def gap(self, counted: Mapping[str, Strata]) -> "tuple[float, Float[np.ndarray, 'draw']]":
         """``more - less``: the value, and draws of it."""
         both = {name: counted[name] for name in (self.more, self.less)}
         draws = sampled(both, self.weights)
@@ -153,7 +160,7 @@ class Rule(NamedTuple):
 
     name: str
     claim: str
-    effect: Any
+    effect: "Float[np.ndarray, 'run']"
     bound: float = 0.0
 
 

@@ -8,11 +8,12 @@ published values, or were computed once with 60-digit arithmetic (mpmath). A tol
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsFloat
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, PyTree
 
 from landscape import cliffs, dynamics
 from landscape.cells import GRU, LSTM, SRNN, FrozenLSTM, HardLSTM, Pascanu, SoftsignRNN, logistic, tanh
@@ -50,14 +51,16 @@ def digits(expected: float, got: float) -> float:
     return min(MOST_DIGITS, max(0.0, -math.log10(error))) if math.isfinite(error) else 0.0
 
 
-def check(quantity: str, expected: float, got: Any, tolerance: float, note: str = "") -> Check:
+def check(quantity: str, expected: float, got: SupportsFloat, tolerance: float, note: str = "") -> Check:
     """Compare within a relative ``tolerance``, absolute where 0 is expected; equal infinities agree, NaN never does."""
     expected, got = float(expected), float(got)
     close = abs(got - expected) <= tolerance * (abs(expected) or 1.0) if math.isfinite(expected) else False
     return Check(quantity, expected, got, digits(expected, got), expected == got or close, note)
 
 
-def _at(cell: Any, task: Task, points: Any, lengths: Sequence[int], order: int, dtype: str, **axes: Any) -> dict:
+def _at(
+    cell: PyTree, task: Task, points: Sequence | np.ndarray, lengths: Sequence[int], order: int, dtype: str, **axes: Any
+) -> dict:
     axes = axes or {"w": (-10.0, 10.0), "b": (-10.0, 10.0)}
     return values(plane(cell, **axes), Recurrence(task, lengths, order=order, dtype=dtype), points)
 
@@ -335,7 +338,7 @@ def risks() -> Iterator[Check]:
             )
 
 
-def _network(params: dict, x: Any) -> Any:
+def _network(params: dict, x: Array) -> Array:
     return dot(jnp.tanh(dot(x, params["w"])), params["v"])
 
 

@@ -1,9 +1,10 @@
-"""Compile a job for an H200 without one, and print what the compiler says of its kernels as JSON.
+"""Compile a job for an H200, or a surface for a TPU, without one, and print what the compiler says of it as JSON.
 
 JAX_SKIP_CUDA_CONSTRAINTS_CHECK=1 python tests/aot.py 'SRNN 1' FOLDER   # a surface of order 1, or
-of 'SRNN epoch', 'Pascanu map'
+of 'SRNN 1 v5e', 'SRNN plain' by the scan, 'layer plain' by training, 'SRNN epoch', 'Pascanu map'
 """
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -17,28 +18,43 @@ JOB, FOLDER = sys.argv[1:]
 os.environ["XLA_FLAGS"] = f"--xla_dump_to={FOLDER}"
 
 import jax  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 import optax  # noqa: E402
 from jax.experimental import topologies  # noqa: E402
+from jax.experimental.pallas import tpu  # noqa: E402
 
 import landscape as ls  # noqa: E402
 from landscape import training  # noqa: E402
 from landscape.descent.paths import Ends  # noqa: E402
 from landscape.engine import Evaluator, routes  # noqa: E402
 from landscape.engine.evaluator import _program  # noqa: E402
+from landscape.kernels import surfaces  # noqa: E402
 
 CARD = (Path(__file__).parent / "data" / "h200.txtpb").read_text()
 CELLS = {"SRNN": (ls.SRNN(), "w", "b"), "GRU": (ls.GRU(), "w_h", "b_z"), "LSTM": (ls.LSTM(), "b_f", "w_g")}
 CELLS["Pascanu"] = ls.cells.Pascanu(), "w", "b"
 
 
-def there(tree: Any) -> Any:
-    """Arrays on the card, by their shapes."""
-    device = topologies.get_topology_desc(
-        platform="cuda", topology_name="1x1x1", topology="1x1x1", target_config=CARD
-    ).devices[0]
-    on = jax.sharding.SingleDeviceSharding(device)
-    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=on), tree)
+def there(tree: Any, place: Any) -> Any:
+    """Arrays on a device, by their shapes."""
+    on = jax.sharding.SingleDeviceSharding(place.devices[0])
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(np.shape(a), jnp.result_type(a), sharding=on), tree)
+
+
+def card() -> Any:
+    return topologies.get_topology_desc(platform="cuda", topology_name="1x1x1", topology="1x1x1", target_config=CARD)
+
+
+def for_tpu(cell: Any, x: str, y: str, order: int) -> str:
+    """The program of a surface for a TPU v5e, on which nothing of this has ever run."""
+    surfaces._triton = tpu.CompilerParams  # type: ignore[assignment]
+    surfaces.REGISTERS = 2**16  # a TPU has memory beside its registers, and blocks of 8 x 128: one pass
+    program, args = surface(cell, x, y, order)
+    device = jax.sharding.AbstractDevice(device_kind="TPU v5 lite", num_cores=1, platform="tpu")
+    args = there(args, topologies.get_topology_desc(platform="tpu", topology_name="v5e:2x2"))
+    with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), (), abstract_device=device)):
+        return program.trace(*args).lower(lowering_platforms=("tpu",)).compile().as_text()
 
 
 def surface(cell: Any, x: str, y: str, order: int) -> tuple[Any, tuple]:
@@ -47,6 +63,15 @@ def surface(cell: Any, x: str, y: str, order: int) -> tuple[Any, tuple]:
     points = np.zeros((1, 2, 32768), "float32")
     affine = jax.tree.map(np.asarray, evaluator._affine)
     return _program(problem.fused(evaluator._affine)), (affine, points, np.asarray(1, "int32"), evaluator._data)
+
+
+def plain(cell: Any, x: str, y: str) -> tuple[Any, tuple]:
+    """A surface of lengths that are far apart by the scan of an accelerator."""
+    problem = ls.Recurrence(ls.latch(), [20, 50, 100], episodes=32)
+    evaluator = Evaluator(ls.plane(cell, {}, **{x: (0.0, 1.0), y: (0.0, 1.0)}), problem)
+    kernel = dataclasses.replace(problem.kernel, known=tuple(problem.lengths))
+    affine = jax.tree.map(np.asarray, evaluator._affine)
+    return _program(kernel), (affine, np.zeros((1, 2, 4096), "float32"), np.asarray(1, "int32"), evaluator._data)
 
 
 def descended(cell: Any, x: str, y: str) -> tuple[Any, tuple]:
@@ -59,12 +84,13 @@ def descended(cell: Any, x: str, y: str) -> tuple[Any, tuple]:
     return _program(ends.fused(evaluator._affine)), (affine, points, np.asarray(1, "int32"), evaluator._data)
 
 
-def epoch(cell: Any) -> tuple[Any, tuple]:
+def epoch(cell: Any, fused: bool = True, **sizes: int) -> tuple[Any, tuple]:
     def one(key: Any, rate: Any, data: Any) -> Any:
-        optimiser = training.keras_adam(rate)
-        return training.fit(key, training.begin(cell, key), data, optimiser, epochs=1, batch=16, validation=data)
+        optimiser, model = training.keras_adam(rate), training.begin(cell, key, **sizes)
+        return training.fit(key, model, data, optimiser, epochs=1, batch=16, validation=data)
 
-    routes.hindrance = lambda: ""
+    if fused:
+        routes.hindrance = lambda: ""
     data = ls.Episode(x=np.zeros((320, 100), "float32"), target=np.zeros(320, "float32"))
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 64))
     return jax.jit(jax.vmap(one, (0, 0, None))), (keys, np.zeros(64, "float32"), data)
@@ -86,10 +112,28 @@ def kernels() -> list[tuple[str, int, int]]:
     return found
 
 
-name, what = JOB.split()
+def loops(text: str) -> list[dict[str, Any]]:
+    """Of every loop of a compiled program: how often it goes round, None if that is not known, and its launches."""
+    bodies = dict(re.findall(r"^%?([\w.-]+) \(.*?\{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL))
+    found = []
+    for line in re.findall(r".* while\(.*", text):
+        turns = re.search(r'known_trip_count":\{"n":"(\d+)"', line)
+        body = bodies[re.search(r"body=%?([\w.-]+)", line)[1]]  # type: ignore[index]
+        launches = len(re.findall(r"= .*? (?:fusion|custom-call|copy|reduce|gather|scatter|dot)\(", body))
+        found.append({"turns": int(turns[1]) if turns else None, "launches": launches})
+    return found
+
+
+name, what, *place = JOB.split()
+if place:
+    print(json.dumps({"ours": len(re.findall(r"custom-call\(.*tpu_custom_call", for_tpu(*CELLS[name], int(what))))}))
+    sys.exit()
 if what.isdecimal():
     program, args = surface(*CELLS[name], int(what))
+elif what == "plain":
+    program, args = epoch(ls.GRU(), False, units=32) if name == "layer" else plain(*CELLS[name])
 else:
     program, args = descended(*CELLS[name]) if what == "map" else epoch(CELLS[name][0])
-text = program.lower(*there(args)).compile().as_text()
-print(json.dumps({"whiles": len(re.findall(r"= .* while\(", text)), "kernels": kernels()}))
+text = program.lower(*there(args, card())).compile().as_text()
+loose = [line for line in re.findall(r".* dot\(.*", text) if "operand_precision={highest,highest}" not in line]
+print(json.dumps({"loops": loops(text), "kernels": kernels(), "loose": loose}))

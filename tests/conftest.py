@@ -14,6 +14,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 import jax  # noqa: E402
 import pytest  # noqa: E402
 from chromium import CHROMIUM, Browser  # noqa: E402
+from jax._src import compiler  # noqa: E402
 
 # A silent change of rank or dtype is a bug in a surface.
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -21,6 +22,21 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
 LEVEL: dict[str, bool] = {}  # of the test before
+
+# jaxlib 0.10.2 spends half of a compilation on the newer of its two ways to emit loops; 0.12 has no such choice.
+OLDER = {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
+QUICK = list(OLDER.items()) if jax.version.__version_info__ < (0, 12) else []
+compile_options = compiler.get_compile_options  # JAX has no public place for options of every program
+
+
+def quick_unless_optimised(*args: object, **kwargs: object) -> object:
+    options = compile_options(*args, **kwargs)
+    if not LEVEL.get("full", True):
+        options.env_option_overrides = [*options.env_option_overrides, *QUICK]
+    return options
+
+
+compiler.get_compile_options = quick_unless_optimised
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -22,7 +22,7 @@ from landscape.planes import plane
 from landscape.surfaces import surface
 from landscape.tasks import latch, relay
 
-pytestmark = pytest.mark.optimised  # laws of bits
+optimised = pytest.mark.optimised  # laws of bits
 
 PLANE = ("w=-3:3:40", "b=-2:2:41", "--episodes", "2")
 SMALL = ("surface", "SRNN", "latch", *PLANE, "--lengths", "1,2,5")
@@ -131,6 +131,7 @@ def same(a, b):
 # Right words
 
 
+@optimised
 def test_the_command_computes_what_the_library_does(finished):
     path, said = finished
     expected = surface(
@@ -141,6 +142,7 @@ def test_the_command_computes_what_the_library_does(finished):
     assert "inf or NaN: none of 4,920" in said
 
 
+@optimised
 def test_held_parameters_options_ties_seed_order_and_dtype_reach_the_computation(capsys):
     words = "surface LSTM relay gates=-1:1:3 w_g=0:2:4 --lengths 3 --order 0 --seed 5 --episodes 4 --dtype float64"
     more = "--set u_g=2 --set b_o=.5 --task-option noise=.3 --tie gates=b_i,b_f --out s.zarr"
@@ -657,6 +659,7 @@ def test_what_is_not_a_store_is_said_and_left_alone(verb, capsys, folder):
     assert (folder / "file").read_text() == (folder / "full" / "mine.txt").read_text() == "mine"
 
 
+@optimised
 def test_damage_is_named_and_mended_by_the_same_command(capsys, folder, finished):
     assert cli.main([*SMALL, "--out", "s.zarr"]) == 0
     chunk = folder / "s.zarr" / "loss" / "c" / "0" / "0" / "0"
@@ -683,6 +686,7 @@ def test_a_read_only_folder_is_said(capsys, folder):
         folder.chmod(0o755)
 
 
+@optimised
 def test_a_disk_that_fills_up_keeps_what_is_done(capsys, folder, monkeypatch, finished):
     write = store.BlockWriter.write
 
@@ -727,6 +731,7 @@ def await_blocks(path, process):
         time.sleep(0.02)
 
 
+@optimised
 @pytest.mark.slow
 def test_ctrl_c_says_what_is_safe_and_the_same_command_resumes(folder):
     path = folder / "s.zarr"
@@ -749,6 +754,7 @@ def whole(tmp_path_factory):
     return store.open_surface(path).load()
 
 
+@optimised
 @pytest.mark.slow
 @pytest.mark.parametrize("times", [3, 20])
 def test_a_killed_command_resumes_to_the_same_bits(folder, whole, times):
@@ -771,6 +777,7 @@ def test_a_killed_command_resumes_to_the_same_bits(folder, whole, times):
     same(store.open_surface(path), whole)
 
 
+@optimised
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 8])
 def test_the_number_of_devices_changes_no_value(folder, count, whole):
@@ -782,6 +789,7 @@ def test_the_number_of_devices_changes_no_value(folder, count, whole):
     same(ds, whole)
 
 
+@optimised
 @pytest.mark.slow
 def test_compiled_programs_are_kept_between_commands_where_the_user_keeps_caches(folder, finished):
     kept = []

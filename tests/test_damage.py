@@ -15,8 +15,6 @@ from landscape.planes import plane
 from landscape.surfaces import surface
 from landscape.tasks import latch
 
-pytestmark = pytest.mark.optimised  # laws of bits
-
 WORDS = ["surface", "SRNN", "latch", "w=-3:3:5", "b=-2:2:4", "--lengths", "1,2,5", "--episodes", "2", "--out"]
 
 

@@ -67,12 +67,12 @@ def test_a_name_that_is_missing_from_a_page_is_found():
 
 
 def test_first_sentences_are_whole_and_their_signs_are_kept():
-    def told(about):
+    def brief(about):
         return rooms.brief(types.SimpleNamespace(__doc__=about))
 
-    assert told("The norm |g| of ``a. B`` and more. Then the rest.") == r"The norm \|g\| of ``a. B`` and more."
-    assert told("By A (app. B). Then.") == "By A (app. B)."
-    assert told("Two\nlines:\n\n* a") == "Two lines"
+    assert brief("The norm |g| of ``a. B`` and more. Then the rest.") == r"The norm \|g\| of ``a. B`` and more."
+    assert brief("By A (app. B). Then.") == "By A (app. B)."
+    assert brief("Two\nlines:\n\n* a") == "Two lines"
     assert rooms.escaped("a *stressed* word, a * b") == r"a *stressed* word, a \* b"
     assert rooms.escaped("``sd``², `a`") == r"``sd``\ ², `a`"
     assert rooms.readable("(f=<function last>, g=<a.b.<locals>.c object>) -> jaxlib._jax.Array") == (

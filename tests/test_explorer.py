@@ -288,7 +288,7 @@ def unit_of(name):
     return axes, evaluator, points
 
 
-def told(evaluator):
+def plain(evaluator):
     """A script that makes the page's unit from what Python writes into a page."""
     live = explorer.live(settings_of(evaluator), [STEPS])
     return f"(live => {{ live.inputs = live.inputs.map(floats); return new Unit(live); }})({json.dumps(live)})"
@@ -302,7 +302,7 @@ def test_the_page_steps_the_units_it_is_tested_for(opened):
 @pytest.mark.parametrize("name", UNITS)
 def test_the_orbit_in_the_page_is_the_orbit_in_python(opened, name):
     axes, evaluator, points = unit_of(name)
-    theirs = opened.run(f"(unit => {json.dumps(points.tolist())}.map(at => unit.run(at).h))({told(evaluator)})")
+    theirs = opened.run(f"(unit => {json.dumps(points.tolist())}.map(at => unit.run(at).h))({plain(evaluator)})")
     with jax.enable_x64(True):
         for point, orbits in zip(points, theirs, strict=True):
             cell = axes.at(list(point)).cell
@@ -319,7 +319,7 @@ def test_loss_and_gradient_in_the_page_are_those_of_the_evaluator(opened, name):
     """Gradients below 1e-12 are differences of rounding errors in both."""
     axes, evaluator, points = unit_of(name)
     ours = evaluator.resize(len(points))(points)
-    script = f"(unit => {json.dumps(points.tolist())}.map(at => unit.history(at)))({told(evaluator)})"
+    script = f"(unit => {json.dumps(points.tolist())}.map(at => unit.history(at)))({plain(evaluator)})"
     theirs = opened.run(f"{script}.map(past => ({{ ...past, log10: past.log10.map(String) }}))")  # JSON has no -inf
     for k, past in enumerate(theirs):
         np.testing.assert_allclose(past["loss"], ours["loss"][:, k], rtol=1e-6)
@@ -334,7 +334,7 @@ def test_the_fixed_points_in_the_page_are_those_of_dynamics(opened, name):
     """At random places, and for the bounded cells at one with three fixed points."""
     axes, evaluator, points = unit_of(name)
     points = np.concatenate([points, np.reshape(BISTABLE.get(name, ()), (-1, 2))])
-    theirs = opened.run(f"(unit => {json.dumps(points.tolist())}.map(at => unit.fixedPoints(at)))({told(evaluator)})")
+    theirs = opened.run(f"(unit => {json.dumps(points.tolist())}.map(at => unit.fixedPoints(at)))({plain(evaluator)})")
     counts = set()
     with jax.enable_x64(True):
         for point, found in zip(points, theirs, strict=True):

@@ -16,7 +16,7 @@ from landscape.cells import GRU, SRNN
 from landscape.tasks import Episode
 from landscape.training import runs, steps
 
-pytestmark = pytest.mark.optimised  # laws of bits
+optimised = pytest.mark.optimised  # laws of bits
 
 ROOT = Path(__file__).parents[1]
 KEY = jax.random.key(3)
@@ -49,6 +49,7 @@ def weights(state):
 # Cut and resumed
 
 
+@optimised
 @pytest.mark.parametrize(
     "kind", ["plain", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("stopped", "drawn anew"))]
 )
@@ -67,9 +68,15 @@ def test_a_fit_cut_anywhere_and_resumed_equals_the_uncut_one_bit_for_bit(kind, d
         part = until(cut)
         assert int(part.epochs) == min(cut, int(whole.epochs))
         equal(on(part), whole)
-    short = jax.jit(lambda: training.fit(KEY, model, drawn, optimiser, **{**options, "epochs": 2}))()
-    equal(on(short), whole)
     equal(jax.jit(lambda: training.fit(KEY, model, drawn, optimiser, **options))(), whole)
+
+
+@optimised
+@pytest.mark.slow
+def test_a_fit_of_fewer_epochs_goes_on_as_one_of_all_bit_for_bit(data, model):
+    given = (KEY, model, data, training.keras_adam(0.1))
+    short, whole = (jax.jit(lambda n=n: training.fit(*given, epochs=n, batch=8))() for n in (2, 6))
+    equal(jax.jit(lambda so_far: training.fit(*given, resume=so_far, epochs=6, batch=8))(short), whole)
 
 
 def test_what_is_resumed_must_be_of_the_same_training(data, model):
@@ -98,6 +105,7 @@ training.checkpointed(sys.argv[1], key, training.begin(SRNN(), key), data, train
 """
 
 
+@optimised
 @pytest.mark.slow
 def test_a_training_that_was_killed_goes_on_from_its_file_bit_for_bit(data, model, tmp_path):
     path = tmp_path / "deep" / "latch.npz"
@@ -117,6 +125,7 @@ def test_a_training_that_was_killed_goes_on_from_its_file_bit_for_bit(data, mode
         training.checkpointed(path, *given, **SIZES)
 
 
+@optimised
 def test_a_fit_followed_from_outside_is_the_same_fit_and_ends_where_it_stops(data, model):
     options = {"epochs": 6, "batch": 8, "stop": training.Stop(patience=2, min_delta=1e-2)}
     given, seen = (KEY, model, data, training.keras_adam(0.1)), []
@@ -187,7 +196,7 @@ def test_numpy_arrays_and_whole_numbers_are_data_like_any_other(model):
     x = np.random.default_rng(0).integers(-2, 3, (40, 5))
     sign = np.where(x[:, 0] > 0, 1, -1)
     given = [Episode(x=x, target=sign), Episode(x=x.astype(np.float32), target=sign.astype(np.float32))]
-    given.append(Episode(x=jnp.asarray(x, jnp.int8), target=jnp.asarray(sign)))
+    given.append(Episode(x=jnp.asarray(x.astype(np.int8)), target=jnp.asarray(sign)))
     fitted = [jax.jit(lambda d=d: training.fit(KEY, model, d, optax.sgd(0.1), **SIZES))() for d in given]
     assert fitted[0].model.cell.w.dtype == jnp.float32
     for other in fitted[1:]:
@@ -272,24 +281,25 @@ def test_a_step_moves_as_its_optimiser_says_and_tells_what_it_saw_before():
     gradient = jax.value_and_grad(lambda p, centre: jnp.sum((p["a"] - centre) ** 2))
     step = training.step(gradient, optax.sgd(0.25))
     state = step.init({"a": jnp.asarray([1.0, 2.0])})
-    state, seen = step.update(state, 0.0)
+    update = jax.jit(step.update)
+    state, seen = update(state, 0.0)
     np.testing.assert_allclose(state.model["a"], [0.5, 1.0])
     assert (float(seen.score), float(seen.gradient_norm)) == (5.0, pytest.approx(20**0.5))
     assert (int(state.step), int(state.nonfinite)) == (1, -1)
     for _ in range(2):
-        state, _ = step.update(state, jnp.inf)
+        state, _ = update(state, np.inf)
     assert (int(state.step), int(state.nonfinite)) == (3, 1)
 
 
 def test_an_update_by_a_known_gradient_maps_over_points():
     """As `landscape.descent` needs it, whose gradients of many points come from one program."""
     optimiser = training.keras_adam(0.1)
-    places = {"b": jnp.asarray([0.5, -1.0, 2.0]), "w": jnp.asarray([1.0, 2.0, 3.0])}
-    state = jax.vmap(lambda place: steps.begun(optimiser, place))(places)
-    after, norm = jax.vmap(lambda state, slope: steps.moved(optimiser, state, slope))(state, places)
+    places = {"b": np.float32([0.5, -1.0, 2.0]), "w": np.float32([1.0, 2.0, 3.0])}
+    moved = lambda place: steps.moved(optimiser, steps.begun(optimiser, place), place)  # noqa: E731
+    after, norm = jax.jit(jax.vmap(moved))(places)
     np.testing.assert_allclose(norm, np.hypot(places["b"], places["w"]), rtol=4 * EPS)
     last = jax.tree.map(lambda leaf: leaf[2], places)
-    alone, _ = steps.moved(optimiser, steps.begun(optimiser, last), last)
+    alone, _ = jax.jit(moved)(last)
     np.testing.assert_allclose(after.model["w"][2], alone.model["w"], rtol=4 * EPS)
 
 
@@ -335,6 +345,7 @@ np.savez(sys.argv[1], **{name: made[name].values for name in ("accuracy", "loss"
 """
 
 
+@optimised
 @pytest.mark.slow
 def test_runs_on_several_devices_are_those_of_one_also_where_their_number_does_not_divide(tmp_path):
     found = {}

@@ -1,9 +1,13 @@
 """Laws of kernels: a fused program is the same function traced differently, or says in a sentence why there is none."""
 
 import dataclasses
+import importlib.util
 import itertools
 import json
+import math
+import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -20,11 +24,16 @@ from landscape.descent.paths import Ends, Paths, Walk
 from landscape.engine import Evaluator, routes
 from landscape.engine.jets import Jet, push
 from landscape.kernels import surfaces, walks
+from landscape.kernels.epochs import epoch
 from landscape.kernels.lanes import Unfusable, boxed, is_box, lanes
 from landscape.planes import named_leaves
+from landscape.recurrence import _blocks
+from landscape.training import runs
+from landscape.training.steps import begun, step
 from landscape.tree import dot, param, pytree
 
 EPS = float(np.finfo(np.float32).eps)
+ROOT = Path(__file__).parents[1]
 
 
 @pytree
@@ -70,11 +79,13 @@ FUNCTIONS = {
 }
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_on_lanes_is_the_mapped_function(name: str) -> None:
-    f = FUNCTIONS[name]
-    a, b = (jnp.asarray(row) for row in np.random.default_rng(0).normal(size=(2, 5)).astype("float32"))
-    np.testing.assert_allclose(lanes(f)(a, b), jax.vmap(f)(a, b), rtol=4 * EPS, atol=EPS)
+def test_a_function_on_lanes_is_the_mapped_function() -> None:
+    lane = [jnp.asarray(row) for row in np.random.default_rng(0).normal(size=(2, 5)).astype("float32")]
+    got, want = jax.jit(lambda *lane: [{n: by(f)(*lane) for n, f in FUNCTIONS.items()} for by in (lanes, jax.vmap)])(
+        *lane
+    )
+    for name in FUNCTIONS:
+        np.testing.assert_allclose(got[name], want[name], rtol=4 * EPS, atol=EPS, err_msg=name)
 
 
 def test_lanes_of_episodes_and_points_broadcast_and_keep_boxes_and_floats() -> None:
@@ -127,10 +138,14 @@ def both(cell: Cell, problem: ls.Recurrence, **axes: Any) -> tuple[dict, dict]:
 @pytest.mark.parametrize(
     ("cell", "problem", "registers"),
     [
-        (Sine(), ls.Recurrence(tasks.latch(), range(1, 11), episodes=3), 96),  # one lane is no episode
-        (ls.LSTM(), ls.Recurrence(tasks.latch(), [2, 9], episodes=4), 12),  # two passes of two
+        (Sine(), ls.Recurrence(tasks.latch(), range(1, 6), episodes=3), 96),  # one lane is no episode, none chaotic yet
+        (ls.LSTM(), ls.Recurrence(tasks.relay(), [4, 6], episodes=4), 12),  # two passes of two, each length anew
+        (ls.SRNN(), ls.Recurrence(tasks.echo(1), [2, 5], order=0, episodes=2), 96),  # an answer after every step
         (cells.BengioLatch(), ls.Recurrence(tasks.bengio(), range(1, 6), order=0, episodes=2), 96),  # a vector input
         (cells.Pascanu(), ls.Recurrence(tasks.pascanu(), [4], order=2), 96),
+        pytest.param(ls.GRU(), ls.Recurrence(tasks.echo(-1), [3, 4], episodes=3), 24, marks=pytest.mark.slow),
+        pytest.param(ls.SRNN(), ls.Recurrence(tasks.parity(), [2, 5], order=2), 96, marks=pytest.mark.slow),
+        pytest.param(ls.SRNN(), ls.Recurrence(tasks.adding(), [2, 5], order=2), 96, marks=pytest.mark.slow),
         *(
             pytest.param(make(), ls.Recurrence(tasks.latch(), lengths, order=order), 96, marks=pytest.mark.slow)
             for make in (ls.SRNN, ls.GRU, ls.LSTM)
@@ -171,7 +186,7 @@ def walk(kind: type, optimiser: Any, steps: int, problem: Any) -> Any:
     ("kind", "optimiser", "problem"),
     [
         (Ends, CLIPPED, ls.Recurrence(tasks.pascanu(), [4])),
-        (Paths, CLIPPED, ls.Recurrence(tasks.pascanu(), [4])),
+        pytest.param(Paths, CLIPPED, ls.Recurrence(tasks.pascanu(), [4]), marks=pytest.mark.slow),
         pytest.param(
             Ends, training.keras_adam(0.1), ls.Recurrence(tasks.latch(), [7], episodes=3), marks=pytest.mark.slow
         ),
@@ -190,11 +205,12 @@ def test_all_updates_in_one_kernel_are_the_scan_of_them(kind: type, optimiser: A
         np.testing.assert_allclose(got[name], values, rtol=1e-3, atol=1e-3, err_msg=name)
 
 
-def test_a_map_of_trainability_is_one_launch_on_a_gpu() -> None:
+@pytest.mark.parametrize(("kind", "optimiser"), [(Ends, training.keras_adam(0.1)), (Paths, CLIPPED)])
+def test_all_updates_are_one_launch_on_a_gpu(kind: type, optimiser: Any) -> None:
     made = plane(cells.Pascanu(), w=[0.0, 1.0], b=[0.0, 1.0])
-    ends = walk(Ends, CLIPPED, 6, ls.Recurrence(tasks.pascanu(), [4]))
-    affine = Evaluator(made, ends)._affine
-    assert for_cuda(ends.fused(affine), affine, np.zeros((2, 128), np.float32), ends.data) == 1
+    walked = walk(kind, optimiser, 6, ls.Recurrence(tasks.pascanu(), [4]))
+    affine = Evaluator(made, walked)._affine
+    assert for_cuda(walked.fused(affine), affine, np.zeros((2, 128), np.float32), walked.data) == 1
 
 
 def test_a_walk_whose_episodes_do_not_fit_into_registers_launches_every_look() -> None:
@@ -227,13 +243,92 @@ def test_the_kernel_of_every_cell_is_made_for_cuda_without_a_device(name: str) -
     assert for_cuda(kernel, evaluator._affine, points, problem.data) == 1
 
 
+@pytest.mark.parametrize("task", [tasks.relay(), tasks.echo(-1)], ids=str)
+def test_tasks_that_draw_lengths_anew_or_answer_at_every_step_are_one_launch(task: ls.Task) -> None:
+    problem = ls.Recurrence(task, [3, 7], order=1, episodes=4)
+    affine = Evaluator(plane(ls.SRNN()), problem)._affine
+    points = jax.ShapeDtypeStruct((2, surfaces.POINTS), "float32")
+    assert for_cuda(problem.fused(affine), affine, points, problem.data) == 1
+
+
+def open_loops(program: Any, *args: Any) -> int:
+    """Loops of a program whose ends are not known when it is compiled: a GPU asks its host after every turn of them."""
+    return str(jax.make_jaxpr(program)(*args)).count("= while[")
+
+
+@pytest.mark.parametrize(
+    ("task", "lengths"),
+    [
+        (tasks.relay(), [4, 6]),
+        pytest.param(tasks.latch(), [2, 9], marks=pytest.mark.slow),
+        pytest.param(tasks.latch(), [20, 60], marks=pytest.mark.slow),
+        pytest.param(tasks.echo(1), [2, 4], marks=pytest.mark.slow),
+        pytest.param(tasks.echo(-1), [9, 18], marks=pytest.mark.slow),
+    ],
+)
+def test_an_accelerator_knows_the_ends_of_all_loops_of_a_surface_which_is_the_same(
+    task: ls.Task, lengths: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = ls.Recurrence(task, lengths, order=1, episodes=2)
+    here = problem.kernel
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    there = problem.kernel
+    args = Evaluator(plane(ls.SRNN()), problem)._affine, np.float32([[-1, 0.5, 2], [0, -1, 1]]), problem.data
+    assert open_loops(here, *args) > 0 == open_loops(there, *args)
+    for one, other in zip(jax.jit(there)(*args), jax.jit(here)(*args), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=4 * EPS * np.abs(other).max())
+
+
+@pytest.mark.parametrize("lengths", [[1, 2, 3], [2, 9], [20, 50, 100], [7]])
+@pytest.mark.parametrize("nested", [True, False])
+def test_blocks_of_steps_are_every_step_of_every_row_once_and_in_order(lengths: list[int], nested: bool) -> None:
+    block = math.gcd(*lengths)
+    found = [(row, since + t) for row, since in _blocks(lengths, block, nested).tolist() for t in range(block)]
+    begun = [0, *lengths[:-1]] if nested else [0] * len(lengths)
+    both = enumerate(zip(begun, lengths, strict=True))
+    assert found == [(row, t) for row, (since, until) in both for t in range(since, until)]
+
+
+@pytest.mark.parametrize("units", [None, 2])
+def test_the_ends_of_all_loops_of_training_are_known_if_its_length_is(units: int | None) -> None:
+    x = np.zeros((8, 5) if units is None else (8, 5, 1), np.float32)
+    data = ls.Episode(x=x, target=np.zeros(8, np.float32))
+    shape = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 3))
+
+    def trained(keys: Any, length: Any) -> Any:
+        def one(key: Any) -> Any:
+            model = training.begin(ls.SRNN(), key, units=units, inputs=units and 1)
+            options: dict[str, Any] = {"epochs": 1, "batch": 4, "validation": data}
+            return training.fit(key, model, data, training.keras_adam(), length=length, **options).record
+
+        return jax.vmap(one)(keys)
+
+    epochs = 1  # of which it is not known how many there are
+    assert open_loops(lambda keys: trained(keys, None), shape) == epochs
+    assert open_loops(trained, shape, np.int32(4)) > epochs
+
+
+@pytest.mark.slow
+def test_each_length_of_layers_is_a_program_of_its_own_on_an_accelerator_with_the_same_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def curves() -> Any:
+        setup = lambda key: (training.begin(ls.SRNN(), key, units=3), training.keras_adam())  # noqa: E731
+        return training.curves(setup, tasks.latch(), [2, 5], seeds=3, count=40, epochs=2, batch=8)
+
+    want = curves()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    got = curves()
+    for name in want.data_vars:
+        np.testing.assert_allclose(got[name], want[name], rtol=1e-4, atol=1e-5, err_msg=str(name))
+
+
 LAYER = ls.SRNN(w=np.eye(9, dtype="float32"), u=np.zeros(9, "float32"), b=np.zeros(9, "float32"))
 
 
 @pytest.mark.parametrize(
     ("made", "problem", "why"),
     [
-        (plane(ls.SRNN()), ls.Recurrence(tasks.relay(), [2, 4]), "relay draws each length anew"),
         (plane(Iterated()), ls.Recurrence(tasks.latch(), [2]), "scan|while on numbers that differ"),
         (ls.span(LAYER, {"p": LAYER}, p=(0, 1)), ls.Recurrence(tasks.latch(), [2]), "state of 9 numbers"),
         (plane(ls.SRNN()), ls.Function(lambda model, data: model.cell.w), "Function has no fused kernel"),
@@ -295,6 +390,23 @@ def test_a_block_that_does_not_fit_into_the_device_is_halved_and_said(monkeypatc
     np.testing.assert_allclose(got["loss"], want["loss"], rtol=4 * EPS)
 
 
+def test_runs_that_do_not_fit_into_the_device_are_halved_and_said() -> None:
+    def computed(size: int) -> int:
+        if size > 10:
+            raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate")
+        return size
+
+    with (
+        pytest.warns(RuntimeWarning, match="20 runs did not fit into the memory of the device; 10 are trained"),
+        pytest.warns(RuntimeWarning, match="40 runs did not fit into the memory of the device; 20 are trained"),
+    ):
+        assert runs._in_memory(computed, 40) == 10
+    with pytest.raises(RuntimeError, match="RESOURCE_EXHAUSTED"):
+        runs._in_memory(lambda size: computed(11), 1)
+    with pytest.raises(ValueError, match="another reason"):
+        runs._in_memory(lambda size: int("another reason"), 40)
+
+
 OPTIMISERS = {
     "Adam of Keras, flattened": training.keras_adam,
     "clipping and momentum": lambda rate: optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(rate, momentum=0.9)),
@@ -318,7 +430,7 @@ def fitted(make: Any, cell: Cell, **options: Any) -> training.Fit:
 @pytest.mark.parametrize(
     ("name", "objective"),
     [
-        ("clipping and momentum", losses.sigmoid),
+        pytest.param("clipping and momentum", losses.sigmoid, marks=pytest.mark.slow),
         *(pytest.param(name, losses.softmax, marks=pytest.mark.slow) for name in OPTIMISERS),
     ],
 )
@@ -330,6 +442,32 @@ def test_an_epoch_in_one_kernel_is_the_scan_of_its_updates_for_any_optimiser(nam
     for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         # roundings of five updates, each of which may divide by a running root mean square
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_updates_in_one_kernel_are_those_of_the_scan_one_after_the_other() -> None:
+    """Three runs, each with its rate and its batches, of which two share a block of lanes."""
+    optimiser = lambda rate: optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(rate, momentum=0.9))  # noqa: E731
+    rng = np.random.default_rng(0)
+    x, batches = rng.normal(size=(4, 15)).astype("float32"), rng.integers(0, 15, (3, 5, 16)).astype("int32")
+    data = ls.Episode(x=x, target=np.sign(x[0]))
+    numbers = rng.uniform(-1, 1, (3, 5)).astype("float32")
+
+    def made(updates: Any) -> Any:
+        def one(rate: Any, number: Any, batches: Any) -> Any:
+            model = ls.RNN(
+                cell=ls.SRNN(w=number[0], u=number[1], b=number[2]), readout=ls.Dense(w=number[3], b=number[4])
+            )
+            return updates(optimiser(rate), begun(optimiser(rate), model), batches)
+
+        return jax.jit(jax.vmap(one))(np.float32([0.01, 0.03, 0.1]), numbers, batches)
+
+    def scanned(optimiser: Any, state: Any, batches: Any) -> Any:
+        update = step(training.gradients.forward(losses.sigmoid).gradient, optimiser).update
+        return jax.lax.scan(lambda state, index: update(state, data, index, 3), state, batches)
+
+    fused = lambda optimiser, *args: epoch(losses.sigmoid, 0.0, optimiser, True)(args[0], data, args[1], 3)  # noqa: E731
+    for one, other in zip(jax.tree.leaves(made(fused)), jax.tree.leaves(made(scanned)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)  # roundings of five updates
 
 
 def launches(cell: Cell, make: Any, **options: Any) -> int:
@@ -404,14 +542,39 @@ def test_the_table_of_a_machine_has_both_routes_of_a_job_and_is_plain_data() -> 
     assert json.loads(json.dumps(found)) == found
     job = found["jobs"]["Pascanu, order 0"]
     assert {"seconds", "compiling", "copying", "steps_per_second"} <= set(job["fused"]) & set(job["scan"])
-    assert job["fused"]["ulp"] <= 4
-    assert any("times as fast" in line for line in bench.lines(found))
+    assert job["fused"]["ulp"]["loss"] <= 4
+    assert any("times as fast as the scan, " in line for line in bench.lines(found))
+
+
+def accelerator() -> Any:
+    """The benchmark of GPUs, as a module."""
+    spec = importlib.util.spec_from_file_location("accelerator", ROOT / "benchmarks" / "accelerator.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.mark.slow
-def test_every_job_of_the_table_runs_by_both_routes() -> None:
-    found = bench.table(small=True)
-    assert all("seconds" in each["fused"] for each in found["jobs"].values())
+def test_the_benchmark_runs_every_job_by_all_routes_and_writes_what_it_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["accelerator.py", "--small", "--out", str(tmp_path / "found.json")])
+    accelerator().main()
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert {"device", "version_jax", "git_commit", "seconds"} <= set(found)
+    for name, job in found["jobs"].items():
+        assert "seconds" in job["fused"]
+        assert job["scan"]["copying_pinned"] is not None
+        assert ("loops" in job) == (" on latch" in name or "order" in name)
+        assert max(job["fused"].get("ulp", {"": 0}).values()) < 100
+    assert "in all, written to" in capsys.readouterr().out
+
+
+def test_a_ratio_to_pytorch_is_that_of_steps_a_second_and_none_where_nothing_is_fused() -> None:
+    jobs = {"Pascanu, order 0": {"fused": {"steps_per_second": 50.0}}, "Pascanu, order 1": {"fused": {"why": "no GPU"}}}
+    assert accelerator().beside(jobs, {"loss_per_second": 5.0, "gradient_per_second": 1.0}) == {"loss": 10.0}
 
 
 def test_a_tpu_is_not_asked_for_float64_and_takes_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:

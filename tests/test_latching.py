@@ -15,7 +15,7 @@ from PIL import Image
 from landscape import losses, names, plots, training
 from landscape.cells import GRU, SRNN, HardGRU, HardLSTM
 from landscape.initialisers import keras2
-from landscape.success import horizon, successes, told, wilson
+from landscape.success import describe, horizon, successes, wilson
 from landscape.tasks import episodes, latch, relay
 
 ROOT = Path(__file__).parents[1]
@@ -218,7 +218,7 @@ def test_the_rates_of_a_sweep_differ_and_are_told_by_rate():
     assert made.accuracy.dims == ("length", "rate", "seed")
     assert np.all(made.loss.isel(rate=0) != made.loss.isel(rate=1))
     shares = successes(made.accuracy).share.values[0]
-    assert told(made, "rate").startswith(f"4: success at rate 0.001: {shares[0]:.2f} [")
+    assert describe(made, "rate").startswith(f"4: success at rate 0.001: {shares[0]:.2f} [")
 
 
 @pytest.mark.slow

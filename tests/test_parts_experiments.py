@@ -31,7 +31,7 @@ def judged(done, **about):
     return odyssey.judged(done, REBER, **about).assign_attrs(units=24, trials=TRIALS, epochs=16)
 
 
-def told(found):
+def verdicts(found):
     return {claim.claim: claim.verdict for claim in odyssey.claims(found)}
 
 
@@ -50,13 +50,13 @@ def test_verdicts_on_variants_follow_their_trials(level, spread, worse, alike):
     wide = level + spread * (np.arange(TRIALS) % 4)
     wide[4:] = np.maximum(wide[4:], level + 3 * spread)
     found = judged(searched(V=GOOD, NFG=wide, NOAF=wide, CIFG=wide, NP=wide))
-    assert {told(found)[f"{case} is worse"] for case in ("NFG", "NOAF")} == {worse}
-    assert {told(found)[f"{case} is the same or better"] for case in ("CIFG", "NP")} == {alike}
+    assert {verdicts(found)[f"{case} is worse"] for case in ("NFG", "NOAF")} == {worse}
+    assert {verdicts(found)[f"{case} is the same or better"] for case in ("CIFG", "NP")} == {alike}
 
 
 def test_full_gate_recurrence_is_of_use_where_it_is_better():
-    assert told(judged(searched(V=BAD, FGR=GOOD)))["FGR is the same or worse"] == odyssey.REFUTED
-    assert told(judged(searched(V=BAD, FGR=BAD)))["FGR is the same or worse"] == odyssey.HELD
+    assert verdicts(judged(searched(V=BAD, FGR=GOOD)))["FGR is the same or worse"] == odyssey.REFUTED
+    assert verdicts(judged(searched(V=BAD, FGR=BAD)))["FGR is the same or worse"] == odyssey.HELD
 
 
 @pytest.mark.parametrize(
@@ -64,16 +64,16 @@ def test_full_gate_recurrence_is_of_use_where_it_is_better():
 )
 def test_clipping_is_judged_by_the_trials_that_it_changes(plain, clipped, verdict):
     found = judged(searched(**{"V": plain, "V, clipped": clipped}))
-    assert told(found)["clipping to 1 hurts"] == getattr(odyssey, verdict)
+    assert verdicts(found)["clipping to 1 hurts"] == getattr(odyssey, verdict)
 
 
 def test_what_a_start_foretells_is_told_by_rank():
     levels = np.linspace(BAD + 0.1, GOOD, 8)
     climbing = {f"c{k}": np.where(np.arange(TRIALS) < 5 * k, GOOD, BAD) for k in range(len(levels))}
     claim = "what one step keeps at the start foretells who remembers"
-    assert told(judged(searched(**climbing)))[claim] == odyssey.HELD
-    assert told(judged(searched(**dict(reversed(climbing.items())))))[claim] == odyssey.REFUTED
-    assert told(judged(searched(V=GOOD, NP=GOOD)))[claim] == odyssey.OPEN
+    assert verdicts(judged(searched(**climbing)))[claim] == odyssey.HELD
+    assert verdicts(judged(searched(**dict(reversed(climbing.items())))))[claim] == odyssey.REFUTED
+    assert verdicts(judged(searched(V=GOOD, NP=GOOD)))[claim] == odyssey.OPEN
 
 
 def test_what_diverged_is_counted_worth_a_blind_guess_and_never_dropped():
@@ -92,13 +92,15 @@ def test_importance_is_that_of_the_grid():
         axes = {"rate": range(4), "size": range(3), "damping": range(3), "noise": range(3)}
         score = sum(xarray.DataArray(np.asarray(v, float), {k: list(v)}, (k,)) * (k in names_) for k, v in axes.items())
         found = judged(searched(V=GOOD, NFG=GOOD), shares=odyssey.anova(score))
-        assert told(found)["the rate explains more than two thirds"] == verdict
-        assert told(found)["momentum explains less than .05"] == verdict
+        assert verdicts(found)["the rate explains more than two thirds"] == verdict
+        assert verdicts(found)["momentum explains less than .05"] == verdict
 
 
 def test_the_figure_is_drawn_from_what_was_found():
     found = judged(searched(V=BAD, NFG=GOOD, NP=BAD))
-    assert drawn["odyssey"].title(found) == "NFG 100% of trials remember; V 0%, NP 0%"
+    assert drawn["odyssey"].title(found) == "NFG better than V; 0% to 100% of the trials remember"
+    alike = judged(searched(V=GOOD, NFG=GOOD))
+    assert drawn["odyssey"].title(alike) == "No variant is told from V; 100% to 100% of the trials remember"
     page = drawn["odyssey"].page(found)
     assert [ax.get_visible() for ax in page.axes] == [True] * 4 + [False]
     assert drawn["odyssey"].colour(found, "NFG") == drawn["odyssey"].BLUE

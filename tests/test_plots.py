@@ -269,7 +269,7 @@ def test_a_film_has_one_frame_for_each_length(tmp_path):
                 film.seek(k)
                 frames.append(np.asarray(film.convert("RGB"), int))
         assert all(np.any(one != two) for one, two in itertools.pairwise(frames))
-    plots.animation(ds, tmp_path / "b.gif", lengths=[1, 10], draw=plots.surface3d)
+    plots.animation(renamed(ds, "step"), tmp_path / "b.gif", lengths=[1, 10], draw=plots.surface3d)  # of a training
     with Image.open(tmp_path / "b.gif") as film:
         assert film.n_frames == 2
 

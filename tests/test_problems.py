@@ -17,7 +17,7 @@ from landscape.blocks import Memory
 from landscape.engine import Evaluator, Problem, fill
 from landscape.recurrence import draw_each
 
-pytestmark = pytest.mark.optimised  # laws of bits
+optimised = pytest.mark.optimised  # laws of bits
 
 EPS = float(np.finfo(np.float32).eps)
 AXES = {"a": np.linspace(-1, 1, 5), "b": np.linspace(-1, 1, 3)}
@@ -45,6 +45,7 @@ def drawn() -> Any:
     return ls.surface(MADE, NETWORK)
 
 
+@optimised
 def test_any_function_of_a_pytree_has_the_gradient_and_hessian_of_jax_itself(drawn: Any) -> None:
     points = np.stack(np.meshgrid(*AXES.values(), indexing="ij"), -1).reshape(-1, 2).astype("f4")
     at = lambda p: network(MADE.at(list(p)), DATA)  # noqa: E731
@@ -63,6 +64,7 @@ def test_any_function_of_a_pytree_has_the_gradient_and_hessian_of_jax_itself(dra
     np.testing.assert_allclose(drawn["log10_gradient"].values.ravel(), norm, rtol=0, atol=1e-5)
 
 
+@optimised
 def test_a_problem_without_lengths_has_the_dims_of_its_plane_alone(drawn: Any) -> None:
     assert drawn["loss"].dims == ("a", "b")
     assert drawn["loss"].shape == (5, 3)
@@ -70,12 +72,14 @@ def test_a_problem_without_lengths_has_the_dims_of_its_plane_alone(drawn: Any) -
     assert drawn.attrs["title"] == "dict on network: loss over a, b"
 
 
+@optimised
 def test_the_centre_of_the_surface_is_the_loss_of_the_model_itself(drawn: Any) -> None:
     centre = float(drawn["loss"].sel(a=0, b=0))
     assert centre == pytest.approx(float(network(parameters(), DATA)), rel=8 * EPS)
     assert drawn.attrs["origin_loss_by_another_route"] == pytest.approx(centre, rel=8 * EPS)
 
 
+@optimised
 def test_a_store_of_any_model_is_the_surface_in_memory_and_completes_itself(drawn: Any, tmp_path: Any) -> None:
     kept = ls.surface(MADE, NETWORK, out=tmp_path / "any.zarr")
     again = ls.surface(MADE, NETWORK, out=tmp_path / "any.zarr")
@@ -112,6 +116,7 @@ def test_the_dtype_of_a_problem_is_that_of_its_results() -> None:
 SMALL = ls.plane(ls.SRNN(), w=(-1.0, 0.0, 1.0), b=(-1.0, 1.0))
 
 
+@optimised
 def test_a_task_with_lengths_is_short_for_its_recurrence() -> None:
     short = ls.surface(SMALL, ls.latch(), [1, 3], episodes=4, seed=2, order=0)
     long = ls.surface(SMALL, ls.Recurrence(ls.latch(), [1, 3], episodes=4, seed=2, order=0))
@@ -119,6 +124,7 @@ def test_a_task_with_lengths_is_short_for_its_recurrence() -> None:
     np.testing.assert_array_equal(short["loss"], long["loss"])
 
 
+@optimised
 def test_equal_problems_share_one_program() -> None:
     first, again = (ls.Recurrence(ls.latch(0.1), [1, 3], episodes=4) for _ in range(2))
     assert first.kernel == again.kernel
@@ -127,6 +133,7 @@ def test_equal_problems_share_one_program() -> None:
     assert Evaluator(SMALL, first).route.kernel == Evaluator(SMALL, again).route.kernel
 
 
+@optimised
 def test_tasks_that_are_not_nested_are_drawn_by_one_program_for_all_lengths() -> None:
     before = draw_each._cache_size()
     every = ls.Recurrence(tasks.parity(0.25), range(1, 9), episodes=4).data[0]
@@ -226,6 +233,7 @@ def test_lines_are_not_measured_afresh_by_another_problem() -> None:
         cliffs.polish(ls.plane(ls.SRNN(), b=(-1, 1), u=(0, 1)), problem, lines)
 
 
+@optimised
 def test_a_map_of_trainability_is_kept_block_by_block_and_resumed(tmp_path: Any, monkeypatch: Any) -> None:
     made = ls.plane(ls.SRNN(), w=np.linspace(0, 2, 96), b=np.linspace(-1, 1, 96))
     problem, rate = ls.Recurrence(ls.latch(), [3], episodes=2), optax.sgd(0.1)

@@ -15,7 +15,7 @@ import landscape as ls
 from landscape.losses import classes, raw, squared_error
 from landscape.risk import Batches
 
-pytestmark = pytest.mark.optimised  # laws of bits
+optimised = pytest.mark.optimised  # laws of bits
 
 EPS = float(np.finfo(np.float32).eps)
 AXES = {"a": np.linspace(-1, 1, 5), "b": np.linspace(-1, 1, 3)}
@@ -67,6 +67,7 @@ def test_the_surface_of_a_quadratic_is_exact(seed: int) -> None:
     close(found["log10_gradient"], np.log10(np.linalg.norm(slopes, axis=-1)))
 
 
+@optimised
 def test_its_dims_are_those_of_its_plane_alone(made: Any) -> None:
     assert made["loss"].dims == ("a", "b")
     assert "length" not in made.variables
@@ -84,6 +85,7 @@ def test_one_coordinate_is_a_line_and_three_a_volume() -> None:
     np.testing.assert_array_equal(line["loss"], volume["loss"].sel(b=0, c=0))
 
 
+@optimised
 def test_derivatives_are_those_of_reverse_mode_at_every_point(made: Any) -> None:
     points = np.stack(np.meshgrid(*AXES.values(), indexing="ij"), -1).reshape(-1, 2).astype("f4")
     at = lambda p: jnp.mean(jax.vmap(classes.loss)(predict(PLANE.at(list(p)), X), Y))  # noqa: E731
@@ -93,18 +95,21 @@ def test_derivatives_are_those_of_reverse_mode_at_every_point(made: Any) -> None
         np.testing.assert_allclose(made[name].values.ravel(), expected, rtol=0, atol=32 * EPS * size)
 
 
+@optimised
 @pytest.mark.parametrize("order", [0, 1, 2])
 def test_the_centre_is_the_loss_of_the_model_bit_for_bit(order: int) -> None:
     found = ls.surface(PLANE, RISK, order=order)
     assert float(found["loss"].sel(a=0, b=0)) == RISK(parameters(0))
 
 
+@optimised
 def test_the_model_is_as_it_was(made: Any) -> None:
     model = parameters(0)
     ls.surface(ls.span(model, {"a": parameters(1)}, a=AXES["a"]), RISK, order=0)
     assert jax.tree.all(jax.tree.map(np.array_equal, model, parameters(0)))
 
 
+@optimised
 def test_every_store_holds_its_origin_and_derivatives_there_by_another_route(made: Any) -> None:
     ours, other = (json.loads(made.attrs[f"origin_derivatives{by}"]) for by in ("", "_by_another_route"))
     assert made.attrs["origin_loss"] == pytest.approx(made.attrs["origin_loss_by_another_route"], rel=8 * EPS)
@@ -120,6 +125,7 @@ def pieces(*cuts: int) -> Any:
     return lambda: ((X[i:j], Y[i:j]) for i, j in itertools.pairwise(edges))
 
 
+@optimised
 @pytest.mark.parametrize("cuts", [(), (1,), (16, 32, 48), (3, 5, 41)])
 def test_a_stream_gives_the_bits_of_arrays_however_it_is_cut(made: Any, cuts: tuple) -> None:
     found = ls.surface(PLANE, ls.Risk(predict, pieces(*cuts), classes, batch=16, order=2))
@@ -141,6 +147,7 @@ def test_a_stream_is_read_once_for_a_block_of_points_and_once_before() -> None:
     assert len(calls) == 1 + 1 + states[-1].blocks + 2
 
 
+@optimised
 def test_a_value_does_not_depend_on_what_is_asked_beside_it(made: Any) -> None:
     chosen = np.array([[-1.0, 1.0], [0.5, 0.0], [1.0, 1.0]])
     found = ls.values(PLANE, RISK, chosen)
@@ -149,12 +156,14 @@ def test_a_value_does_not_depend_on_what_is_asked_beside_it(made: Any) -> None:
             assert found[name][k] == made[name].sel(a=a, b=b).item()
 
 
+@optimised
 @pytest.mark.parametrize("batch", [1, 7, 49, 50, 64])
 def test_values_are_within_4_ulp_whatever_the_batch(made: Any, batch: int) -> None:
     found = ls.surface(PLANE, RISK, batch=batch, order=0)
     np.testing.assert_array_max_ulp(found["loss"].values, made["loss"].values, 4)
 
 
+@optimised
 @pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 7, 64])
 def test_derivatives_are_within_a_few_ulp_of_their_largest_whatever_the_batch(made: Any, batch: int) -> None:

@@ -3,6 +3,7 @@
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,45 @@ stop = lambda state: os.kill(os.getpid(), signal.SIGKILL) if state.fresh == 2 el
 plane = ls.plane(ls.SRNN(), w=np.linspace(-3, 3, 14), b=np.linspace(-2, 2, 17))
 share((1, 2), plane, ls.latch(), {LENGTHS}, out="s.zarr", progress=stop, episodes=4)
 """
+
+
+# One of several processes of two devices each; they know of each other if there is a port, and one is to be killed.
+WORKER = f"""
+import os, signal, sys
+import jax
+rank, count, port, last = map(int, sys.argv[1:])
+if port:
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(f"127.0.0.1:{{port}}", count, rank)
+import numpy as np
+import landscape as ls
+from landscape import devices, training
+from landscape.surfaces import share
+
+assert (jax.process_count(), jax.local_device_count()) == (count if port else 1, 2)
+devices.block_shape = lambda *_: {BLOCK}
+stop = lambda state: os.kill(os.getpid(), signal.SIGKILL) if state.fresh == last else None
+plane = ls.plane(ls.SRNN(), w=np.linspace(-3, 3, 14), b=np.linspace(-2, 2, 17))
+share((rank, count), plane, ls.latch(), {LENGTHS}, out="s.zarr", progress=stop, episodes=4)
+if port:  # an odd number of runs, on the devices of this process alone
+    setup = lambda key: (training.begin(ls.SRNN(), key), training.keras_adam())
+    made = training.curves(setup, ls.latch(), [3], seeds=7, count=32, epochs=1, batch=8)
+    np.save(f"{{rank}}.npy", made["final"].values)
+"""
+
+
+def workers(count: int, port: int = 0, killed: int = -1, last: int = 0) -> list[int]:
+    """Exit codes of ``count`` processes that run side by side; one of them, ``killed``, after ``last`` blocks."""
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu", "NPROC": "2"}
+    words = [[str(n) for n in (rank, count, port, last if rank == killed else -1)] for rank in range(count)]
+    started = [subprocess.Popen([sys.executable, "-c", WORKER, *each], env={**os.environ, **flags}) for each in words]
+    return [process.wait(timeout=300) for process in started]
+
+
+def same_as_one_process() -> None:
+    whole, made = ls.surface(plane(), ls.latch(), LENGTHS, episodes=4), store.open_surface("s.zarr")
+    for name in whole:
+        np.testing.assert_array_equal(made[name], whole[name])
 
 
 @pytest.fixture
@@ -91,3 +131,30 @@ def test_the_command_computes_a_part_and_says_how_far_the_store_is(folder: Path,
     assert "Next: landscape " in capsys.readouterr().out
     assert cli.main([*words, "one/2"]) == 2
     assert "--shard must be I/N with I from 0 to N - 1, such as 0/4; given 'one/2'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 4])
+def test_processes_that_know_of_each_other_make_the_store_of_one_each_on_its_own_devices(
+    folder: Path, count: int
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    assert workers(count, port) == [0] * count
+    same_as_one_process()
+    first, *others = (np.load(f"{rank}.npy") for rank in range(count))
+    for other in others:
+        np.testing.assert_array_equal(other, first)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 4])
+def test_a_process_killed_at_any_block_keeps_nobody_waiting_and_its_part_is_made_later(
+    folder: Path, count: int
+) -> None:
+    killed, last = count - 1, int(np.random.default_rng(count).integers(1, 8 // count + 1))
+    codes = workers(count, killed=killed, last=last)
+    assert codes == [0] * killed + [-signal.SIGKILL]
+    assert part(killed, count)
+    same_as_one_process()

@@ -46,19 +46,35 @@ def first_two(cell: Cell) -> list[str]:
     return list(named_leaves(RNN(cell=cell)))[:2]
 
 
-@pytest.mark.parametrize("name", sorted(cells.known()))
-def test_forward_gradient_equals_reverse_gradient_for_every_cell(name: str) -> None:
+def evaluator_of(name: str, dtype: str) -> Evaluator:
     cell = cells.known()[name]()
     task = tasks.bengio() if isinstance(cell, BengioLatch) else tasks.latch()
     made = plane(cell, **{name: [-1.0, 1.0] for name in first_two(cell)})
-    evaluator = Evaluator(made, Recurrence(task, [5], episodes=4))
+    return Evaluator(made, Recurrence(task, [5], episodes=4, dtype=dtype))
+
+
+@pytest.mark.parametrize("name", ["BengioLatch", "LSTM", "SRNN"])
+def test_forward_gradient_equals_reverse_gradient(name: str) -> None:
+    evaluator = evaluator_of(name, "float32")
     points = points_of(6)
     got = evaluator(points)
     loss, gradient = by_reverse_mode(evaluator, points, 5, jax.value_and_grad)
     np.testing.assert_allclose(got["loss"][0], loss, rtol=50 * EPS, atol=10 * EPS)
-    for k, coordinate in enumerate(made.axes):
+    for k, coordinate in enumerate(evaluator.plane.axes):
         # five steps of a cell are about a hundred roundings of values of order one
         np.testing.assert_allclose(got[f"d_{coordinate}"][0], gradient[:, k], rtol=200 * EPS, atol=100 * EPS)
+
+
+@pytest.mark.parametrize("name", sorted(cells.known()))
+def test_the_gradient_of_every_cell_is_the_slope_of_its_loss(name: str) -> None:
+    """By central differences in float64: h**2 of a third derivative of order one, and rounding of the loss over h."""
+    evaluator, points, h = evaluator_of(name, "float64"), points_of(6).astype("float64"), 1e-5
+    shifts = np.array([(0, 0), (h, 0), (-h, 0), (0, h), (0, -h)])
+    got = evaluator((points + shifts[:, None]).reshape(-1, 2))
+    loss = got["loss"][0].reshape(5, 6)
+    for k, coordinate in enumerate(evaluator.plane.axes):
+        slope = (loss[2 * k + 1] - loss[2 * k + 2]) / (2 * h)
+        np.testing.assert_allclose(got[f"d_{coordinate}"][0, :6], slope, rtol=1e-8, atol=1e-8)
 
 
 @pytest.mark.parametrize(
@@ -292,21 +308,26 @@ def test_settings_that_cannot_be_are_refused(setting: dict, message: str) -> Non
         surface(plane(Pascanu(), w=[0, 1], b=[0, 1]), tasks.pascanu(), [1], **setting)
 
 
-TWO = """
+SEVERAL = """
 import sys, numpy as np, jax, landscape as ls
-made = ls.plane(ls.LSTM(u_f=0.5), w_g=np.linspace(-3, 3, 40), b_f=np.linspace(-2, 2, 40))
+x, y = map(int, sys.argv[2:])
+made = ls.plane(ls.LSTM(u_f=0.5), w_g=np.linspace(-3, 3, x), b_f=np.linspace(-2, 2, y))
 found = ls.surface(made, ls.latch(), [3, 7], order=2, episodes=4)
 np.savez(sys.argv[1], devices=jax.local_device_count(), **{str(k): v.values for k, v in found.data_vars.items()})
 """
 
 
 @pytest.mark.optimised
-def test_two_devices_change_no_bit_of_a_gated_cell_with_its_hessian(tmp_path: Any) -> None:
-    made = plane(LSTM(u_f=0.5), w_g=np.linspace(-3, 3, 40), b_f=np.linspace(-2, 2, 40))
+@pytest.mark.parametrize(("count", "sides"), [(2, (40, 40)), pytest.param(4, (37, 41), marks=pytest.mark.slow)])
+def test_several_devices_change_no_bit_of_a_gated_cell_with_its_hessian_also_where_points_do_not_divide(
+    tmp_path: Any, count: int, sides: tuple[int, int]
+) -> None:
+    made = plane(LSTM(u_f=0.5), w_g=np.linspace(-3, 3, sides[0]), b_f=np.linspace(-2, 2, sides[1]))
     one = surface(made, tasks.latch(), [3, 7], order=2, episodes=4)
-    many = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
-    subprocess.run([sys.executable, "-c", TWO, str(tmp_path / "two.npz")], check=True, env=many)
-    two = np.load(tmp_path / "two.npz")
-    assert two["devices"] == 2
+    flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={count}", "JAX_PLATFORMS": "cpu"}
+    words = [sys.executable, "-c", SEVERAL, str(tmp_path / "several.npz"), *map(str, sides)]
+    subprocess.run(words, check=True, env=os.environ | flags)
+    several = np.load(tmp_path / "several.npz")
+    assert several["devices"] == count
     for name in one.data_vars:
-        np.testing.assert_array_equal(one[name], two[name])
+        np.testing.assert_array_equal(one[name], several[name])

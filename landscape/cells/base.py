@@ -6,10 +6,11 @@ import sys
 import typing
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PyTree, Real
 
 from landscape.activations import LOGISTIC, mixed, sigmoid
 from landscape.tree import dot, params
@@ -17,17 +18,19 @@ from landscape.tree import dot, params
 logistic = sigmoid
 
 
-def identity(x: Any) -> Any:
+def identity(x: Float[ArrayLike, "..."]) -> Float[ArrayLike, "..."]:
     """``x``."""
     return x
 
 
-def hard_sigmoid(x: Any) -> jax.Array:
+def hard_sigmoid(x: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     """``clip(0.2 x + 0.5, 0, 1)``: the gate of Keras 2 (not `jax.nn.hard_sigmoid`, whose slope is 1/6)."""
     return jnp.clip(0.2 * x + 0.5, 0.0, 1.0)
 
 
-def between(gate: Callable, a: Any, one: Any, other: Any) -> Any:
+def between(
+    gate: Callable, a: Float[ArrayLike, "..."], one: Float[ArrayLike, "..."], other: Float[ArrayLike, "..."]
+) -> Float[Array, "..."]:
     """``z one + (1 - z) other``, z = gate(a), by `mixed` where the gate is logistic."""
     if gate in LOGISTIC:
         return mixed(a, one, other)
@@ -38,7 +41,7 @@ def between(gate: Callable, a: Any, one: Any, other: Any) -> Any:
 class State(NamedTuple):
     """What a cell carries from step to step; ``h`` is what others see."""
 
-    h: Any
+    h: Float[Array, "*unit"]
 
 
 class Cell:
@@ -49,9 +52,9 @@ class Cell:
         @pytree
         class Mine(Cell):
             "h' = sin(w h + u x + b)"
-            w: Any = param("unit", "unit", default=1.0)
-            u: Any = param("input", "unit", default=1.0)
-            b: Any = param("unit")
+            w: Parameter = param("unit", "unit", default=1.0)
+            u: Parameter = param("input", "unit", default=1.0)
+            b: Parameter = param("unit")
 
             def step(self, state, x):
                 return State(jnp.sin(dot(state.h, self.w) + dot(x, self.u) + self.b))
@@ -59,16 +62,16 @@ class Cell:
 
     gates: tuple[str, ...] = ("",)  # the gates in the order in which frameworks concatenate them
 
-    def initial(self, h: Any = 0.0) -> Any:
+    def initial(self, h: Float[ArrayLike, "*unit"] = 0.0) -> PyTree[Float[Array, "*unit"]]:
         """The state before the first step: every unit at ``h``, all else zero."""
-        return State(h + zeros(self))
+        return State(zeros(self) + h)
 
-    def step(self, state: Any, x: Any) -> Any:
+    def step(self, state: PyTree[Float[Array, "*unit"]], x: Real[ArrayLike, "*input"]) -> PyTree[Float[Array, "*unit"]]:
         """The state after reading ``x``: one input () or (input,), one unit () or (unit,)."""
         raise NotImplementedError(f"{type(self).__name__} must define step(state, x) -> state")
 
 
-def zeros(cell: Cell) -> jax.Array:
+def zeros(cell: Cell) -> Float[Array, "*unit"]:
     """Zero for every unit of ``cell``, () or (unit,), as its first parameter with a leading unit axis tells."""
     for name, field in params(cell).items():
         if field.metadata["axes"][:1] == ("unit",) and (value := getattr(cell, name)) is not None:
@@ -79,7 +82,7 @@ def zeros(cell: Cell) -> jax.Array:
     )
 
 
-def drive(cell: Cell, gate: str, h: Any, x: Any) -> jax.Array:
+def drive(cell: Cell, gate: str, h: Float[ArrayLike, "*unit"], x: Real[ArrayLike, "*input"]) -> Float[Array, "*unit"]:
     """``w h + u x + b`` of one gate: what reaches its nonlinearity."""
     w, u, b = (getattr(cell, f"{kind}_{gate}") for kind in "wub")
     return dot(h, w) + dot(x, u) + b
@@ -95,7 +98,7 @@ def known(module: ModuleType | None = None) -> dict[str, Callable[..., Cell]]:
     return {name: value for name, value in vars(module).items() if _makes_cell(value, module.__name__)}
 
 
-def _makes_cell(value: Any, home: str) -> bool:
+def _makes_cell(value: object, home: str) -> bool:
     """Whether ``value`` is a public cell class or constructor defined in the module ``home`` or below it."""
     where, name = getattr(value, "__module__", None) or "", getattr(value, "__name__", "_")
     if name.startswith("_") or not f"{where}.".startswith(f"{home}."):
@@ -133,6 +136,6 @@ def check(cell: Cell, input_shape: tuple[int, ...] = (), symbols: bool = False) 
             raise TypeError(complaint)
 
 
-def _format(state: Any) -> str:
+def _format(state: PyTree) -> str:
     """A state in words: ``State(h=float32[3])``."""
     return repr(jax.tree.map(lambda leaf: f"{leaf.dtype}{list(leaf.shape)}", state)).replace("'", "")

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+from jaxtyping import ArrayLike, Real
+
 from landscape.activations import mixed, tanh
 from landscape.cells.base import Cell, State, between, drive, hard_sigmoid, logistic
-from landscape.tree import dot, param, pytree, static
+from landscape.tree import Parameter, dot, param, pytree, static
 
 
 @pytree
@@ -17,23 +19,23 @@ class GRU(Cell):
     value in, ``h' = (1 - z) h + z g``. Keras, PyTorch and Flax keep with z, as here.
     """
 
-    w_z: Any = param("unit", "unit")
-    u_z: Any = param("input", "unit")
-    b_z: Any = param("unit")
-    w_r: Any = param("unit", "unit")
-    u_r: Any = param("input", "unit")
-    b_r: Any = param("unit")
-    w_h: Any = param("unit", "unit", default=1.0)
-    u_h: Any = param("input", "unit", default=1.0)
-    b_h: Any = param("unit")
-    c_h: Any = param("unit", default=None)
+    w_z: Parameter = param("unit", "unit")
+    u_z: Parameter = param("input", "unit")
+    b_z: Parameter = param("unit")
+    w_r: Parameter = param("unit", "unit")
+    u_r: Parameter = param("input", "unit")
+    b_r: Parameter = param("unit")
+    w_h: Parameter = param("unit", "unit", default=1.0)
+    u_h: Parameter = param("input", "unit", default=1.0)
+    b_h: Parameter = param("unit")
+    c_h: Parameter | None = param("unit", default=None)
     gate: Callable = static(logistic)
     reset_after: bool = static(False)
     z_keeps: bool = static(True)
 
     gates = ("z", "r", "h")
 
-    def step(self, state: State, x: Any) -> State:
+    def step(self, state: State, x: Real[ArrayLike, "*input"]) -> State:
         (h,) = state
         z = drive(self, "z", h, x)
         r = self.gate(drive(self, "r", h, x))
@@ -68,18 +70,18 @@ class MUT1(Cell):
     (input, unit), if given, makes it tanh(p x).
     """
 
-    u_z: Any = param("input", "unit")
-    b_z: Any = param("unit")
-    w_r: Any = param("unit", "unit")
-    u_r: Any = param("input", "unit")
-    b_r: Any = param("unit")
-    w_h: Any = param("unit", "unit", default=1.0)
-    b_h: Any = param("unit")
-    p: Any = param("input", "unit", default=None)
+    u_z: Parameter = param("input", "unit")
+    b_z: Parameter = param("unit")
+    w_r: Parameter = param("unit", "unit")
+    u_r: Parameter = param("input", "unit")
+    b_r: Parameter = param("unit")
+    w_h: Parameter = param("unit", "unit", default=1.0)
+    b_h: Parameter = param("unit")
+    p: Parameter | None = param("input", "unit", default=None)
 
     gates = ("z", "r", "h")
 
-    def step(self, state: State, x: Any) -> State:
+    def step(self, state: State, x: Real[ArrayLike, "*input"]) -> State:
         z = dot(x, self.u_z) + self.b_z
         r = logistic(drive(self, "r", state.h, x))
         shown = tanh(x if self.p is None else dot(x, self.p))
@@ -94,19 +96,19 @@ class MUT2(Cell):
     (input, unit), if given, makes it p x.
     """
 
-    w_z: Any = param("unit", "unit")
-    u_z: Any = param("input", "unit")
-    b_z: Any = param("unit")
-    w_r: Any = param("unit", "unit")
-    b_r: Any = param("unit")
-    w_h: Any = param("unit", "unit", default=1.0)
-    u_h: Any = param("input", "unit", default=1.0)
-    b_h: Any = param("unit")
-    p: Any = param("input", "unit", default=None)
+    w_z: Parameter = param("unit", "unit")
+    u_z: Parameter = param("input", "unit")
+    b_z: Parameter = param("unit")
+    w_r: Parameter = param("unit", "unit")
+    b_r: Parameter = param("unit")
+    w_h: Parameter = param("unit", "unit", default=1.0)
+    u_h: Parameter = param("input", "unit", default=1.0)
+    b_h: Parameter = param("unit")
+    p: Parameter | None = param("input", "unit", default=None)
 
     gates = ("z", "r", "h")
 
-    def step(self, state: State, x: Any) -> State:
+    def step(self, state: State, x: Real[ArrayLike, "*input"]) -> State:
         z = drive(self, "z", state.h, x)
         r = logistic((x if self.p is None else dot(x, self.p)) + dot(state.h, self.w_r) + self.b_r)
         return State(mixed(z, tanh(drive(self, "h", r * state.h, x)), state.h))
@@ -119,19 +121,19 @@ class MUT3(Cell):
     ``r = s(u_r x + w_r h + b_r)``.
     """
 
-    w_z: Any = param("unit", "unit")
-    u_z: Any = param("input", "unit")
-    b_z: Any = param("unit")
-    w_r: Any = param("unit", "unit")
-    u_r: Any = param("input", "unit")
-    b_r: Any = param("unit")
-    w_h: Any = param("unit", "unit", default=1.0)
-    u_h: Any = param("input", "unit", default=1.0)
-    b_h: Any = param("unit")
+    w_z: Parameter = param("unit", "unit")
+    u_z: Parameter = param("input", "unit")
+    b_z: Parameter = param("unit")
+    w_r: Parameter = param("unit", "unit")
+    u_r: Parameter = param("input", "unit")
+    b_r: Parameter = param("unit")
+    w_h: Parameter = param("unit", "unit", default=1.0)
+    u_h: Parameter = param("input", "unit", default=1.0)
+    b_h: Parameter = param("unit")
 
     gates = ("z", "r", "h")
 
-    def step(self, state: State, x: Any) -> State:
+    def step(self, state: State, x: Real[ArrayLike, "*input"]) -> State:
         z = drive(self, "z", tanh(state.h), x)
         r = logistic(drive(self, "r", state.h, x))
         return State(mixed(z, tanh(drive(self, "h", r * state.h, x)), state.h))

@@ -4,17 +4,18 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+from jaxtyping import Array, ArrayLike, Float, Real
 
 from landscape.activations import tanh
 from landscape.cells.base import Cell, drive, hard_sigmoid, identity, logistic, zeros
-from landscape.tree import dot, param, pytree, static
+from landscape.tree import Parameter, dot, param, pytree, static
 
 
 class LSTMState(NamedTuple):
     """``h``, the cell state ``c`` and, with full gate recurrence only, the last gates (i, f, o)."""
 
-    h: Any
-    c: Any
+    h: Float[Array, "*unit"]
+    c: Float[Array, "*unit"]
     gates: tuple = ()
 
 
@@ -33,30 +34,30 @@ class LSTM(Cell):
     Defaults are one unit with gates at rest, forget bias 1, and a candidate that reads h and x with weight 1.
     """
 
-    w_i: Any = param("unit", "unit")
-    u_i: Any = param("input", "unit")
-    b_i: Any = param("unit")
-    w_f: Any = param("unit", "unit")
-    u_f: Any = param("input", "unit")
-    b_f: Any = param("unit", default=1.0)
-    w_g: Any = param("unit", "unit", default=1.0)
-    u_g: Any = param("input", "unit", default=1.0)
-    b_g: Any = param("unit")
-    w_o: Any = param("unit", "unit")
-    u_o: Any = param("input", "unit")
-    b_o: Any = param("unit")
-    p_i: Any = param("unit", default=None)
-    p_f: Any = param("unit", default=None)
-    p_o: Any = param("unit", default=None)
-    r_ii: Any = param("unit", "unit", default=None)
-    r_fi: Any = param("unit", "unit", default=None)
-    r_oi: Any = param("unit", "unit", default=None)
-    r_if: Any = param("unit", "unit", default=None)
-    r_ff: Any = param("unit", "unit", default=None)
-    r_of: Any = param("unit", "unit", default=None)
-    r_io: Any = param("unit", "unit", default=None)
-    r_fo: Any = param("unit", "unit", default=None)
-    r_oo: Any = param("unit", "unit", default=None)
+    w_i: Parameter = param("unit", "unit")
+    u_i: Parameter = param("input", "unit")
+    b_i: Parameter = param("unit")
+    w_f: Parameter = param("unit", "unit")
+    u_f: Parameter = param("input", "unit")
+    b_f: Parameter = param("unit", default=1.0)
+    w_g: Parameter = param("unit", "unit", default=1.0)
+    u_g: Parameter = param("input", "unit", default=1.0)
+    b_g: Parameter = param("unit")
+    w_o: Parameter = param("unit", "unit")
+    u_o: Parameter = param("input", "unit")
+    b_o: Parameter = param("unit")
+    p_i: Parameter | None = param("unit", default=None)
+    p_f: Parameter | None = param("unit", default=None)
+    p_o: Parameter | None = param("unit", default=None)
+    r_ii: Parameter | None = param("unit", "unit", default=None)
+    r_fi: Parameter | None = param("unit", "unit", default=None)
+    r_oi: Parameter | None = param("unit", "unit", default=None)
+    r_if: Parameter | None = param("unit", "unit", default=None)
+    r_ff: Parameter | None = param("unit", "unit", default=None)
+    r_of: Parameter | None = param("unit", "unit", default=None)
+    r_io: Parameter | None = param("unit", "unit", default=None)
+    r_fo: Parameter | None = param("unit", "unit", default=None)
+    r_oo: Parameter | None = param("unit", "unit", default=None)
     gate: Callable = static(logistic)
     g_act: Callable = static(tanh)
     h_act: Callable = static(tanh)
@@ -64,11 +65,11 @@ class LSTM(Cell):
 
     gates = ("i", "f", "g", "o")
 
-    def initial(self, h: Any = 0.0) -> LSTMState:
+    def initial(self, h: Float[ArrayLike, "*unit"] = 0.0) -> LSTMState:
         zero = zeros(self)
-        return LSTMState(h + zero, zero, () if self.r_ii is None else (zero, zero, zero))
+        return LSTMState(zero + h, zero, () if self.r_ii is None else (zero, zero, zero))
 
-    def _gate(self, name: str, state: LSTMState, x: Any, c: Any) -> Any:
+    def _gate(self, name: str, state: LSTMState, x: ArrayLike, c: Array) -> Array | float:
         if getattr(self, f"w_{name}") is None:
             return 1.0
         total = drive(self, name, state.h, x)
@@ -78,7 +79,7 @@ class LSTM(Cell):
             total = total + dot(last, getattr(self, f"r_{source}{name}"))
         return self.gate(total)
 
-    def step(self, state: LSTMState, x: Any) -> LSTMState:
+    def step(self, state: LSTMState, x: Real[ArrayLike, "*input"]) -> LSTMState:
         i = self._gate("i", state, x, state.c)
         f = 1 - i if self.coupled else self._gate("f", state, x, state.c)
         c = f * state.c + i * self.g_act(drive(self, "g", state.h, x))
@@ -99,11 +100,11 @@ def FrozenLSTM(**values: Any) -> LSTM:
     return LSTM(gate=identity, **{"b_i": 0.5, "b_f": 0.9, "w_g": 0.0, "b_o": 1.0, **values})
 
 
-def _squash2(x: Any) -> jax.Array:  # 4 s(x) - 2, with all digits near 0
+def _squash2(x: ArrayLike) -> jax.Array:  # 4 s(x) - 2, with all digits near 0
     return 2 * tanh(x / 2)
 
 
-def _squash1(x: Any) -> jax.Array:  # 2 s(x) - 1
+def _squash1(x: ArrayLike) -> jax.Array:  # 2 s(x) - 1
     return tanh(x / 2)
 
 

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
 import tyro
 from tyro.conf import Positional, UseAppendAction, arg
@@ -14,12 +14,15 @@ Held = Annotated[Many, arg(metavar="NAME=VALUE", help="hold a parameter of the c
 Options = Annotated[Many, arg(metavar="NAME=VALUE", help="set an option of the task, such as noise")]
 
 
-def unless(default: str, metavar: str | None, text: str) -> Any:
+T = TypeVar("T")
+
+
+def unless(default: str, metavar: str | None, text: str) -> object:
     """An argument whose default is told in words."""
     return arg(metavar=metavar, help=text, help_behavior_hint=f"(default: {default})")
 
 
-def parse(function: Callable, prog: str, about: str, argv: Sequence[str]) -> Any:
+def parse(function: Callable[..., T], prog: str, about: str, argv: Sequence[str]) -> T:
     """``function`` called with the arguments ``argv``. Exits with 2 and an explanation if they make no sense."""
     return tyro.cli(function, prog=prog, description=about, args=argv, config=(tyro.conf.FlagCreatePairsOff,))
 

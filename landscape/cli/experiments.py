@@ -6,7 +6,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any
+from typing import Annotated
 
 from tyro.conf import Positional, arg
 
@@ -55,7 +55,7 @@ def run(*argv: str) -> None:
     then(("show", path) if path.exists() and not settings.get("out") else ("list",))
 
 
-def settings_of(module: ModuleType, name: str, argv: Sequence[str]) -> dict[str, Any]:
+def settings_of(module: ModuleType, name: str, argv: Sequence[str]) -> dict[str, object]:
     """Settings of an experiment as ``argv`` give them, beside its defaults; cells are given by name."""
     known = inspect.signature(module.run).parameters
     for word in argv:
@@ -79,7 +79,7 @@ def _settings(run: Callable) -> Callable:
     cells = {key: type(p.default).__name__ for key, p in known.items() if isinstance(p.default, Cell)}
     parameters = [p.replace(annotation=str, default=cells[key]) if key in cells else p for key, p in known.items()]
 
-    def made(**settings: Any) -> dict[str, Any]:
+    def made(**settings: object) -> dict[str, object]:
         return settings
 
     made.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -3,11 +3,14 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
 from landscape.cli.arguments import echo, then, unless
+
+if TYPE_CHECKING:
+    from landscape.cells import Cell
 
 SMALL = ("SRNN", "latch", "w=-3:3:101", "b=-2:2:101", "--lengths", "1:100", "--out", "cliffs.zarr")
 
@@ -78,7 +81,7 @@ def jobs() -> Iterator[tuple[str, str]]:
     yield "surface of a task that is not nested", Evaluator(made, ls.Recurrence(ls.relay(), [10])).route.why
 
 
-def training(cell: Any) -> str:
+def training(cell: "Cell") -> str:
     """Why an epoch of a cell is not fused, nothing if it is."""
     import jax
 

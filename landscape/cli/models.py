@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from landscape import names
 from landscape.cli.arguments import echo, then
@@ -17,7 +16,7 @@ def surface(
     out: str,
     dtype: str,
     yes: bool,
-    others: Mapping[str, Any],
+    others: Mapping[str, object],
 ) -> None:
     """`landscape surface` of a function ``file.py:name`` that returns parameters, directions and a risk."""
     ranges = {name: names.axis(name, text) for name, text in names.pairs(axes, "NAME=FROM:TO:COUNT").items()}

@@ -4,18 +4,19 @@ import inspect
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from landscape import names, specs, store
+from landscape.blocks import Json
 from landscape.progress import duration, size
 
 if TYPE_CHECKING:
     import xarray
 
 
-def show(path: Any) -> str:
+def show(path: Path | str) -> str:
     """The store at ``path`` in words: complete or not, what it holds, where it comes from; every value is read."""
     kind, about = store.kind(path), store.attributes(path)
     with store.sense(path):
@@ -25,7 +26,7 @@ def show(path: Any) -> str:
     return "\n".join([f"{path}: {state}, {size(disk(path))}", *(f"  {what:<{width}}{text}" for what, text in rows)])
 
 
-def _surface(path: Any, about: dict[str, Any]) -> tuple[str, list[tuple[str, str]]]:
+def _surface(path: Path | str, about: dict[str, Json]) -> tuple[str, list[tuple[str, str]]]:
     """Whether a surface is complete, and what it holds."""
     rows = list(_setup(specs.current(json.loads(about["settings"]))))
     if about["complete"]:
@@ -34,13 +35,13 @@ def _surface(path: Any, about: dict[str, Any]) -> tuple[str, list[tuple[str, str
     return f"not complete, {done} of {blocks} blocks are done; the command that began it resumes it", rows
 
 
-def _result(path: Any, about: dict[str, Any]) -> tuple[str, list[tuple[str, str]]]:
+def _result(path: Path | str, about: dict[str, Json]) -> tuple[str, list[tuple[str, str]]]:
     """The settings and values of a finished result."""
     settings = ("settings", _pairs(json.loads(about["settings"])))
     return "complete", [settings, *_values(store.open_surface(path), path)]
 
 
-def _sweep(path: Any, about: dict[str, Any]) -> tuple[str, list[tuple[str, str]]]:
+def _sweep(path: Path | str, about: dict[str, Json]) -> tuple[str, list[tuple[str, str]]]:
     """How far a sweep is, its axes and settings, and what has been computed."""
     from landscape import sweeps
 
@@ -65,16 +66,16 @@ def _axis(axis: str, moved: dict[str, list]) -> str:
     return f"{zipped}{'; '.join(words)} ({len(next(iter(moved.values())))} values)"
 
 
-def disk(path: Any) -> int:
+def disk(path: Path | str) -> int:
     """Bytes of all files of a store."""
     return sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
 
 
-def _pairs(values: dict[str, Any]) -> str:
+def _pairs(values: dict[str, Json]) -> str:
     return ", ".join(f"{name} = {value}" for name, value in values.items()) or "none"
 
 
-def _setup(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _setup(settings: dict[str, Json]) -> Iterator[tuple[str, str]]:
     """Cell and task, or a model and its data, plane and lengths, from the settings of a surface."""
     held = {name: value for name, value in settings["held"].items() if not isinstance(value, list | dict)}
     yield "cell" if "task" in settings else "model", specs.text(settings["cell"])
@@ -97,7 +98,7 @@ def _setup(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "lengths", words + every
 
 
-def _directions(made: dict[str, Any]) -> str:
+def _directions(made: dict[str, Json]) -> str:
     """How the directions of a plane were made, how long they are, and how far from right angles."""
     rule = f", rule {made['rule']}, key {made['key']}" if "rule" in made else ""
     norms = ", ".join(f"{name} {norm:.6g}" for name, norm in made["norms"].items())
@@ -105,7 +106,7 @@ def _directions(made: dict[str, Any]) -> str:
     return f"{made['made']}{rule}; lengths {norms}; largest cosine {off:.1g}"
 
 
-def _values(ds: "xarray.Dataset", path: Any) -> Iterator[tuple[str, str]]:
+def _values(ds: "xarray.Dataset", path: Path | str) -> Iterator[tuple[str, str]]:
     """Range and non-finite count of every variable, read part by part, beside the count that the writer recorded."""
     for name, variable in ds.data_vars.items():
         if variable.dtype.kind not in "fiu":
@@ -146,7 +147,7 @@ def _parts(variable: "xarray.DataArray") -> Iterator["xarray.DataArray"]:
         yield variable.isel({dim: slice(start, start + step)})
 
 
-def _origin(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _origin(about: dict[str, Json]) -> Iterator[tuple[str, str]]:
     """The loss of the model that the plane was made from, by two routes."""
     if "origin_loss" not in about:
         if "origin" in about:
@@ -161,7 +162,7 @@ def _origin(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "", f"{', '.join(theirs)} there by reverse mode, largest difference {worst:.1e}"
 
 
-def _made(path: Any, about: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _made(path: Path | str, about: dict[str, Json]) -> Iterator[tuple[str, str]]:
     """When, where and with what a result was made: every run that added to it."""
     if "seconds" in about:
         resumed = f", beside {about['resumed_blocks']} blocks of earlier runs" if about.get("resumed_blocks") else ""
@@ -174,7 +175,7 @@ def _made(path: Any, about: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield "versions", ", ".join(f"{name} {text}" for name, text in found.items()) + f"; git {run['git_commit']}"
 
 
-def summary(path: Any) -> str:
+def summary(path: Path | str) -> str:
     """What a finished surface holds, in two sentences."""
     about = store.attributes(path)
     settings = json.loads(about["settings"])
@@ -199,7 +200,7 @@ def known() -> str:
     return "\n".join(parts)
 
 
-def _entry(name: str, make: Callable, options: dict[str, Any]) -> str:
+def _entry(name: str, make: Callable, options: dict[str, Json]) -> str:
     """A name, the first paragraph of its docstring, and what it can be made with; absent parameters left out."""
     text = " ".join((inspect.getdoc(make) or "").split("\n\n")[0].split()).replace("``", "")
     given = ", ".join(f"{key}={value:g}" for key, value in options.items() if value is not None)

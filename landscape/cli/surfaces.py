@@ -5,6 +5,7 @@ import math
 import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -190,7 +191,7 @@ def plot(
     return then(("explore" if len(ds["loss"].dims) - len(plots.leading(ds)) == 2 else "show", path))
 
 
-def plot_sweep(path: str, variable: str, along: str, lines: str, at: dict, out: str, look: dict[str, Any]) -> None:
+def plot_sweep(path: str, variable: str, along: str, lines: str, at: dict, out: str, look: Mapping[str, Any]) -> None:
     """Draw a sweep, finished or not."""
     from landscape import plots, store, sweeps
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import ArrayLike, Bool, DTypeLike, Float, Int
 
 from landscape import devices
 from landscape.engine import Evaluator
@@ -17,14 +18,14 @@ REACH = np.array([0, 0.25, 0.5, *range(1, 21)])  # widths from a ridge at which 
 Sample = Callable[..., dict[str, np.ndarray]]
 
 
-def at_lengths(evaluator: Evaluator, rows: np.ndarray) -> Sample:
+def at_lengths(evaluator: Evaluator, rows: Int[np.ndarray, "row"]) -> Sample:
     """``points (row, place, coordinate) -> {name: (row, place)}``, each row at the length of index ``rows[row]``.
 
     Asked for a part of the rows, ``which`` says for which.
     """
     evaluator.resize(CALL)
 
-    def sample(points: np.ndarray, which: Any = slice(None)) -> dict[str, np.ndarray]:
+    def sample(points: np.ndarray, which: slice | np.ndarray = slice(None)) -> dict[str, np.ndarray]:
         flat = points.reshape(-1, points.shape[-1])
         index = np.repeat(rows[which], points.shape[1])
 
@@ -47,14 +48,20 @@ class Climbed(NamedTuple):
     the distances to the samples before and after it.
     """
 
-    place: np.ndarray
-    slope: np.ndarray
-    jump: np.ndarray
-    resolved: np.ndarray
-    step: np.ndarray
+    place: Float[np.ndarray, "row coordinate"]
+    slope: Float[np.ndarray, "row"]
+    jump: Float[np.ndarray, "row"]
+    resolved: Bool[np.ndarray, "row"]
+    step: Float[np.ndarray, "row 2"]
 
 
-def climb(sample: Sample, first: np.ndarray, last: np.ndarray, points: int, dtype: Any) -> Climbed:
+def climb(
+    sample: Sample,
+    first: Float[np.ndarray, "row coordinate"],
+    last: Float[np.ndarray, "row coordinate"],
+    points: int,
+    dtype: DTypeLike,
+) -> Climbed:
     """The steepest sample of each cut from ``first`` to ``last`` (row, coordinate): see `cut`.
 
     A row is narrowed to the interval across which its loss changes most until the change is spread over more than five
@@ -95,30 +102,34 @@ def climb(sample: Sample, first: np.ndarray, last: np.ndarray, points: int, dtyp
     return Climbed(first + place[:, None] * along, slope, jump, resolved, step)
 
 
-def gradient(found: dict[str, np.ndarray], count: int) -> np.ndarray:
+def gradient(found: dict[str, Float[np.ndarray, "row place"]], count: int) -> Float[np.ndarray, "coordinate row place"]:
     """The first derivatives (coordinate, row, place) of what an evaluator of order 1 or 2 ``found``."""
     return np.array(list(found.values())[1 : 1 + count])
 
 
-def directional(found: dict[str, np.ndarray], toward: np.ndarray) -> np.ndarray:
+def directional(
+    found: dict[str, Float[np.ndarray, "row place"]], toward: Float[np.ndarray, "row coordinate"]
+) -> Float[np.ndarray, "row place"]:
     """The derivative (row, place) along ``toward`` (row, coordinate), of what an evaluator of order 1 ``found``."""
     return np.einsum("crp,rc->rp", gradient(found, toward.shape[1]), toward)
 
 
-def hessian(found: dict[str, np.ndarray], count: int) -> np.ndarray:
+def hessian(
+    found: dict[str, Float[np.ndarray, "row place"]], count: int
+) -> Float[np.ndarray, "coordinate coordinate row place"]:
     """The second derivatives (coordinate, coordinate, row, place) of what an evaluator of order 2 ``found``."""
     upper = dict(zip(pairs(count), list(found.values())[2 + count :], strict=True))
     return np.array([[upper[min(a, b), max(a, b)] for b in range(count)] for a in range(count)])
 
 
 def heights(
-    loss: Callable[[np.ndarray], np.ndarray],
-    place: np.ndarray,
-    toward: np.ndarray,
-    slope: np.ndarray,
-    height: np.ndarray,
-    least: Any = 0.0,
-) -> np.ndarray:
+    loss: Callable[[Float[np.ndarray, "row place coordinate"]], Float[np.ndarray, "row place"]],
+    place: Float[np.ndarray, "row coordinate"],
+    toward: Float[np.ndarray, "row coordinate"],
+    slope: Float[np.ndarray, "row"],
+    height: Float[np.ndarray, "row"],
+    least: Float[ArrayLike, "*row"] = 0.0,
+) -> Float[np.ndarray, "row"]:
     """The change of the loss across 40 widths around ridges at ``place`` (row, coordinate), uphill ``toward``.
 
     On a side where half of the change is lost again, where another cliff begins, twice as steep as this one or as its

@@ -21,6 +21,7 @@ SHORT = 5.0  # cells: what is shorter is no curve to follow
 AFRESH, AT_ONCE = 32, 4  # the largest cliffs are measured afresh, so many at a time
 FAR, ALIKE = 0.15, 0.7  # of the window, and cosine of directions, from one length to the next
 EARLIEST, FEWEST = 3, 4  # a law is fitted from this part of the longest resolved length on, to so many lengths
+Row = dict[str, Any]  # of the table: measures, a kind, a law with its numbers, by name
 STATIONS = (0.5, 0.25, 0.75)  # shares of a curve, in the order that they are tried
 NO_LAW = dict.fromkeys(("multiplier", "power", "evidence", "expected"), math.nan)
 DECIDED, POWER, STRAIGHT = 2.0, 4.5, 0.95  # least evidence, largest power (3 in theory), least correlation of a law
@@ -67,7 +68,7 @@ def describe(
     asked = None
     if plane is not None and problem is not None and kept:
         asked = (plane, dataclasses.replace(problem, lengths=lengths.tolist()))
-    rows: dict[int, dict[str, Any]] = {}
+    rows: dict[int, Row] = {}
     for share in STATIONS:
         there = kept if not rows or asked is None else kept[:AFRESH]
         left = [number for number in there if number not in rows or _open(rows[number], each[number])]
@@ -85,7 +86,7 @@ def describe(
     return xarray.Dataset(table, {"line": np.array(kept, int)}, attrs)
 
 
-def _open(row: dict[str, Any], curve: "xarray.Dataset") -> bool:
+def _open(row: Row, curve: "xarray.Dataset") -> bool:
     """Whether a curve may show a law elsewhere than at the place of a row. Not if nothing is resolved there."""
     hidden = not curve["resolved"].values.all()
     return (row["kind"] == "unknown" and row["seen"] > 0) or (row["kind"] == "none" and hidden)
@@ -113,7 +114,7 @@ def _stations(
     names: list[str],
     asked: tuple[Plane, Recurrence] | None,
     progress: Callable[[int, int], None] | None,
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """What the cliffs at some places are, measured afresh if a plane and a problem are ``asked``."""
     stored = followed = [_history(by_length, place, names) for place in places]
     theory = [("none", math.nan)] * len(places)
@@ -179,15 +180,15 @@ def _beside(plane: Plane, history: "xarray.Dataset", names: list[str]) -> "xarra
     return history.assign({**moved, "resolved": history["resolved"] & (history["width"] > 2 * step)})
 
 
-def _measured(there: "xarray.Dataset", history: "xarray.Dataset", longest: int) -> dict[str, Any]:
+def _measured(there: "xarray.Dataset", history: "xarray.Dataset", longest: int) -> Row:
     """What a cliff is at the longest length: the end of its history, or as it was ``there`` if that found no ridge."""
     at = (history if longest in history["length"].values else there).isel(point=-1)
-    row: dict[str, Any] = {name: at[name].item() for name in MEASURES}
+    row: Row = {name: at[name].item() for name in MEASURES}
     row |= {"whole": there["height"].values[-1]}
     return row | {"followed": history.sizes["point"], "afresh": "afresh" in history}
 
 
-def _law(history: "xarray.Dataset", multiplier: float, longest: int) -> dict[str, Any]:
+def _law(history: "xarray.Dataset", multiplier: float, longest: int) -> Row:
     """The law of growth of a cliff over the resolved lengths of its history.
 
     Fewer than four show no law, but with shorter lengths they may show a slope that stays as it is.

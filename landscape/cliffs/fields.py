@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from landscape.cliffs.measures import coordinates, derivatives, jumps
@@ -16,14 +17,14 @@ MISSED, LEAST = 0.2, 0.01  # of a change along an edge, and in the loss, that gr
 class Grid(NamedTuple):
     """A surface over two coordinates as arrays: nodes (length, i, j), cells (length, i - 1, j - 1)."""
 
-    axes: list[np.ndarray]
-    loss: np.ndarray
-    field: np.ndarray  # what is zero on a ridge, positive below it and negative above
-    gradient: np.ndarray  # (coordinate, length, i, j)
-    mean: np.ndarray  # gradient of the loss over each cell, (coordinate, length, i - 1, j - 1)
-    falls: np.ndarray  # whether the field falls uphill, by cell
-    coarse: np.ndarray  # whether a cliff thinner than the grid passes, by cell
-    sharp: np.ndarray  # nodes of those cells, where the field is not c
+    axes: list[Float[np.ndarray, "point"]]
+    loss: Float[np.ndarray, "length i j"]
+    field: Float[np.ndarray, "length i j"]  # what is zero on a ridge, positive below it and negative above
+    gradient: Float[np.ndarray, "coordinate length i j"]
+    mean: Float[np.ndarray, "coordinate length i-1 j-1"]  # gradient of the loss over each cell
+    falls: Bool[np.ndarray, "length i-1 j-1"]  # whether the field falls uphill, by cell
+    coarse: Bool[np.ndarray, "length i-1 j-1"]  # whether a cliff thinner than the grid passes, by cell
+    sharp: Bool[np.ndarray, "length i j"]  # nodes of those cells, where the field is not c
 
 
 def grid_of(surface: "xarray.Dataset") -> Grid:
@@ -78,7 +79,9 @@ def _touching(cells: np.ndarray) -> np.ndarray:
     return padded[:, 1:, 1:] | padded[:, :-1, 1:] | padded[:, 1:, :-1] | padded[:, :-1, :-1]
 
 
-def slopes(values: np.ndarray, axes: list[np.ndarray]) -> np.ndarray:
+def slopes(
+    values: Float[np.ndarray, "length i j"], axes: list[Float[np.ndarray, "point"]]
+) -> Float[np.ndarray, "coordinate length i-1 j-1"]:
     """The mean gradient over each cell, (coordinate, length, i - 1, j - 1)."""
     one, two = np.diff(values, axis=1), np.diff(values, axis=2)
     return np.stack(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, ArrayLike, Float
 
 from landscape.activations import LOGISTIC, TANH
-from landscape.cells import SRNN, Pascanu
+from landscape.cells import SRNN, Cell, Pascanu
 from landscape.cliffs.climbs import Climbed, Sample, at_lengths, climb
 from landscape.cliffs.polish import same_problem
 from landscape.cliffs.roots import bisect
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
     import xarray
 
 STEEPER = 3.0  # between 1, of a slope at twice the length, and 8, of a fold cliff
-INVERSE: dict[Any, Callable] = dict.fromkeys(TANH, np.arctanh)
+INVERSE: dict[Callable, Callable] = dict.fromkeys(TANH, np.arctanh)
 INVERSE |= dict.fromkeys(LOGISTIC, lambda h: np.log(h / (1 - h)))
 
 
-def closed_form(plane: Plane, task: Task) -> Callable[[Any], Cliff] | None:
+def closed_form(plane: Plane, task: Task) -> Callable[[Float[ArrayLike, "*batch"]], Cliff] | None:
     """``w -> (b, multiplier)`` of the cliff in the limit of long sequences, None where no closed form is known.
 
     One is known for `Pascanu` and `SRNN` with tanh or logistic over (w, b) on a task without input
@@ -42,7 +43,7 @@ def closed_form(plane: Plane, task: Task) -> Callable[[Any], Cliff] | None:
         return None
     start = task.start if isinstance(cell, Pascanu) else float(INVERSE[f](task.start))
 
-    def line(w: Any) -> Cliff:
+    def line(w: Float[ArrayLike, "*batch"]) -> Cliff:
         with jax.enable_x64(True):
             return jax.device_get(cliff_line(f, np.asarray(w, float), start))
 
@@ -109,7 +110,9 @@ def _jump(sample: Sample, low: np.ndarray, high: np.ndarray) -> Climbed:
     return found._replace(place=place, jump=jump, slope=np.abs(found.slope))
 
 
-def multipliers(plane: Plane, task: Task, points: np.ndarray, length: int = 200) -> np.ndarray:
+def multipliers(
+    plane: Plane, task: Task, points: Float[np.ndarray, "point coordinate"], length: int = 200
+) -> Float[np.ndarray, "point"]:
     """The multiplier of the unstable state at which orbits linger at ``points`` (point, coordinate) on a basin cliff.
 
     In theory the cliff steepens by its modulus every step. Numerical: of the fixed points of one unit without input
@@ -125,7 +128,7 @@ def multipliers(plane: Plane, task: Task, points: np.ndarray, length: int = 200)
         return np.full(len(points), np.nan)
 
 
-def _saddle(cell: Any, x: Any, start: Any) -> jax.Array:
+def _saddle(cell: Cell, x: Array, start: ArrayLike) -> Float[Array, "..."]:
     orbits = fixed_points(cell, jnp.zeros_like(x[0, 0]))
     h = jax.vmap(lambda x: run(cell, x, start))(x).reshape(-1, 1)
     near = jnp.min(jnp.abs(h - orbits.state.h[None]), 0)

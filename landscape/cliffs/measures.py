@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float
 
 if TYPE_CHECKING:
     import xarray
@@ -13,7 +14,7 @@ def coordinates(surface: "xarray.Dataset") -> list[str]:
     return [str(name) for name in surface["loss"].dims[1:]]
 
 
-def derivatives(surface: "xarray.Dataset", order: int) -> np.ndarray:
+def derivatives(surface: "xarray.Dataset", order: int) -> Float[np.ndarray, "coordinate ..."]:
     """Gradient (coordinate, length, ...) or Hessian (coordinate, coordinate, length, ...) in float64."""
     names = coordinates(surface)
     pairs = [(a, b) for k, a in enumerate(names) for b in names[k:]]

@@ -43,7 +43,7 @@ def polish(plane: Plane, problem: Recurrence, lines: "xarray.Dataset", *, points
     toward = np.stack([np.cos(found["direction"].values), np.sin(found["direction"].values)], axis=1)
     steps = [np.interp(at, axis, np.gradient(axis)) for at, axis in zip(place.T, plane.axes.values(), strict=True)]
     cell = 1 / np.linalg.norm(toward / np.stack(steps, axis=1), axis=1)
-    asked = dataclasses.replace(precise(problem), lengths=length)
+    asked = dataclasses.replace(precise(problem), lengths=length.tolist())
     first, second = (at_lengths(Evaluator(plane, dataclasses.replace(asked, order=n)), rows) for n in (1, 2))
     fine, scale = found["resolved"].values.copy(), cell / 2
     slope, height = found["slope"].values.copy(), np.zeros(len(rows))

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from landscape.cliffs.climbs import heights
@@ -160,7 +161,9 @@ def _along(field: np.ndarray, sharp: np.ndarray, line: np.ndarray, count: int) -
     return moved
 
 
-def runs(line: np.ndarray, good: np.ndarray) -> Iterator[np.ndarray]:
+def runs(
+    line: Float[np.ndarray, "vertex coordinate"], good: Bool[np.ndarray, "segment"]
+) -> Iterator[Float[np.ndarray, "vertex coordinate"]]:
     """The parts of a line whose segments are ``good``; a closed one is opened where it is bad."""
     if np.array_equal(line[0], line[-1]) and not good.all() and good.any():
         start = int(np.argmin(good))
@@ -170,13 +173,13 @@ def runs(line: np.ndarray, good: np.ndarray) -> Iterator[np.ndarray]:
         yield line[part.start : part.stop + 1]
 
 
-def spans(good: np.ndarray) -> Iterator[slice]:
+def spans(good: Bool[np.ndarray, "place"]) -> Iterator[slice]:
     """Slices over which ``good`` is true."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], good.astype(int), [0]])))
     yield from (slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True))
 
 
-def bridged(good: np.ndarray) -> np.ndarray:
+def bridged(good: Bool[np.ndarray, "place"]) -> Bool[np.ndarray, "place"]:
     """``good``, and true over gaps of one or two."""
     filled = good.copy()
     for gap in spans(~good):
@@ -185,12 +188,12 @@ def bridged(good: np.ndarray) -> np.ndarray:
     return filled
 
 
-def pieces(good: np.ndarray) -> Iterator[slice]:
+def pieces(good: Bool[np.ndarray, "place"]) -> Iterator[slice]:
     """As `spans`, over gaps of one or two vertices, and long enough to be a line."""
     yield from (part for part in spans(bridged(good)) if part.stop - part.start >= SHORTEST)
 
 
-def ordered(lines: Iterable[Line], axes: list[np.ndarray]) -> list[Line]:
+def ordered(lines: Iterable[Line], axes: list[Float[np.ndarray, "point"]]) -> list[Line]:
     """Lines in order of their extent, relative to the window, times height."""
     window = np.array([np.ptp(axis) for axis in axes])
 

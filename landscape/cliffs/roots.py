@@ -3,9 +3,15 @@
 from collections.abc import Callable
 
 import numpy as np
+from jaxtyping import Float
 
 
-def bisect(f: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray, times: int = 50) -> np.ndarray:
+def bisect(
+    f: Callable[[Float[np.ndarray, "*shape"]], Float[np.ndarray, "*shape"]],
+    low: Float[np.ndarray, "*shape"],
+    high: Float[np.ndarray, "*shape"],
+    times: int = 50,
+) -> Float[np.ndarray, "*shape"]:
     """A zero of ``f``, elementwise, between ``low`` and ``high``, where it has different signs.
 
     Only signs are looked at, so that a jump across zero is found as well as a zero. `scipy.optimize.elementwise` leaves

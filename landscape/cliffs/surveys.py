@@ -3,13 +3,14 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from landscape import specs, store
-from landscape.blocks import Progress
+from landscape.blocks import Json, Progress
 from landscape.cliffs.describing import SHORT, describe
 from landscape.cliffs.joins import join
 from landscape.cliffs.measures import coordinates, derivatives
@@ -41,7 +42,7 @@ class Survey(NamedTuple):
 
 
 def survey(
-    path: Any,
+    path: Path | str,
     lengths: Sequence[int] | None = None,
     *,
     least: float = 0.05,
@@ -67,7 +68,7 @@ def survey(
 def surveyed(
     surface: "xarray.Dataset",
     lengths: Sequence[int] | None = None,
-    path: Any = "the surface",
+    path: Path | str = "the surface",
     *,
     least: float = 0.05,
     mine: ModuleType | None = None,
@@ -86,12 +87,12 @@ def surveyed(
     return Survey(last, curves, found, f"{how}, at lengths {', '.join(map(str, chosen))}")
 
 
-def report(path: Any, *args: Any, every: bool = False, **settings: Any) -> str:
+def report(path: Path | str, *args: Any, every: bool = False, **settings: Any) -> str:
     """The cliffs of a stored surface in words: see `survey`."""
     return text(path, survey(path, *args, every=every, **settings), every)
 
 
-def text(path: Any, made: Survey, every: bool = False) -> str:
+def text(path: Path | str, made: Survey, every: bool = False) -> str:
     """A survey in words: which surface, how it was looked at, how many cliffs, and the table of them."""
     return f"{path}: {made.loss.attrs['title']}\n{made.how[0].upper()}{made.how[1:]}.\n{table(made.found, every)}"
 
@@ -116,7 +117,7 @@ def _chosen(surface: "xarray.Dataset", lengths: Sequence[int] | None) -> list[in
 
 
 def _made(
-    path: Any, surface: "xarray.Dataset", settings: dict[str, Any], mine: ModuleType | None
+    path: Path | str, surface: "xarray.Dataset", settings: dict[str, Json], mine: ModuleType | None
 ) -> tuple[Plane, Recurrence] | None:
     """What a surface was made of; ValueError if a module was given and does not make it."""
     with store.sense(path):
@@ -129,7 +130,7 @@ def _made(
     return made
 
 
-def asked(surface: "xarray.Dataset", settings: dict[str, Any], *mine: ModuleType) -> tuple[Plane, Recurrence] | None:
+def asked(surface: "xarray.Dataset", settings: dict[str, Json], *mine: ModuleType) -> tuple[Plane, Recurrence] | None:
     """The plane and problem that a stored surface was made of; None where its cell or task is not known here."""
     made = specs.remade(settings, {name: surface[name].values for name in settings["axes"]}, *mine)
     if made is None:

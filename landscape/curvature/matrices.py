@@ -9,7 +9,6 @@ import difflib
 import functools
 import itertools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from landscape import devices
+from landscape.blocks import Json
 from landscape.directions.base import floats, opened
 from landscape.engine.evaluator import cast
 from landscape.planes import named_leaves
@@ -39,7 +39,7 @@ class Matrix:
 
     product: Callable[[Vector], Vector]
     size: int
-    about: dict[str, Any] = dataclasses.field(default_factory=dict)
+    about: dict[str, Json] = dataclasses.field(default_factory=dict)
     parts: dict[str, slice] = dataclasses.field(default_factory=dict)
 
     def __call__(self, vector: Vector) -> Vector:
@@ -105,7 +105,7 @@ def _matrix(program: Callable, risk: Risk, params: PyTree) -> Matrix:
     return Matrix(product, max(part.stop for part in parts.values()), about, parts)
 
 
-def checked(risk: Any, params: PyTree) -> PyTree:
+def checked(risk: object, params: PyTree) -> PyTree:
     """The model as the risk computes with it; TypeError or ValueError if it has no curvature."""
     if not isinstance(risk, Risk):
         raise TypeError(f"curvature is that of a landscape.Risk, given {type(risk).__name__}")

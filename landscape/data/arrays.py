@@ -77,7 +77,7 @@ def _cut(sequence: Shaped[np.ndarray, "time ..."], steps: int) -> tuple[np.ndarr
 
 def task(
     episodes: Episode,
-    loss: Callable[[Array, Array], Float[Array, ""]] = losses.cross_entropy,
+    loss: Callable[[losses.Answer, losses.Target], Float[Array, ""]] = losses.cross_entropy,
     *,
     name: str = "task",
     chance: float = 0.0,

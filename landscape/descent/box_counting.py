@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import ArrayLike, Bool
+from jaxtyping import ArrayLike, Bool, Float, Int
 
 
 class Dimension(NamedTuple):
@@ -17,9 +17,9 @@ class Dimension(NamedTuple):
     value: float
     error: float
     residual: float
-    sizes: np.ndarray
-    counts: np.ndarray
-    local: np.ndarray
+    sizes: Int[np.ndarray, "size"]
+    counts: Int[np.ndarray, "size"]
+    local: Float[np.ndarray, "size-1"]
 
 
 def box_dimension(mask: Bool[ArrayLike, "*axes"], sizes: Sequence[int] | None = None) -> Dimension:

@@ -14,9 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, Real, Shaped
 
 from landscape import devices, provenance, specs
-from landscape.blocks import Progress, plain
+from landscape.blocks import Json, Progress, plain
 from landscape.engine import Evaluator, Problem, derivatives, precise
 from landscape.engine.problem import whole
 from landscape.planes import Affine, Plane
@@ -32,13 +33,13 @@ OUTCOMES = ("not_finite", "learnt", "at_rest", "moving")  # what became of a sta
 class Look(NamedTuple):
     """What is seen at a point of a path: (point,) arrays, ``place`` and ``slope`` by the names of the coordinates."""
 
-    place: dict[str, jax.Array]
-    loss: jax.Array
-    slope: dict[str, jax.Array]
-    log10_norm: jax.Array
+    place: dict[str, Float[Array, "*point"]]
+    loss: Float[Array, "*point"]
+    slope: dict[str, Float[Array, "*point"]]
+    log10_norm: Float[Array, "*point"]
 
     @property
-    def finite(self) -> jax.Array:
+    def finite(self) -> Bool[Array, "*point"]:
         """Whether place, loss and gradient are all finite."""
         parts = [*self.place.values(), self.loss, *self.slope.values()]
         return functools.reduce(jnp.logical_and, [jnp.isfinite(part) for part in parts])
@@ -48,11 +49,13 @@ class Descent(NamedTuple):
     """``begin(points, one a coordinate) -> State`` and ``step(State) -> (Look at this place, State at the next)``."""
 
     names: tuple[str, ...]
-    begin: Callable[[Sequence[jax.Array]], State]
+    begin: Callable[[Sequence[Float[Array, "*point"]]], State]
     step: Callable[[State], tuple[Look, State]]
 
 
-def descent(names: tuple[str, ...], look: Callable, optimiser: Any, each: Callable = jax.vmap) -> Descent:
+def descent(
+    names: tuple[str, ...], look: Callable, optimiser: optax.GradientTransformation, each: Callable = jax.vmap
+) -> Descent:
     """Updates of ``optimiser`` where ``look(coordinates) -> [loss, *slopes, log10 of their norm]``, each (point,).
 
     ``each`` maps a function of one point over all of them.
@@ -60,7 +63,7 @@ def descent(names: tuple[str, ...], look: Callable, optimiser: Any, each: Callab
     first = each(functools.partial(begun, optimiser))
     following = each(functools.partial(moved, optimiser))
 
-    def begin(points: Sequence[jax.Array]) -> State:
+    def begin(points: Sequence[Float[Array, "*point"]]) -> State:
         return first(dict(zip(names, points, strict=True)))
 
     def step(state: State) -> tuple[Look, State]:
@@ -82,34 +85,38 @@ class Walk:
     names: tuple[str, ...]
     static: tuple = ()
 
-    def __call__(self, affine: Affine, points: jax.Array, data: tuple) -> list[jax.Array]:
+    def __call__(
+        self, affine: Affine, points: Float[Array, "coordinate point"], data: tuple
+    ) -> list[Shaped[Array, "row point"]]:
         inner, *traced = data
         look = lambda points: [rows[0] for rows in self.kernel(affine, jnp.stack(points), inner)]  # noqa: E731
         return self.of(descent(self.names, look, self.optimiser), points, *self.static, *traced)
 
 
-def path(descent: Descent, points: Sequence[jax.Array], steps: int) -> list[jax.Array]:
+def path(descent: Descent, points: Sequence[Float[Array, "*point"]], steps: int) -> list[Shaped[Array, "row point"]]:
     """The variables of `Paths`, each (step, point), for one tile of starts."""
     following = lambda at, _: descent.step(at)[::-1]  # noqa: E731
     return seen(descent.names, jax.lax.scan(following, descent.begin(points), length=steps + 1)[1])
 
 
-def seen(names: Sequence[str], look: Look) -> list[jax.Array]:
+def seen(names: Sequence[str], look: Look) -> list[Float[Array, "..."]]:
     """The variables of `Paths` at a point, or at many."""
     return [*(look.place[name] for name in names), look.loss, *(look.slope[name] for name in names), look.log10_norm]
 
 
-def end(descent: Descent, points: Sequence[jax.Array], steps: jax.Array, tolerance: jax.Array) -> list[jax.Array]:
+def end(
+    descent: Descent, points: Sequence[Float[Array, "*point"]], steps: Int[Array, ""], tolerance: Float[Array, ""]
+) -> list[Shaped[Array, "row point"]]:
     """The variables of `Ends`, each (1, point), for one tile of starts."""
     start = dict(zip(descent.names, points, strict=True))
 
     def over_coordinates(op: Callable, f: Callable) -> jax.Array:
         return functools.reduce(op, [f(name) for name in descent.names])
 
-    def first(known: jax.Array, k: Any, happens: jax.Array) -> jax.Array:
+    def first(known: jax.Array, k: Int[Array, ""], happens: jax.Array) -> jax.Array:
         return jnp.where((known < 0) & happens, k, known)
 
-    def body(k: Any, carry: tuple) -> tuple:
+    def body(k: Int[Array, ""], carry: tuple) -> tuple:
         at, _, below, lost, farthest, _ = carry
         look, following = descent.step(at)
         away = over_coordinates(jnp.hypot, lambda name: look.place[name] - start[name])
@@ -154,7 +161,7 @@ class _Updates(Problem):
         return self.problem.name
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Json]:
         asked = {key: value for key, value in self.problem.settings.items() if key not in ("order", "lengths")}
         at = {name: int(values[0]) for name, values in self.problem.leading.items()}
         return {**asked, **at, "optimiser": specs.of_function(self.optimiser.update), "steps": self.steps_made}
@@ -182,7 +189,7 @@ class Paths(_Updates):
         return (self.problem.data,)
 
     @property
-    def leading(self) -> dict[str, np.ndarray]:
+    def leading(self) -> dict[str, Int[np.ndarray, "step"]]:
         return {"step": np.arange(self.steps_made + 1)}
 
     def variables(self, coordinates: Sequence[str]) -> list[str]:
@@ -204,13 +211,13 @@ class Ends(_Updates):
         return self.problem.data, np.int32(self.steps_made), np.asarray(self.tolerance, self.precision)
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Json]:
         return {**super().settings, "tolerance": float(self.tolerance)}
 
     def variables(self, coordinates: Sequence[str]) -> list[str]:
         return ["loss", "converged", "outcome", "nonfinite", "farthest", *(f"end_{name}" for name in coordinates)]
 
-    def labels(self) -> dict[str, dict[str, Any]]:
+    def labels(self) -> dict[str, dict[str, Json]]:
         flags = {"flag_values": list(range(len(OUTCOMES))), "flag_meanings": " ".join(OUTCOMES)}
         words = {
             "converged": "first step with a loss below the tolerance, -1 never",
@@ -223,7 +230,7 @@ class Ends(_Updates):
         return told | {"outcome": told["outcome"] | flags}
 
 
-def _stepped(problem: Problem, optimiser: Any, steps: Any) -> Problem:
+def _stepped(problem: Problem, optimiser: optax.GradientTransformation, steps: int) -> Problem:
     """The problem that an optimiser asks at each place: its loss and gradient. Raises for what is no such problem."""
     if not isinstance(problem, Problem):
         raise TypeError(f"problem must be one such as landscape.Recurrence(task, [50]), given {problem!r}")
@@ -241,7 +248,7 @@ def _stepped(problem: Problem, optimiser: Any, steps: Any) -> Problem:
     return dataclasses.replace(problem, order=1)  # type: ignore[type-var] # every problem is a dataclass
 
 
-def _points(plane: Plane, starts: Any) -> np.ndarray:
+def _points(plane: Plane, starts: Mapping | Sequence | ArrayLike) -> Float[np.ndarray, "start coordinate"]:
     """Starts as (start, coordinate), given so or by name."""
     names = list(plane.axes)
     if isinstance(starts, Mapping):
@@ -258,7 +265,9 @@ def paths(
     plane: Plane,
     problem: Problem,
     optimiser: optax.GradientTransformation,
-    starts: Mapping[str, Any] | Sequence[Any],
+    starts: Mapping[str, Real[ArrayLike, "start"] | Sequence[float]]
+    | Sequence[Sequence[float]]
+    | Real[ArrayLike, "start coordinate"],
     steps: int,
 ) -> "xarray.Dataset":
     """The paths of ``steps`` updates of an optimiser from every start, on the mean loss at the one length of a problem.
@@ -327,6 +336,6 @@ def trainability(
     return filled(evaluator, variables, block, about, out, progress).assign_coords(_length(updates))
 
 
-def _length(updates: _Updates) -> dict[str, Any]:
+def _length(updates: _Updates) -> dict[str, Int[np.ndarray, ""]]:
     """The length of the problem, as a coordinate."""
     return {name: values[0] for name, values in updates.problem.leading.items()}

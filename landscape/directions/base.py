@@ -2,12 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, ArrayLike, Float, PyTree, Shaped
+
+from landscape.blocks import Json
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -15,7 +16,7 @@ class Directions(Mapping[str, PyTree]):
     """Directions by name, and in ``about`` how they were made: plain values, which a store of their surface keeps."""
 
     trees: dict[str, PyTree]
-    about: dict[str, Any]
+    about: dict[str, Json]
 
     def __getitem__(self, name: str) -> PyTree:
         return self.trees[name]
@@ -27,13 +28,19 @@ class Directions(Mapping[str, PyTree]):
         return len(self.trees)
 
 
-def directions(made: str, names: Sequence[str], params: PyTree, columns: Sequence[Any], **about: Any) -> Directions:
+def directions(
+    made: str,
+    names: Sequence[str],
+    params: PyTree,
+    columns: Sequence[Sequence[Float[ArrayLike, "..."]] | Float[np.ndarray, "name *shape"]],
+    **about: Json,
+) -> Directions:
     """Directions from their leaves, ``columns[leaf][direction]``, in dtypes like ``params``; norms and cosines."""
     if len(set(names)) < len(names) or isinstance(names, str):
         raise ValueError(f"directions need names that differ, such as ('a', 'b'), given {names!r}")
     leaves, tree = jax.tree.flatten(params)
     cast = [[np.asarray(d, _kind(leaf)) for d in ds] for leaf, ds in zip(leaves, columns, strict=True)]
-    gram: Any = sum((rows(ds) @ rows(ds).T for ds in cast), np.zeros((len(names), len(names))))
+    gram = sum((rows(ds) @ rows(ds).T for ds in cast), np.zeros((len(names), len(names))))
     norms = np.sqrt(np.diag(gram))
     cosines = gram / np.where(norms > 0, norms, 1) / np.where(norms > 0, norms, 1)[:, None]
     told = {"norms": dict(zip(names, norms.tolist(), strict=True)), "cosines": cosines.tolist()}
@@ -41,16 +48,16 @@ def directions(made: str, names: Sequence[str], params: PyTree, columns: Sequenc
     return Directions(trees, {"made": made, **about, **told})
 
 
-def rows(leaves: Sequence[Any]) -> Float[np.ndarray, "row number"]:
+def rows(leaves: Sequence[Float[ArrayLike, "..."]]) -> Float[np.ndarray, "row number"]:
     return np.stack([np.asarray(leaf, np.float64).ravel() for leaf in leaves])
 
 
-def floats(leaf: Any) -> bool:
+def floats(leaf: Shaped[ArrayLike, "..."]) -> bool:
     """Whether a leaf can move: integers, flags and random keys stay."""
     return jnp.issubdtype(_dtype(leaf), jnp.floating)
 
 
-def opened(params: PyTree) -> tuple[list[Array], Callable[[list], PyTree]]:
+def opened(params: PyTree) -> tuple[list[Float[Array, "..."]], Callable[[list], PyTree]]:
     """The leaves of a model that can move, and the model as a function of them."""
     leaves, tree = jax.tree.flatten(params)
     moving = [i for i, leaf in enumerate(leaves) if floats(leaf)]
@@ -62,12 +69,12 @@ def opened(params: PyTree) -> tuple[list[Array], Callable[[list], PyTree]]:
     return [jnp.asarray(leaves[i]) for i in moving], closed
 
 
-def _kind(leaf: Any) -> Any:
+def _kind(leaf: ArrayLike) -> type[np.floating]:
     """The dtype of a direction: the leaf's own, float32 for one in half precision or one that stays."""
     return np.float64 if _dtype(leaf) == np.float64 else np.float32
 
 
-def _dtype(leaf: Any) -> Any:
+def _dtype(leaf: ArrayLike) -> np.dtype:
     return leaf.dtype if hasattr(leaf, "dtype") else np.result_type(leaf)  # jax.numpy's would make float64 float32
 
 

@@ -2,12 +2,11 @@
 
 import difflib
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, ArrayLike, Float, Key, PyTree
 
 from landscape import specs
 from landscape.directions.base import Directions, directions, floats
@@ -45,12 +44,12 @@ def random(params: PyTree, key: Key[Array, ""], names: Sequence[str], rule: Rule
     return directions("random", names, params, columns, **about, filters=filters)
 
 
-def _count(leaf: Any, axes: tuple[int, ...]) -> int:
+def _count(leaf: ArrayLike, axes: tuple[int, ...]) -> int:
     """The number of filters in a leaf."""
     return int(np.prod([np.shape(leaf)[a] for a in axes])) if np.size(leaf) else 0
 
 
-def _filtered(leaf: Any, axes: tuple[int, ...], keys: Sequence[Array]) -> list[Float[np.ndarray, "*shape"]]:
+def _filtered(leaf: ArrayLike, axes: tuple[int, ...], keys: Sequence[Array]) -> list[Float[np.ndarray, "*shape"]]:
     """A leaf of each direction, in float64: orthogonal and as long as ``leaf``, filter by filter."""
     values = np.asarray(leaf, np.float64)
     rest = tuple(i for i in range(values.ndim) if i not in axes)

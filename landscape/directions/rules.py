@@ -6,12 +6,11 @@ from a shape: Flax kernels end in the filter axis, (in, out) and HWIO, those of 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import ArrayLike, Shaped
 
-Rule = Callable[[str, Any], Sequence[int] | None]
+Rule = Callable[[str, Shaped[ArrayLike, "..."]], Sequence[int] | None]
 
 
 def last(name: str, leaf: Shaped[ArrayLike, "*shape"]) -> tuple[int, ...] | None:
@@ -38,7 +37,7 @@ def called(rule: Rule) -> str:
     return getattr(rule, "__name__", type(rule).__name__)
 
 
-def axes_of(rule: Rule, name: str, leaf: Any) -> tuple[int, ...] | None:
+def axes_of(rule: Rule, name: str, leaf: Shaped[ArrayLike, "..."]) -> tuple[int, ...] | None:
     """The filter axes of a leaf, from 0 up, or ValueError."""
     try:
         axes = rule(name, leaf)

@@ -1,11 +1,11 @@
 """Directions through models that are given: between minima, along a trajectory, and where models lie by a plane."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float, PyTree
+from jaxtyping import Float, PyTree, PyTreeDef
 
 from landscape.directions.base import Directions, directions, leaves_of, rows
 
@@ -50,7 +50,7 @@ def principal(trajectory: PyTree, anchor: PyTree, names: Sequence[str]) -> Direc
     """
     moved = lambda parts: rows(parts[1]) - rows([parts[0]])  # noqa: E731
     pairs = list(zip(leaves_of(anchor), _stacked(trajectory, anchor), strict=True))
-    gram: Any = sum(moved(pair) @ moved(pair).T for pair in pairs)
+    gram = sum(moved(pair) @ moved(pair).T for pair in pairs)
     values, vectors = np.linalg.eigh(gram)
     values, vectors = np.maximum(values[::-1], 0)[: len(names)], vectors[:, ::-1][:, : len(names)]
     if len(values) < len(names) or not values[-1] > RANK**2 * values[0]:
@@ -80,15 +80,15 @@ def place(around: Mapping[str, PyTree], anchor: PyTree, trajectory: PyTree) -> P
     directions on one line.
     """
     steps, parts = _stacked(trajectory, anchor), _alike(anchor, list(around.values()))
-    gram: Any = sum(rows(ds[1:]) @ rows(ds[1:]).T for ds in parts)
+    gram = sum(rows(ds[1:]) @ rows(ds[1:]).T for ds in parts)
     if np.linalg.cond(gram) > RANK**-2:
         raise ValueError(f"the directions {', '.join(around)} lie on one line, and span no plane; give others")
     moved = lambda pair: rows(pair[0]) - rows(pair[1][:1])  # noqa: E731
     pairs = list(zip(steps, parts, strict=True))
-    cut: Any = sum(moved(pair) @ rows(pair[1][1:]).T for pair in pairs)
+    cut = sum(moved(pair) @ rows(pair[1][1:]).T for pair in pairs)
     coordinates = np.linalg.solve(gram, cut.T).T
-    off: Any = sum(np.sum((moved(pair) - coordinates @ rows(pair[1][1:])) ** 2, axis=1) for pair in pairs)
-    distance: Any = sum(np.sum(moved(pair) ** 2, axis=1) for pair in pairs)
+    off = sum(np.sum((moved(pair) - coordinates @ rows(pair[1][1:])) ** 2, axis=1) for pair in pairs)
+    distance = sum(np.sum(moved(pair) ** 2, axis=1) for pair in pairs)
     return Place(coordinates, np.sqrt(off), np.sqrt(distance))
 
 
@@ -108,7 +108,7 @@ def _alike(anchor: PyTree, others: Sequence[PyTree]) -> list[tuple]:
 
 
 def _same(one: PyTree, other: PyTree) -> bool:
-    structures: list[Any] = [jax.tree.structure(tree) for tree in (one, other)]
+    structures: list[PyTreeDef] = [jax.tree.structure(tree) for tree in (one, other)]
     return structures[0] == structures[1]
 
 

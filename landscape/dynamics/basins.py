@@ -2,12 +2,12 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 
 from landscape.cells import Cell
 from landscape.dynamics.orbits import multiplier
@@ -24,10 +24,10 @@ class Attractor(NamedTuple):
     ``steps`` is the first t from which on ``|F^period(h_t) - h_t| < tol``, else -1.
     """
 
-    label: jax.Array
-    state: Any
-    multiplier: jax.Array
-    steps: jax.Array
+    label: Int[Array, "*point"]
+    state: PyTree
+    multiplier: Float[Array, "*point"]
+    steps: Int[Array, "*point"]
 
 
 def _solve(matrix: jax.Array, vector: jax.Array) -> jax.Array:
@@ -70,7 +70,7 @@ def _label(step: Callable, s: jax.Array, ahead: jax.Array, near: jax.Array) -> j
     return jnp.where(jnp.all(jnp.isfinite(s)), label, -1).astype(jnp.int32)
 
 
-def _wanders(step: Callable, s: jax.Array, steps: int, tol: Any, needed: jax.Array) -> jax.Array:
+def _wanders(step: Callable, s: jax.Array, steps: int, tol: ArrayLike, needed: jax.Array) -> jax.Array:
     """Whether every second state goes to and fro without end, rather than creeping one way or ever less.
 
     Seen in two windows of steps/4: the path in the second exceeds four times the span it covers, and is not shorter
@@ -125,7 +125,7 @@ def attractor(
     flat, unravel = ravel_pytree(start if hasattr(start, "h") else cell.initial(start))
     step = lambda s: ravel_pytree(cell.step(unravel(s), x))[0]  # noqa: E731
 
-    def advance(_: Any, carry: tuple) -> tuple:
+    def advance(_: Array, carry: tuple) -> tuple:
         t, s, ahead, since = carry
         beyond = step(ahead)
         near = jnp.stack([_size(ahead - s, s), _size(beyond - s, s)]) < tol
@@ -159,10 +159,10 @@ def lyapunov_exponent(
     state = cell.initial(start)
     tangent = jax.tree.map(jnp.ones_like, state)
 
-    def size(tangent: Any) -> jax.Array:
+    def size(tangent: PyTree) -> Float[Array, ""]:
         return jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(tangent)))
 
-    def step(carry: tuple, x: Any) -> tuple:
+    def step(carry: tuple, x: Array) -> tuple:
         state, tangent = jax.jvp(lambda s: cell.step(s, x), (carry[0],), (carry[1],))
         grown = size(tangent)
         safe = jnp.where(grown > 0, grown, 1)

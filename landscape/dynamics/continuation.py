@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from landscape.dynamics.maps import affine, rests
 from landscape.models import as_rnn
@@ -40,7 +40,7 @@ def minus_one(matrix: Float[Array, "unit unit"]) -> Float[Array, ""]:
     return jnp.linalg.det(matrix + jnp.eye(len(matrix), dtype=matrix.dtype))
 
 
-def _split(affine: Affine, x: Any, u: jax.Array) -> tuple[Callable, jax.Array]:
+def _split(affine: Affine, x: ArrayLike, u: jax.Array) -> tuple[Callable, jax.Array]:
     """The step of the cell at ``u`` as a function of its flat state, and that state."""
     cell = as_rnn(affine.at(tuple(u[-2:]))).cell
     unravel = ravel_pytree(cell.initial())[1]
@@ -55,19 +55,21 @@ class _Tools(NamedTuple):
 
 @functools.cache
 def _tools(test: Callable) -> _Tools:
-    def matrix(affine: Affine, x: Any, u: jax.Array) -> jax.Array:
+    def matrix(affine: Affine, x: ArrayLike, u: jax.Array) -> jax.Array:
         step, s = _split(affine, x, u)
         return jax.jacfwd(step)(s)
 
-    def residual(affine: Affine, x: Any, u: jax.Array) -> jax.Array:
+    def residual(affine: Affine, x: ArrayLike, u: jax.Array) -> jax.Array:
         step, s = _split(affine, x, u)
         return jnp.concatenate([step(s) - s, test(jax.jacfwd(step)(s))[None]])
 
-    def correct(affine: Affine, x: Any, u: jax.Array, scale: jax.Array, row: jax.Array, value: jax.Array) -> tuple:
+    def correct(
+        affine: Affine, x: ArrayLike, u: jax.Array, scale: jax.Array, row: jax.Array, value: jax.Array
+    ) -> tuple:
         """The solution nearest to ``u`` on ``row . u / scale = value``; with no row, the nearest of the curve."""
         system = functools.partial(residual, affine, x)
 
-        def newton(_: Any, carry: tuple) -> tuple:
+        def newton(_: Array, carry: tuple) -> tuple:
             u, _ = carry
             equations = jnp.concatenate([jax.jacfwd(system)(u) * scale[None], row[None]])
             off = jnp.concatenate([system(u), (row @ (u / scale) - value)[None]])
@@ -295,7 +297,7 @@ def bifurcations(
     return xarray.Dataset(variables, attrs=attrs | {"seeds": f"fixed points on {cells} x {cells} cells"})
 
 
-def _names(state: Any) -> list[str]:
+def _names(state: NamedTuple) -> list[str]:
     """A name for every number of a state, in the order of its flat form: h, c, gates_0, ..."""
     fields = {name: len(jax.tree.leaves(getattr(state, name))) for name in state._fields}
     return [name if count == 1 else f"{name}_{k}" for name, count in fields.items() for k in range(count)]

@@ -6,11 +6,11 @@ the plane, a is a fixed point.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Inexact
 
 from landscape.activations import LOGISTIC, TANH
 from landscape.cells import Cell, Pascanu
@@ -19,7 +19,7 @@ from landscape.dynamics.orbits import fixed_points
 Values = Float[ArrayLike, "*point"]
 
 
-def _scalar(f: Any) -> Callable:
+def _scalar(f: Callable | Cell) -> Callable:
     if isinstance(f, Cell):
         raise ValueError(
             f"closed forms are those of a' = w f(a) + b, f a function such as landscape.cells.tanh; {type(f).__name__} "
@@ -68,10 +68,10 @@ class Tangents(NamedTuple):
     ``multiplier`` is that of a at the point asked for: below 1 before the line touches (in the sense of growing w).
     """
 
-    a: jax.Array
-    multiplier: jax.Array
-    w: jax.Array
-    b: jax.Array
+    a: Float[Array, "line"]
+    multiplier: Inexact[Array, "line"]
+    w: Float[Array, "line"]
+    b: Float[Array, "line"]
 
 
 def tangents(f: Callable, w: Values, b: Values, most: int = 8) -> Tangents:
@@ -128,8 +128,8 @@ class Cliff(NamedTuple):
     1 is a fold cliff, displaced ~ T**-2 and steep ~ T**3. NaN where there is no cliff.
     """
 
-    b: jax.Array
-    multiplier: jax.Array
+    b: Float[Array, "*point"]
+    multiplier: Float[Array, "*point"]
 
 
 def cliff_line(f: Callable, w: Values, start: float) -> Cliff:

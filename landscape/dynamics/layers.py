@@ -1,12 +1,15 @@
 """Fixed points and cycles of any cell, a layer of n units or one unit whose state has many parts, by root finding."""
 
 import functools
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from types import ModuleType
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
+from jaxtyping import ArrayLike, Bool, Float, Inexact, Int, PyTree, Real
 
 from landscape.cells import Cell, check
 from landscape.extras import needed
@@ -21,30 +24,30 @@ class Found(NamedTuple):
     to a root at all, ``distance`` (start,) how far each is from being one.
     """
 
-    state: Any
-    residual: np.ndarray
-    spectrum: np.ndarray
-    starts: np.ndarray
-    converged: np.ndarray
-    distance: np.ndarray
+    state: PyTree
+    residual: Float[np.ndarray, "point"]
+    spectrum: Inexact[np.ndarray, "point number"]
+    starts: Int[np.ndarray, "point"]
+    converged: Bool[np.ndarray, "start"]
+    distance: Float[np.ndarray, "start"]
 
     @property
-    def stable(self) -> np.ndarray:
+    def stable(self) -> Bool[np.ndarray, "point"]:
         """Whether all eigenvalues lie inside the unit circle."""
         return np.abs(self.spectrum[:, 0]) < 1
 
 
-def _optimistix() -> Any:
+def _optimistix() -> ModuleType:
     return needed("optimistix", "layers", "fixed points of a layer are found")
 
 
-def _turn(cell: Cell, x: Any, unravel: Any, period: int, s: jax.Array) -> jax.Array:
+def _turn(cell: Cell, x: ArrayLike, unravel: Callable, period: int, s: jax.Array) -> jax.Array:
     # A loop of fixed length: it is differentiated either way, and compiles in the same time for any period.
     return jax.lax.scan(lambda s, _: (ravel_pytree(cell.step(unravel(s), x))[0], None), s, length=period)[0]
 
 
 @functools.partial(jax.jit, static_argnames=("period", "steps"))
-def _solve(cell: Cell, x: Any, starts: Any, period: int, steps: int) -> tuple:
+def _solve(cell: Cell, x: ArrayLike, starts: PyTree, period: int, steps: int) -> tuple:
     """Flat states (start, number), their residuals, how far a turn's divisors move them, and their Jacobians."""
     optimistix = _optimistix()
     one = jax.tree.map(lambda leaf: leaf[0], starts)
@@ -56,7 +59,7 @@ def _solve(cell: Cell, x: Any, starts: Any, period: int, steps: int) -> tuple:
     def moves(s: jax.Array, period: int) -> jax.Array:
         return jnp.max(jnp.abs(turn(period, s) - s) / jnp.maximum(1, jnp.abs(s)))
 
-    def solve(start: Any) -> tuple:
+    def solve(start: PyTree) -> tuple:
         flat = ravel_pytree(start)[0]
         s = optimistix.root_find(lambda s, _: turn(period, s) - s, solver, flat, max_steps=steps, throw=False).value
         sooner = [moves(s, k) for k in range(1, period) if period % k == 0]
@@ -70,7 +73,14 @@ def _solve(cell: Cell, x: Any, starts: Any, period: int, steps: int) -> tuple:
     return jax.vmap(solve)(starts)
 
 
-def search(cell: Cell, starts: Any, x: Any = 0.0, period: int = 1, steps: int = 256, tol: float | None = None) -> Found:
+def search(
+    cell: Cell,
+    starts: PyTree,
+    x: Real[ArrayLike, "*input"] = 0.0,
+    period: int = 1,
+    steps: int = 256,
+    tol: float | None = None,
+) -> Found:
     """The points that return after ``period`` steps and not sooner, as far as ``starts`` lead to them.
 
     For a layer of n units, an LSTM's 2-cycles, or a unit with peepholes. ``starts`` are states of the cell with a

@@ -1,11 +1,12 @@
 """The dynamics of one unit at every point of a plane, as a Dataset over its coordinates."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
+from jaxtyping import ArrayLike, Float, PyTree
 
 from landscape.cells import Cell
 from landscape.dynamics.basins import LABELS, attractor
@@ -26,13 +27,20 @@ def affine(plane: Plane, dtype: str) -> Affine:
 
 @functools.cache
 def _program(f: Callable, static: tuple) -> Callable:
-    def at(affine: Affine, point: jax.Array, *given: Any) -> Any:
+    def at(affine: Affine, point: jax.Array, *given: PyTree) -> PyTree:
         return f(as_rnn(affine.at(tuple(point))).cell, *given, **dict(static))
 
     return jax.jit(lambda affine, points, *given: jax.vmap(lambda point: at(affine, point, *given))(points))
 
 
-def over(plane: Plane, points: np.ndarray, f: Callable, *given: Any, dtype: str = "float64", **static: Any) -> Any:
+def over(
+    plane: Plane,
+    points: Float[np.ndarray, "point coordinate"],
+    f: Callable,
+    *given: PyTree,
+    dtype: str = "float64",
+    **static: Hashable,
+) -> PyTree:
     """``f(cell, *given, **static)`` at ``points`` (point, coordinate) of a plane; results have that leading axis."""
     padded = np.pad(np.asarray(points, dtype), [(0, -len(points) % CHUNK), (0, 0)], mode="edge")
     with jax.enable_x64(dtype == "float64"):
@@ -41,7 +49,9 @@ def over(plane: Plane, points: np.ndarray, f: Callable, *given: Any, dtype: str 
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(points)], *parts)
 
 
-def _dataset(plane: Plane, found: dict[str, np.ndarray], names: dict[str, str], **attrs: Any) -> "xarray.Dataset":
+def _dataset(
+    plane: Plane, found: dict[str, np.ndarray], names: dict[str, str], **attrs: float | str
+) -> "xarray.Dataset":
     """Results (point of the plane, ...) laid out on the plane; what is longer than a number has the axis ``point``."""
     import xarray
 
@@ -56,7 +66,7 @@ def _dataset(plane: Plane, found: dict[str, np.ndarray], names: dict[str, str], 
     return xarray.Dataset(variables, coords=plane.axes, attrs=attrs)
 
 
-def _states(state: Any) -> dict[str, np.ndarray]:
+def _states(state: PyTree) -> dict[str, np.ndarray]:
     """The fields of a state that are there, by name."""
     return {name: getattr(state, name) for name in state._fields if jax.tree.leaves(getattr(state, name))}
 
@@ -66,7 +76,14 @@ def _rests(cell: Cell, x: Any, most: int) -> tuple:
     return orbits, jax.vmap(lambda s: jacobian(cell, s, x))(orbits.state)
 
 
-def rests(plane: Plane, points: np.ndarray, x: float, most: int, test: Callable, dtype: str = "float64") -> tuple:
+def rests(
+    plane: Plane,
+    points: Float[np.ndarray, "point coordinate"],
+    x: float,
+    most: int,
+    test: Callable,
+    dtype: str = "float64",
+) -> tuple:
     """All fixed points at points of a plane, `Orbits` (point of the plane, point), and a test of their Jacobians."""
     orbits, matrices = over(plane, points, _rests, x, dtype=dtype, most=most)
     with jax.enable_x64(dtype == "float64"):
@@ -103,7 +120,7 @@ def multistability(plane: Plane, x: float = 0.0, most: int = 8, dtype: str = "fl
 def attractors(
     plane: Plane,
     x: float = 0.0,
-    start: Any = 0.0,
+    start: Float[ArrayLike, "*unit"] = 0.0,
     *,
     steps: int = 10_000,
     tol: float = 1e-6,
@@ -128,5 +145,5 @@ def attractors(
     return dataset
 
 
-def _ends(cell: Cell, x: Any, start: Any, tol: Any, steps: int) -> Any:
+def _ends(cell: Cell, x: ArrayLike, start: ArrayLike, tol: ArrayLike, steps: int) -> PyTree:
     return attractor(cell, x, start, steps=steps, tol=tol)

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, ArrayLike, Bool, Float
 
 from landscape.activations import tanh
 from landscape.dynamics.curves import Values, bend, folds, slope
@@ -39,9 +39,9 @@ class StoredBit(NamedTuple):
     expectation of the loss of `landscape.tasks.latch`.
     """
 
-    correct: np.ndarray
-    signal: np.ndarray
-    loss: np.ndarray
+    correct: Float[np.ndarray, "length"]
+    signal: Float[np.ndarray, "length"]
+    loss: Float[np.ndarray, "length"]
 
 
 def _transition(w: float, b: float, sigma: float, reach: float) -> tuple[np.ndarray, np.ndarray, Callable]:
@@ -54,7 +54,7 @@ def _transition(w: float, b: float, sigma: float, reach: float) -> tuple[np.ndar
     spacing = top / half
     a = (np.arange(2 * half) - half + 0.5) * spacing
 
-    def weights(mean: Any) -> np.ndarray:
+    def weights(mean: Float[ArrayLike, "..."]) -> np.ndarray:
         z = (a - np.asarray(mean)[..., None]) / sigma
         return np.exp(-(z**2) / 2) * spacing / (sigma * math.sqrt(2 * math.pi))
 

@@ -3,13 +3,13 @@
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, ArrayLike, Bool, Float, Inexact, PyTree
+from jaxtyping import Array, ArrayLike, Bool, DTypeLike, Float, Inexact, PyTree
 
 from landscape.cells import Cell
 
@@ -20,8 +20,8 @@ class Orbits(NamedTuple):
     ``multiplier`` (point,) tells what one turn of the orbit does to a small displacement (see `multiplier`).
     """
 
-    state: Any
-    multiplier: jax.Array
+    state: PyTree
+    multiplier: Inexact[Array, "*point orbit"]
 
     @property
     def stable(self) -> Bool[Array, "*point orbit"]:
@@ -72,7 +72,7 @@ def nearest_to_one(matrix: Float[Array, "unit unit"]) -> Inexact[Array, ""]:
     return jnp.where(largest > 0, det / jnp.where(largest > 0, largest, 1), 0)
 
 
-def _settled(cell: Cell, x: Any) -> Callable[[jax.Array], Any]:
+def _settled(cell: Cell, x: ArrayLike) -> Callable[[Array], PyTree]:
     """``h -> state``: the state that a step leaves as it is in all but ``h``.
 
     Where ``c' = f c + i g`` is linear in c, its rest value at a held h is ``i g / (1 - f)``.
@@ -93,7 +93,7 @@ def _settled(cell: Cell, x: Any) -> Callable[[jax.Array], Any]:
             "use search(cell, starts)"
         )
 
-    def settle(h: jax.Array) -> Any:
+    def settle(h: jax.Array) -> PyTree:
         rest = lambda c: cell.step(start._replace(h=h, c=c), x).c  # noqa: E731
         new, kept = jax.jvp(rest, (jnp.zeros_like(h),), (jnp.ones_like(h),))
         return start._replace(h=h, c=new / (1 - kept))
@@ -101,16 +101,18 @@ def _settled(cell: Cell, x: Any) -> Callable[[jax.Array], Any]:
     return settle
 
 
-def _grid(dtype: Any) -> jax.Array:
+def _grid(dtype: DTypeLike) -> jax.Array:
     """Where roots are looked for: dense in atanh(h) inside (-1, 1), where cells saturate, and on to ±1000."""
     inside, outside = np.tanh(np.linspace(-9, 9, 1201)), 1 + np.geomspace(1e-7, 999, 400)
     return jnp.asarray(np.concatenate([-outside[::-1], inside, outside]), dtype)
 
 
-def bisect(g: Callable, sign: Any, low: jax.Array, high: jax.Array) -> jax.Array:
+def bisect(
+    g: Callable, sign: Float[ArrayLike, "..."], low: Float[Array, "*shape"], high: Float[Array, "*shape"]
+) -> Float[Array, "*shape"]:
     """The root of an elementwise ``g`` that has ``sign`` at ``low`` and the other sign at ``high``, to rounding."""
 
-    def halve(_: Any, ends: tuple) -> tuple:
+    def halve(_: Array, ends: tuple) -> tuple:
         low, high = ends
         middle = low / 2 + high / 2
         same = jnp.sign(g(middle)) == sign

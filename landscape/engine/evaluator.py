@@ -6,7 +6,6 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, PyTree, Real, Shaped
 
 from landscape import devices
+from landscape.blocks import Json
 from landscape.engine import routes
 from landscape.engine.problem import Problem
 from landscape.planes import Affine, Plane, named_leaves
@@ -79,7 +79,7 @@ class Evaluator:
         along = jax.tree.map(lambda leaf: np.asarray(leaf, self.dtype), plane.affine.directions)
         self._affine = dataclasses.replace(plane.affine, origin=origin, directions=along)
         self._affine = problem.admit(self._affine)
-        self._there: dict[Any, Affine] = {}
+        self._there: dict[tuple[int, bool], Affine] = {}
         self._data = problem.data
         self.route = routes.choose(problem, self._affine)
         self.resize(1)
@@ -162,7 +162,7 @@ class Evaluator:
 
     def _give_way(self, error: Exception, size: int, route: routes.Route) -> None:
         """Compute by smaller calls if memory was short, by the scan if its kernel failed; raise if neither is left."""
-        short = "RESOURCE_EXHAUSTED" in str(error)
+        short = devices.short(error)
         if (self.size, self.route) != (size, route):
             return  # another thread has given way already
         if short and size > devices.SMALLEST_TILE:
@@ -174,7 +174,7 @@ class Evaluator:
         else:
             raise error
 
-    def origin(self) -> dict[str, Any]:
+    def origin(self) -> dict[str, Json]:
         """The loss of the model that the plane was made from, by this route and by the problem's other one."""
         center = self.plane.center
         if not np.all(np.isfinite(center)):

@@ -3,17 +3,22 @@
 import concurrent.futures
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
 from landscape import devices
-from landscape.blocks import Progress
+from landscape.blocks import Json, Memory, Progress
 from landscape.engine.evaluator import Evaluator
 
+if TYPE_CHECKING:
+    from landscape.store import BlockWriter
 
-def fill(evaluator: Evaluator, target: Any, progress: Callable[[Progress], None] | None = None) -> dict[str, Any]:
+
+def fill(
+    evaluator: Evaluator, target: "Memory | BlockWriter", progress: Callable[[Progress], None] | None = None
+) -> dict[str, Json]:
     """Compute every block of ``target`` that is not done, one thread a core, and check the origin beside them.
 
     What the threads share is compiled before there is more than one. An error stops them all. Returns what

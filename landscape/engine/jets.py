@@ -7,11 +7,11 @@ exponents e_k grow with the tangents, so that the log of a gradient of 2**100000
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, DTypeLike, Float, Int, PyTree
 
 RESCALE = 8  # steps between exponent updates: float32 mantissas stay in range unless they grow 2**15 a step
 
@@ -19,7 +19,7 @@ RESCALE = 8  # steps between exponent updates: float32 mantissas stay in range u
 class Jet(NamedTuple):
     """A value with its scaled derivatives along the coordinates: ``first[k]`` and ``second[k, l]``, k <= l."""
 
-    value: Any
+    value: PyTree
     first: tuple
     second: dict
 
@@ -68,13 +68,13 @@ def _magnitude(tree: PyTree[Float[Array, "batch point *unit"]], fold: Callable) 
     return functools.reduce(jnp.maximum, largest)
 
 
-def _layout(dtype: Any) -> tuple[Any, int, int]:
+def _layout(dtype: DTypeLike) -> tuple[DTypeLike, int, int]:
     """Integer type, bits of the fraction and bias of a floating-point type."""
     info = jnp.finfo(dtype)
     return (jnp.int32 if info.bits == 32 else jnp.int64), info.nmant, -int(info.minexp) + 1
 
 
-def power(exponents: Int[Array, "*shape"], dtype: Any) -> Float[Array, "*shape"]:
+def power(exponents: Int[Array, "*shape"], dtype: DTypeLike) -> Float[Array, "*shape"]:
     """``2**exponents`` exactly; 0 below the normal range, the largest power above it.
 
     By its bits, as are `exponent` and `load`: `jnp.ldexp` and `jnp.frexp` took a quarter of the time of a surface.

@@ -2,14 +2,17 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int, PyTree, Shaped
 
+from landscape.blocks import Json
 from landscape.engine.jets import pairs
 from landscape.kernels.lanes import Unfusable
 from landscape.planes import Affine
+
+P = TypeVar("P", bound="Problem")
 
 
 class Problem:
@@ -75,7 +78,7 @@ class Problem:
         return rows
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Json]:
         raise NotImplementedError(f"{type(self).__name__} must say its settings")
 
     @property
@@ -92,7 +95,7 @@ class Problem:
         """Names of what the kernel returns, in its order."""
         raise NotImplementedError(f"{type(self).__name__} must name its variables")
 
-    def labels(self) -> dict[str, dict[str, Any]]:
+    def labels(self) -> dict[str, dict[str, str]]:
         """Long names and units of leading dimensions and variables, where they are not those of `describe`."""
         return {}
 
@@ -109,9 +112,9 @@ class Problem:
         return {}
 
 
-def precise(problem: Any) -> Any:
+def precise(problem: P) -> P:
     """The problem in float64 unless it asks for another dtype: for cuts, ridges and paths."""
-    return problem if problem.dtype else dataclasses.replace(problem, dtype="float64")
+    return problem if problem.dtype else dataclasses.replace(problem, dtype="float64")  # type: ignore[type-var] # each is a dataclass
 
 
 def derivatives(coordinates: Sequence[str], order: int) -> list[str]:
@@ -121,14 +124,14 @@ def derivatives(coordinates: Sequence[str], order: int) -> list[str]:
     return ["loss", *first, *second]
 
 
-def checked_order(order: Any) -> int:
+def checked_order(order: int) -> int:
     """An order of differentiation, or ValueError."""
     if order not in (0, 1, 2) or isinstance(order, bool):
         raise ValueError(f"order must be 0 (loss), 1 (gradient) or 2 (Hessian), given {order!r}")
     return int(order)
 
 
-def checked_dtype(dtype: Any) -> str | None:
+def checked_dtype(dtype: object) -> str | None:
     """A dtype to compute in by its name, None if it is left to the use, or ValueError."""
     if dtype is not None and str(dtype) not in ("float32", "float64"):
         raise ValueError(f"dtype must be 'float32' or 'float64', given {dtype!r}")
@@ -153,7 +156,7 @@ def checked_lengths(lengths: Iterable[int]) -> Int[np.ndarray, "length"]:
     return array.astype(np.int32)
 
 
-def whole(value: Any, name: str, least: int, most: int | None = None) -> int:
+def whole(value: int, name: str, least: int, most: int | None = None) -> int:
     """A whole number from ``least`` up, to ``most`` if there is one, or ValueError."""
     number = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not number or value < least or (most is not None and value > most):

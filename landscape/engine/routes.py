@@ -5,12 +5,13 @@ import contextvars
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 
 from landscape.engine.problem import Problem
 from landscape.kernels.lanes import Unfusable
+from landscape.planes import Affine
 
 ROUTES = ("fused", "scan")
 SETTING = "LANDSCAPE_ROUTE"  # an environment variable, so that workers follow the command that started them
@@ -74,7 +75,7 @@ def hindrance() -> str:
     return "no accelerator was found, and on a CPU the scan is the fast route"
 
 
-def choose(problem: Problem, affine: Any) -> Route:
+def choose(problem: Problem, affine: Affine) -> Route:
     """The route of a problem on the models of ``affine``."""
     if why := hindrance():
         return Route(problem.kernel, why)

@@ -10,12 +10,14 @@ import json
 import re
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
+from jaxtyping import Array, ArrayLike, Key, Real
 
 from landscape import cells, specs, tasks
+from landscape.blocks import Json
 from landscape.explorer.lines import lines, way
 from landscape.losses import squared_error
 from landscape.recurrence import (  # the programs that drew the surface's episodes: the same numbers
@@ -104,7 +106,7 @@ def contents(
     task: tasks.Task | None = None,
     mine: ModuleType | None = None,
     trajectory: "xarray.Dataset | None" = None,
-) -> dict[str, Any]:
+) -> dict[str, Json]:
     """What a page knows: surfaces, scales of colours, lines, and what it takes to step the unit; plain JSON values."""
     from landscape.plots.parts import choose, heading, label, small, thin
 
@@ -152,7 +154,7 @@ def _slopes(x: str, y: str) -> list[str]:
     return [f"d_{x}", f"d_{y}", f"d_{x}_{x}", f"d_{x}_{y}", f"d_{y}_{y}"]
 
 
-def _settings(surface: "xarray.Dataset") -> dict[str, Any]:
+def _settings(surface: "xarray.Dataset") -> dict[str, Json]:
     """The settings of a surface over two coordinates; ValueError for anything else."""
     if "loss" not in surface:
         raise ValueError(
@@ -169,7 +171,7 @@ def _settings(surface: "xarray.Dataset") -> dict[str, Any]:
     return settings
 
 
-def _equation(settings: dict[str, Any]) -> str:
+def _equation(settings: dict[str, Json]) -> str:
     """The equation of one of this package's cells, from its docstring; empty for others."""
     if "cell_source" in settings:
         return ""
@@ -177,12 +179,12 @@ def _equation(settings: dict[str, Any]) -> str:
     return (makes[0].__doc__ or "").partition(": ")[0].replace("``", "") if makes else ""
 
 
-def packed(values: Any) -> str:
+def packed(values: Real[ArrayLike, "..."]) -> str:
     """An array as little-endian float32 in base64, which keeps inf and NaN."""
     return base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode("ascii")
 
 
-def _colours(name: str, values: np.ndarray) -> dict[str, Any]:
+def _colours(name: str, values: np.ndarray) -> dict[str, Json]:
     """The scale of a variable's colours, as in the figures of `landscape.plots`: its ends, its table of 256 colours."""
     from matplotlib import colormaps
     from matplotlib.colors import LogNorm
@@ -196,7 +198,7 @@ def _colours(name: str, values: np.ndarray) -> dict[str, Any]:
     return {"low": low, "high": high, "log": isinstance(norm, LogNorm), "table": table.ravel().tolist()}
 
 
-def live(settings: dict[str, Any], lengths: list[int], task: tasks.Task | None = None) -> dict[str, Any]:
+def live(settings: dict[str, Json], lengths: list[float], task: tasks.Task | None = None) -> dict[str, Json]:
     """What it takes to step the unit: its parameters as ``origin + p d_p + q d_q``, episodes, targets, and the loss.
 
     ``reason`` is why the page cannot, in words; whether it knows the cell's step is for the page to say.
@@ -230,7 +232,7 @@ def live(settings: dict[str, Any], lengths: list[int], task: tasks.Task | None =
     }
 
 
-def _episodes(task: tasks.Task, key: Any, count: int, lengths: list[int]) -> list[tasks.Episode]:
+def _episodes(task: tasks.Task, key: Key[Array, ""], count: int, lengths: list) -> list[tasks.Episode]:
     """The episodes of the surface: those of the longest length for a nested task, else those of each length."""
     if task.nested:
         return [draw_prefix(task, key, count, lengths[-1])]
@@ -238,7 +240,7 @@ def _episodes(task: tasks.Task, key: Any, count: int, lengths: list[int]) -> lis
     return [tasks.Episode(x=every.x[k, :, :n], target=every.target[k], mask=every.mask) for k, n in enumerate(lengths)]
 
 
-def _closed(settings: dict[str, Any], task: tasks.Task | None) -> str:
+def _closed(settings: dict[str, Json], task: tasks.Task | None) -> str:
     """Why the unit cannot be stepped in a page, if so."""
     if "task" not in settings:
         return f"{specs.text(settings['cell'])} is a model over data, not one unit"

@@ -1,15 +1,17 @@
 """Lines over a surface: where theory puts folds, cliffs and valleys, and where the gradient itself has its ridge."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from landscape import dynamics, specs
+from landscape.blocks import Json
 from landscape.cells import logistic, tanh
 from landscape.cliffs import ridge
 from landscape.planes import Plane
@@ -22,8 +24,8 @@ UNITS = {"SRNN": tanh, "SRNN(act=sigmoid)": logistic}  # h' = f(w h + b): the sa
 
 
 def lines(
-    surface: "xarray.Dataset", settings: dict[str, Any], lengths: list[int], *mine: ModuleType
-) -> list[dict[str, Any]]:
+    surface: "xarray.Dataset", settings: dict[str, Json], lengths: list[float], *mine: ModuleType
+) -> list[dict[str, Json]]:
     """What can be drawn over a surface: each has a ``name``, an ``about`` and polylines, of all lengths or by length.
 
     Curves of `landscape.dynamics` without input: for ``a' = w f(a) + b`` over its w and b in closed form, for other
@@ -53,7 +55,7 @@ def lines(
     return [line for line in found if line.get("points") or any(line.get("by_length", []))]
 
 
-def way(found: "xarray.Dataset", settings: dict[str, Any]) -> dict[str, Any]:
+def way(found: "xarray.Dataset", settings: dict[str, Json]) -> dict[str, Json]:
     """The path of training that `landscape.trajectories.project` found, as a line over the surface of its plane.
 
     Raises ValueError for what is no such path, and for one by other directions or through another model than those of
@@ -80,13 +82,15 @@ def way(found: "xarray.Dataset", settings: dict[str, Any]) -> dict[str, Any]:
     return {"name": "training path", "about": about, "points": _polylines(*(one[name].values for name in axes))}
 
 
-def _curves(f: Any, w: np.ndarray, settings: dict[str, Any]) -> list[tuple[str, str, tuple[Any, Any]]]:
+def _curves(
+    f: Callable, w: np.ndarray, settings: dict[str, Json]
+) -> list[tuple[str, str, tuple[ArrayLike, ArrayLike]]]:
     """Name, equation, and (w, b) of every closed-form curve; NaN where there is none."""
     inverse = jnp.arctanh if f is tanh else lambda s: jnp.log(s / (1 - s))
     into = (lambda h: h) if specs.text(settings["cell"]) in MAPS else inverse  # state -> a
     kind, options = settings["task"]["name"], settings["task"]["options"]
     a = np.linspace(-9, 9, 1201)
-    curves: list[tuple[str, str, tuple[Any, Any]]] = [
+    curves: list[tuple[str, str, tuple[ArrayLike, ArrayLike]]] = [
         ("fold", "two fixed points meet and vanish: w = 1/f'(a), b = a − w f(a)", dynamics.fold_curve(f, a)),
         ("period doubling", "a 2-cycle is born: w = −1/f'(a), b = a − w f(a)", dynamics.flip_curve(f, a)),
     ]
@@ -108,7 +112,7 @@ def _curves(f: Any, w: np.ndarray, settings: dict[str, Any]) -> list[tuple[str, 
     return curves
 
 
-def _traced(plane: Plane) -> Iterator[tuple[str, str, tuple[Any, Any]]]:
+def _traced(plane: Plane) -> Iterator[tuple[str, str, tuple[ArrayLike, ArrayLike]]]:
     """As `_curves`, by continuation (`landscape.dynamics.bifurcations`); none for a unit with more than h and c."""
     tests = {"fold": (dynamics.plus_one, "two fixed points meet"), "period doubling": (dynamics.minus_one, "a 2-cycle")}
     for name, (test, what) in tests.items():
@@ -121,7 +125,7 @@ def _traced(plane: Plane) -> Iterator[tuple[str, str, tuple[Any, Any]]]:
         yield name, f"{what}; numerical, by continuation", (x, y)
 
 
-def _within(curve: tuple[Any, Any], axes: list[dict[str, Any]]) -> list[np.ndarray]:
+def _within(curve: tuple[ArrayLike, ArrayLike], axes: list[dict[str, Json]]) -> list[np.ndarray]:
     """The curve where it is less than half a window away; nowhere if none of it lies in the window."""
     arrays = [np.asarray(values, float) for values in curve]
     share = [(v - axis["from"]) / (axis["to"] - axis["from"]) for v, axis in zip(arrays, axes, strict=True)]
@@ -129,7 +133,7 @@ def _within(curve: tuple[Any, Any], axes: list[dict[str, Any]]) -> list[np.ndarr
     return [np.where((off < 1) & np.any(off < 0.5), v, np.nan) for v in arrays]
 
 
-def _polylines(x: Any, y: Any) -> list[list[list[float]]]:
+def _polylines(x: ArrayLike, y: ArrayLike) -> list[list[list[float]]]:
     """Stretches of finite points, ``[[x, ...], [y, ...]]`` each, to seven digits."""
     x, y = np.asarray(x, float), np.asarray(y, float)
     fine = np.isfinite(x) & np.isfinite(y)
@@ -138,11 +142,11 @@ def _polylines(x: Any, y: Any) -> list[list[list[float]]]:
     return [[digits(x[i:j]), digits(y[i:j])] for i, j in zip(ends[::2], ends[1::2], strict=True)]
 
 
-def _ridges(surface: "xarray.Dataset", pair: list[str], lengths: list[int]) -> list[list[Any]]:
+def _ridges(surface: "xarray.Dataset", pair: list[str], lengths: list[float]) -> list[list[Json]]:
     """At each length the lines of the ridge, as ``[[x, ...], [y, ...], [resolved, ...]]`` each."""
     found = ridge(surface)
     columns = {name: found[name].values for name in ("length", "line", "resolved", *pair)}
-    parts: list[list[Any]] = []
+    parts: list[list[Json]] = []
     for length in lengths:
         here = columns["length"] == length
         numbers = np.unique(columns["line"][here])

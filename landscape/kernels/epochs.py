@@ -14,12 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.experimental import pallas as pl
+from jaxtyping import Array, ArrayLike, DTypeLike, Int, PyTree, Shaped
 
 from landscape.engine.jets import Jet
-from landscape.kernels.lanes import Box, Unfusable, boxed, lanes, numbers
+from landscape.kernels.lanes import Box, Lane, Ref, Unfusable, boxed, lanes, numbers
 from landscape.kernels.models import Model, power_of_two, state_of
 from landscape.losses import Objective
 from landscape.models import RNN
+from landscape.tasks import Episode
 from landscape.training.scores import Score, scorer
 from landscape.training.steps import Seen, State, moved
 from landscape.training.tangents import advancing
@@ -45,18 +47,20 @@ def epoch(
     For one run; mapped by `jax.vmap` it is one launch for all runs. Raises `Unfusable` for what cannot be so.
     """
 
-    def run(state: State, episodes: Any, batches: jax.Array, length: Any) -> tuple[State, Seen]:
+    def run(
+        state: State, episodes: Episode, batches: Int[Array, "update batch"], length: Int[ArrayLike, ""]
+    ) -> tuple[State, Seen]:
         slope = jax.tree.map(jnp.zeros_like, state.model)
         update, held = jax.closure_convert(functools.partial(moved, optimiser), state, slope)
         asked = Asked(objective, start, update, interpret)
 
         @jax.custom_batching.custom_vmap
-        def one(*args: Any) -> Any:
+        def one(*args: PyTree) -> PyTree:
             own = [jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], arg) for arg in args[:3]]
             return jax.tree.map(lambda leaf: leaf[0], launch(asked, 1, *own, *args[3:], own=(False, False)))
 
         @one.def_vmap
-        def runs(size: int, batched: Any, *args: Any) -> Any:
+        def runs(size: int, batched: Sequence[PyTree], *args: PyTree) -> tuple:
             along = lambda leaf, has: leaf if has else jnp.broadcast_to(leaf, (size, *jnp.shape(leaf)))  # noqa: E731
             own = [i < 3 or any(jax.tree.leaves(has)) for i, has in enumerate(batched)]
             args = tuple(jax.tree.map(along, a, b) if o else a for a, b, o in zip(args, batched, own, strict=True))
@@ -72,10 +76,10 @@ def launch(
     asked: Asked,
     runs: int,
     state: State,
-    held: Sequence[jax.Array],
-    batches: jax.Array,
-    episodes: Any,
-    length: jax.Array,
+    held: Sequence[Shaped[Array, "run ..."]],
+    batches: Int[Array, "run update batch"],
+    episodes: Episode,
+    length: Int[Array, "*run"],
     *,
     own: tuple[bool, bool],
 ) -> tuple[State, Seen]:
@@ -116,7 +120,13 @@ class Kernel:
     """What of an epoch is known when it is traced: shapes, and how many runs a block holds."""
 
     def __init__(
-        self, asked: Asked, runs: int, carried: Any, batches: tuple[int, ...], episodes: Any, own: tuple[bool, bool]
+        self,
+        asked: Asked,
+        runs: int,
+        carried: PyTree,
+        batches: tuple[int, ...],
+        episodes: Episode,
+        own: tuple[bool, bool],
     ) -> None:
         self.asked, self.runs, (self.updates, self.batch), self.own = asked, runs, batches, own
         self.lanes = power_of_two(self.batch)
@@ -134,21 +144,21 @@ class Kernel:
         self.answers = [leaf.shape[1 + own[0] :] for leaf in targets]
         self.channels = episodes.x.shape[2 + own[0] :]
 
-    def _refuse(self, leaves: list[Any]) -> None:
+    def _refuse(self, leaves: list[Array]) -> None:
         strange = {str(leaf.dtype) for leaf in leaves} - {str(self.dtype), "int32"}
         if strange:
             raise Unfusable(f"training that carries numbers of {', '.join(sorted(strange))} is no kernel")
         if (count := sum(map(math.prod, self.shapes))) > NUMBERS:
             raise Unfusable(f"{count} numbers of a run are more than the {NUMBERS} that a kernel carries")
 
-    def pack(self, carried: Any) -> list[jax.Array]:
+    def pack(self, carried: PyTree[Shaped[Array, "run ..."]]) -> list[Shaped[Array, "number run"]]:
         """All numbers of all runs: those of the dtype (number, run), and whole ones."""
         rows: tuple[list, list] = ([], [])
         for leaf, kind in zip(jax.tree.leaves(carried), self.whole, strict=True):
             rows[kind].append(leaf.reshape(self.runs, -1).T)
         return [jnp.concatenate(each) for each in rows]
 
-    def unpack(self, packed: Sequence[Any], runs: int | None = None) -> Any:
+    def unpack(self, packed: Sequence, runs: int | None = None) -> PyTree:
         """What was packed: arrays (run, ...), or boxes of the lane arrays that ``packed[kind][number]`` are."""
         at, leaves = [0, 0], []
         for shape, kind in zip(self.shapes, self.whole, strict=True):
@@ -158,13 +168,13 @@ class Kernel:
             leaves.append(boxed(own, shape) if runs is None else own.T.reshape(runs, *shape))
         return jax.tree.unflatten(self.tree, leaves)
 
-    def data(self, episodes: Any) -> list[jax.Array]:
+    def data(self, episodes: Episode) -> list[Shaped[Array, "number ..."]]:
         """Inputs and targets with the axes of one input, or of one target, in front, as one."""
         lead = 1 + self.own[0]
         flat = lambda leaf, axes: jnp.moveaxis(leaf.reshape(*leaf.shape[:axes], -1), -1, 0)  # noqa: E731
         return [flat(episodes.x, lead + 1), *(flat(leaf, lead) for leaf in jax.tree.leaves(episodes.target))]
 
-    def body(self, length_ref: Any, order_ref: Any, floats_ref: Any, wholes_ref: Any, x_ref: Any, *refs: Any) -> None:
+    def body(self, length_ref: Ref, order_ref: Ref, floats_ref: Ref, wholes_ref: Ref, x_ref: Ref, *refs: Ref) -> None:
         """All updates of one block of runs."""
         targets, outs, series = refs[: len(self.answers)], refs[-5:-3], refs[-3:]
         carried = [[ref[i, :] for i in range(ref.shape[0])] for ref in (floats_ref, wholes_ref)]
@@ -172,7 +182,7 @@ class Kernel:
         length = length_ref[...] if self.own[1] else length_ref[0]
         read = functools.partial(self._read, self._runs())
 
-        def update(n: Any, packed: Any) -> Any:
+        def update(n: Int[Array, ""], packed: PyTree) -> PyTree:
             state, _ = self.unpack(packed)
             index = order_ref[n]
             inputs = lambda t: read(x_ref, self.channels, (t, index))  # noqa: E731
@@ -188,7 +198,7 @@ class Kernel:
             for i, row in enumerate(rows):
                 ref[i, :] = row
 
-    def _each(self, value: Any, dtype: Any) -> jax.Array:
+    def _each(self, value: Lane, dtype: DTypeLike) -> Shaped[Array, "run"]:
         """A number of every run."""
         return jnp.broadcast_to(jnp.asarray(value, dtype), (self.width,))
 
@@ -206,7 +216,7 @@ class Kernel:
         run = pl.program_id(0) * self.width + jax.lax.broadcasted_iota(jnp.int32, (self.lanes, self.width), 1)
         return (jnp.minimum(run, self.runs - 1),)
 
-    def _gradient(self, model: RNN, inputs: Callable, target: Any, length: Any) -> tuple[Score, RNN]:
+    def _gradient(self, model: RNN, inputs: Callable, target: PyTree, length: Int[Array, "*run"]) -> tuple[Score, RNN]:
         """Score and slope of each run on a minibatch with ``inputs(t)`` and ``target``: tangents jet along."""
         column = jax.tree.map(lambda box: boxed([n[None, :] for n in box.flat], box.shape), model)
         leaves, tree = jax.tree.flatten(column.cell)
@@ -220,7 +230,7 @@ class Kernel:
         begin = full(lanes(lambda point: cell(point).initial(self.asked.start))(point))
         zero = jax.tree.map(jnp.zeros_like, begin)
 
-        def step(t: Any, jet: Jet) -> Jet:
+        def step(t: Int[Array, ""], jet: Jet) -> Jet:
             new = full(lanes(advancing(cell))(point, jet, inputs(t)))
             going = lambda new, old: jnp.where((t < length)[None], new, old) if self.own[1] else new  # noqa: E731
             return jax.tree.map(going, new, jet)
@@ -231,14 +241,14 @@ class Kernel:
         slope = jax.tree.unflatten(tree, _shaped(mean(through), leaves, boxed))
         return Score(mean(loss), mean(right)), RNN(cell=slope, readout=mean(readout))
 
-    def _scored(self, readout: Any, state: tuple, target: Any, tangents: tuple) -> tuple:
+    def _scored(self, readout: PyTree, state: tuple, target: PyTree, tangents: tuple) -> tuple:
         """Loss and correctness of one answer, the slope by its readout, and by every parameter through the state."""
         whole = Model(None, *self.state)
         score = lambda readout, state: scorer(self.asked.objective)(readout, whole.join(state), target)  # noqa: E731
         (loss, right), (own, pull) = jax.value_and_grad(score, (0, 1), has_aux=True)(readout, state)
         return loss, right, own, [sum(map(jnp.multiply, pull, tangent)) for tangent in tangents]
 
-    def _mean(self, leaf: Any, shape: tuple[int, ...]) -> Any:
+    def _mean(self, leaf: Lane | Box, shape: tuple[int, ...]) -> Array | Box:
         """The mean over the episodes of a minibatch: of lanes, or of every number of a box."""
         if isinstance(leaf, np.ndarray):
             return boxed([self._mean(n, shape) for n in leaf.flat], leaf.shape)
@@ -246,13 +256,13 @@ class Kernel:
         live = jax.lax.broadcasted_iota(jnp.int32, shape, 0) < self.batch
         return jnp.sum(every if self.lanes == self.batch else jnp.where(live, every, 0), 0) / self.batch
 
-    def _read(self, run: tuple, ref: Any, shape: tuple[int, ...], at: tuple) -> Any:
+    def _read(self, run: tuple, ref: Ref, shape: tuple[int, ...], at: tuple) -> Array | Box:
         """The numbers of the episodes in a minibatch: lanes, or a box of ``shape``."""
         each = [ref[(n, *run, *at)] for n in range(math.prod(shape))]
         return boxed(each, shape) if shape else each[0]
 
 
-def _shaped(given: Sequence[Any], like: Sequence[Box], stack: Callable) -> list:
+def _shaped(given: Sequence, like: Sequence[Box], stack: Callable) -> list:
     """Numbers, one after the other, in the shapes of boxes."""
     rest = iter(given)
     parts = [[next(rest) for _ in range(box.size)] for box in like]

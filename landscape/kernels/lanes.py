@@ -13,8 +13,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import Jaxpr, Primitive, Var
+from jaxtyping import Array, ArrayLike, PyTree, Shaped
 
 Box = np.ndarray  # of objects: a lane array for each number of a small array
+Lane = Array | np.ndarray | float  # a number at every lane; one that is known stays a number of NumPy
+Ref = Any  # of Pallas: read and written by indices, as an array is; JAX has no public type of it
+Equation = Any  # of a jaxpr: the types that JAX gives its variables tell neither shape nor dtype
 
 ELEMENTWISE = """
     abs acos acosh add add_any and asin asinh atan atan2 atanh bitcast_convert_type cbrt ceil clamp
@@ -38,7 +43,7 @@ class Unfusable(NotImplementedError):
     """What cannot be written as one kernel, in one sentence; the plain route computes it."""
 
 
-def boxed(values: Sequence[Any], shape: tuple[int, ...] = ()) -> Box:
+def boxed(values: Sequence, shape: tuple[int, ...] = ()) -> Box:
     """Lane arrays, the last axis fastest, as a box of ``shape``."""
     box = np.empty(math.prod(shape), object)
     for i, value in enumerate(values):
@@ -46,12 +51,12 @@ def boxed(values: Sequence[Any], shape: tuple[int, ...] = ()) -> Box:
     return box.reshape(shape)
 
 
-def numbers(tree: Any) -> list:
+def numbers(tree: PyTree) -> list:
     """The lane arrays of a pytree whose leaves are lane arrays or boxes."""
     return [n for leaf in jax.tree.leaves(tree) for n in (leaf.flat if is_box(leaf) else [leaf])]
 
 
-def is_box(value: Any) -> bool:
+def is_box(value: object) -> bool:
     return isinstance(value, np.ndarray) and value.dtype == object
 
 
@@ -62,12 +67,12 @@ def lanes(f: Callable) -> Callable:
     elementwise form.
     """
 
-    def called(*args: Any) -> Any:
+    def called(*args: PyTree) -> PyTree:
         flat, tree = jax.tree.flatten(args)
         known = [type(leaf) is float for leaf in flat]
         boxes = [leaf if is_box(leaf) else boxed([leaf]) for leaf, k in zip(flat, known, strict=True) if not k]
 
-        def example(*given: Any) -> Any:
+        def example(*given: PyTree) -> PyTree:
             rest = iter(given)
             return f(*jax.tree.unflatten(tree, [a if k else next(rest) for a, k in zip(flat, known, strict=True)]))
 
@@ -79,9 +84,9 @@ def lanes(f: Callable) -> Callable:
     return called
 
 
-def evaluate(jaxpr: Any, consts: Sequence[Any], boxes: Sequence[Box]) -> list[Box]:
+def evaluate(jaxpr: Jaxpr, consts: Sequence[Shaped[ArrayLike, "..."]], boxes: Sequence[Box]) -> list[Box]:
     """The outputs of a jaxpr; boxes in and out."""
-    env: dict[Any, Box] = dict(zip(jaxpr.constvars, map(_constant, consts), strict=True))
+    env: dict[Var, Box] = dict(zip(jaxpr.constvars, map(_constant, consts), strict=True))
     env.update(zip(jaxpr.invars, boxes, strict=True))
     read = lambda var: _constant(np.asarray(var.val, var.aval.dtype)) if hasattr(var, "val") else env[var]  # noqa: E731
     for eqn in jaxpr.eqns:
@@ -89,12 +94,12 @@ def evaluate(jaxpr: Any, consts: Sequence[Any], boxes: Sequence[Box]) -> list[Bo
     return [read(var) for var in jaxpr.outvars]
 
 
-def _constant(value: Any) -> Box:
+def _constant(value: ArrayLike) -> Box:
     """A constant of a jaxpr as a box of numbers; a traced scalar stays one lane array for all."""
     return boxed([value]) if np.shape(value) == () else boxed(list(np.asarray(value).ravel()), np.shape(value))
 
 
-def _computed(eqn: Any, boxes: list[Box]) -> list[Box]:
+def _computed(eqn: Equation, boxes: list[Box]) -> list[Box]:
     """The outputs of one equation."""
     name, params = eqn.primitive.name, eqn.params
     if name not in ("cond", "while", "scan") and (inner := _inner(params)) is not None:
@@ -111,21 +116,21 @@ def _computed(eqn: Any, boxes: list[Box]) -> list[Box]:
     raise Unfusable(f"{name} on numbers that differ from point to point has no elementwise form")
 
 
-def _inner(params: dict[str, Any]) -> Any:
+def _inner(params: dict[str, PyTree]) -> PyTree:
     """The jaxpr that an equation calls, if it calls one."""
     return next(
         (params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr", "cond_jaxpr", "branches") if key in params), None
     )
 
 
-def _elementwise(primitive: Any, params: dict[str, Any], boxes: list[Box]) -> Box:
+def _elementwise(primitive: Primitive, params: dict[str, PyTree], boxes: list[Box]) -> Box:
     shape = np.broadcast_shapes(*(box.shape for box in boxes))
     params = {**params, "sharding": None} if primitive.name == "convert_element_type" else params
     columns = zip(*(np.broadcast_to(box, shape).flat for box in boxes), strict=True)
     return boxed([_applied(primitive, params, column) for column in columns], shape)
 
 
-def _applied(primitive: Any, params: dict[str, Any], values: tuple) -> Any:
+def _applied(primitive: Primitive, params: dict[str, PyTree], values: tuple) -> Lane:
     """A primitive on lane arrays; on numbers that are known it is done here and now."""
     if all(_number(value) for value in values):
         with jax.ensure_compile_time_eval():
@@ -133,13 +138,13 @@ def _applied(primitive: Any, params: dict[str, Any], values: tuple) -> Any:
     return primitive.bind(*alike(*values), **params)
 
 
-def alike(*values: Any) -> list[jax.Array]:
+def alike(*values: Lane) -> list[Shaped[Array, "..."]]:
     """Lane arrays, broadcast to each other."""
     shape = np.broadcast_shapes(*(jnp.shape(value) for value in values))
     return [jnp.broadcast_to(value, shape) for value in values]
 
 
-def _number(value: Any) -> bool:
+def _number(value: object) -> bool:
     return isinstance(value, int | float | np.generic | np.ndarray)
 
 
@@ -147,7 +152,7 @@ def _known(box: Box) -> bool:
     return all(_number(value) for value in box.flat)
 
 
-def _moved(eqn: Any, boxes: list[Box]) -> list[Box]:
+def _moved(eqn: Equation, boxes: list[Box]) -> list[Box]:
     """A primitive that moves numbers, applied to their places."""
     (box, *rest) = boxes
     with jax.ensure_compile_time_eval():
@@ -159,13 +164,13 @@ def _moved(eqn: Any, boxes: list[Box]) -> list[Box]:
     return [boxed(list(box.reshape(-1)[o.ravel()]), o.shape) for o in each]
 
 
-def _iota(eqn: Any) -> list[Box]:
+def _iota(eqn: Equation) -> list[Box]:
     with jax.ensure_compile_time_eval():
         made = np.asarray(eqn.primitive.bind(**eqn.params))
     return [boxed(list(made.ravel()), made.shape)]
 
 
-def _padded(eqn: Any, box: Box, value: Box) -> list[Box]:
+def _padded(eqn: Equation, box: Box, value: Box) -> list[Box]:
     with jax.ensure_compile_time_eval():
         place = jnp.arange(box.size, dtype=jnp.int32).reshape(box.shape)
         places = np.asarray(jax.lax.pad(place, jnp.int32(-1), eqn.params["padding_config"]))
@@ -173,14 +178,14 @@ def _padded(eqn: Any, box: Box, value: Box) -> list[Box]:
     return [boxed([every[place] for place in places.ravel()], places.shape)]
 
 
-def _reduced(eqn: Any, box: Box) -> list[Box]:
+def _reduced(eqn: Equation, box: Box) -> list[Box]:
     shape, axes = eqn.outvars[0].aval.shape, eqn.params["axes"]
     columns = np.moveaxis(box, axes, range(len(axes))).reshape(-1, math.prod(shape)).T
     join = lambda a, b: REDUCED[eqn.primitive.name](*alike(a, b))  # noqa: E731
     return [boxed([functools.reduce(join, list(column)) for column in columns], shape)]
 
 
-def _extreme(eqn: Any, box: Box) -> list[Box] | None:
+def _extreme(eqn: Equation, box: Box) -> list[Box] | None:
     """Where the first largest or smallest number is; a NaN counts as both, as in JAX."""
     if box.ndim != 1:
         return None
@@ -193,7 +198,7 @@ def _extreme(eqn: Any, box: Box) -> list[Box] | None:
     return [boxed([at])]
 
 
-def _product(eqn: Any, a: Box, b: Box) -> list[Box] | None:
+def _product(eqn: Equation, a: Box, b: Box) -> list[Box] | None:
     (left, right), batched = eqn.params["dimension_numbers"]
     if any(batched):
         return None
@@ -208,12 +213,12 @@ def _product(eqn: Any, a: Box, b: Box) -> list[Box] | None:
     return [boxed(made, eqn.outvars[0].aval.shape)]
 
 
-def _unstacked(eqn: Any, box: Box) -> list[Box]:
+def _unstacked(eqn: Equation, box: Box) -> list[Box]:
     parts = np.moveaxis(box, eqn.params["axis"], 0).reshape(len(eqn.outvars), -1)
     return [boxed(list(part), var.aval.shape) for part, var in zip(parts, eqn.outvars, strict=True)]
 
 
-def _picked(eqn: Any, box: Box, index: Box) -> list[Box] | None:
+def _picked(eqn: Equation, box: Box, index: Box) -> list[Box] | None:
     """One number of a row, by an index that differs from lane to lane; outside of it as JAX has it."""
     params, wide = eqn.params, eqn.primitive.name == "gather"
     if box.ndim != 1 or params["slice_sizes"] != (1,) or index.size != 1:
@@ -226,7 +231,7 @@ def _picked(eqn: Any, box: Box, index: Box) -> list[Box] | None:
     return [boxed([value], eqn.outvars[0].aval.shape)]
 
 
-def _placed(eqn: Any, box: Box, *rest: Box) -> list[Box] | None:
+def _placed(eqn: Equation, box: Box, *rest: Box) -> list[Box] | None:
     """A row with one number added, or put in place, by an index that differs from lane to lane."""
     adds = eqn.primitive.name == "scatter-add"
     index, update = rest if adds else rest[::-1]
@@ -238,7 +243,7 @@ def _placed(eqn: Any, box: Box, *rest: Box) -> list[Box] | None:
     return [boxed([_select(at == i, put(old), old) for i, old in enumerate(box)], box.shape)]
 
 
-def _select(which: Any, one: Any, other: Any) -> jax.Array:
+def _select(which: Lane, one: Lane, other: Lane) -> Shaped[Array, "..."]:
     which, one, other = alike(which, one, other)
     return jnp.where(which, one, other)
 

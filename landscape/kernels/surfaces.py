@@ -8,19 +8,19 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import pallas as pl
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float, Int, PyTree, PyTreeDef, Shaped
 
 from landscape.engine.jets import Jet, pairs, power, unscaled
-from landscape.kernels.lanes import Unfusable, boxed, lanes
+from landscape.kernels.lanes import Box, Ref, Unfusable, boxed, lanes
 from landscape.kernels.models import Model, power_of_two, state_of
 from landscape.planes import Affine, Placed
-from landscape.recurrence import Course, Data, Layout, Scan
+from landscape.recurrence import Course, Data, Layout, Scan, weighed
 from landscape.tree import pytree, static
 
 POINTS = 128  # a block: four warps of 32
@@ -32,10 +32,10 @@ NUMBERS = 256  # of a model and its directions, each read by itself
 class Flat:
     """`Placed`, whose models carry their state as a tuple of numbers: what cells stack, `lanes` takes apart."""
 
-    placed: Any
-    shape: Any = static()  # of the state, a pytree of shapes; hashable, as leaves and structure
+    placed: Placed
+    shape: tuple = static()  # of the state, a pytree of shapes; hashable, as leaves and structure
 
-    def at(self, point: Any) -> Model:
+    def at(self, point: Sequence) -> Model:
         return Model(self.placed.at(point), *self.shape)
 
 
@@ -47,7 +47,7 @@ def fused(scan: Scan, affine: Affine, data: Data, interpret: bool = False) -> "F
     return kernel
 
 
-def hindrance(kernel: Callable, affine: Affine, data: Any) -> str:
+def hindrance(kernel: Callable, affine: Affine, data: PyTree[Shaped[ArrayLike, "..."]]) -> str:
     """Why a kernel cannot be traced for arguments of these shapes, nothing if it can."""
     leaves, tree = jax.tree.flatten((affine, data))
     shapes = tuple((np.shape(leaf), np.result_type(leaf)) for leaf in leaves)
@@ -55,7 +55,7 @@ def hindrance(kernel: Callable, affine: Affine, data: Any) -> str:
 
 
 @functools.lru_cache(maxsize=256)
-def _hindrance(kernel: Callable, tree: Any, shapes: tuple, coordinates: int) -> str:
+def _hindrance(kernel: Callable, tree: PyTreeDef, shapes: tuple, coordinates: int) -> str:
     """What `hindrance` says, found once for each kind."""
     affine, data = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*shape) for shape in shapes])
     dtype = next(np.dtype(kind) for _, kind in shapes if np.issubdtype(kind, np.floating))
@@ -78,25 +78,43 @@ class Fused:
         self, affine: Affine, points: Float[Array, "coordinate point"], data: Data
     ) -> list[Float[Array, "length point"]]:
         """Loss and derivatives, each (length, point), as `Scan` returns them."""
-        return Program(self.scan, affine, len(points), data).launch(points, data, self.interpret)
+        return Program(self.scan, affine, len(points), data).launch(points, self.interpret)
+
+
+class Held(NamedTuple):
+    """Arrays of episodes as a kernel reads them, (*lead, number, episode) each: their tree, and one's own shape."""
+
+    tree: PyTreeDef
+    shapes: list[tuple[int, ...]]
+    arrays: list[Shaped[Array, "*lead number episode"]]
+
+    @property
+    def numbers(self) -> int:
+        """Numbers of one episode."""
+        return sum(map(math.prod, self.shapes))
+
+
+def held(tree: PyTree, lead: int) -> Held:
+    """Arrays (*lead, episode, ...) with the axes of one episode, as one, in front of that of all episodes."""
+    leaves, structure = jax.tree.flatten(tree)
+    flat = [jnp.moveaxis(jnp.reshape(leaf, (*leaf.shape[: lead + 1], -1)), -1, lead) for leaf in leaves]
+    return Held(structure, [leaf.shape[lead + 1 :] for leaf in leaves], flat)
 
 
 class Program:
     """What of a kernel is known when it is traced: shapes, how many episodes a pass holds, and how many passes."""
 
     def __init__(self, scan: Scan, affine: Affine, coordinates: int, data: Data) -> None:
-        episodes, lengths = data
-        self.scan, self.coordinates, self.rows = scan, coordinates, len(lengths)
-        if not scan.task.nested:
-            raise Unfusable(f"{scan.task.name} draws each length anew, and one kernel goes through all lengths")
-        if episodes.mask is not None:
-            raise Unfusable(f"{scan.task.name} asks for an answer at every step, and a kernel for one at the end")
+        episodes, self.lengths = data
+        self.scan, self.coordinates, self.rows = scan, coordinates, len(self.lengths)
         self.leaves, self.tree = jax.tree.flatten(affine)
-        target, self.target = jax.tree.flatten(episodes.target)
-        self.answers = [leaf.shape[1:] for leaf in target]
-        self.channels = episodes.x.shape[2:]
-        self.batch = episodes.x.shape[1]
-        self.dtype = np.dtype(episodes.x.dtype)
+        self.dtype = np.dtype(jnp.result_type(*self.leaves))
+        alone, self.masked = not scan.task.nested, episodes.mask is not None
+        self.series = held((episodes.x, episodes.target, episodes.mask) if self.masked else episodes.x, 1 + alone)
+        weights = weighed(scan.task, episodes, self.lengths) if self.masked else None
+        self.apart = self.masked or alone  # an answer for every length
+        self.answers = held(weights if self.masked else episodes.target, int(self.apart))
+        self.batch = episodes.x.shape[1 + alone]
         self._refuse()
         self.shape = state_of(jax.eval_shape(lambda a: a.at((0.0,) * coordinates), affine), scan.task.start)
         self.each = min(power_of_two(self.batch), self._room())
@@ -109,23 +127,21 @@ class Program:
             raise Unfusable(f"parameters of {', '.join(sorted(kinds))} do not go into a kernel of {self.dtype}")
         if (count := sum(math.prod(np.shape(leaf)) for leaf in self.leaves)) > NUMBERS:
             raise Unfusable(f"{count} parameters are more than the {NUMBERS} that a kernel reads one by one")
-        if len(self.channels) > 1:
-            raise Unfusable(f"inputs of shape {self.channels} have more than one axis")
 
     def _room(self) -> int:
         """Episodes that the registers of a thread hold: states, tangents, and inputs of more than one channel."""
         parts = 1 + (self.scan.order > 0) * self.coordinates + (self.scan.order > 1) * len(pairs(self.coordinates))
-        held = parts * sum(map(math.prod, self.shape[1])) + math.prod(self.channels) - 1
+        held = parts * (sum(map(math.prod, self.shape[1])) + self.masked) + self.series.numbers - 1
         return 1 << max(0, (REGISTERS * 4 // (held * self.dtype.itemsize)).bit_length() - 1)
 
-    def launch(self, given: jax.Array, data: Data, interpret: bool, more: Sequence[jax.Array] = ()) -> list[jax.Array]:
-        """Variables, each (row, point), at ``given`` points; ``more`` small arrays are read after the targets."""
-        (episodes, lengths), count = data, given.shape[1]
+    def launch(
+        self, given: Float[Array, "coordinate point"], interpret: bool, more: Sequence[Shaped[Array, "..."]] = ()
+    ) -> list[Float[Array, "row point"]]:
+        """Variables, each (row, point), at ``given`` points; ``more`` small arrays are read after the answers."""
+        count = given.shape[1]
         points = jnp.pad(given, ((0, 0), (0, -count % POINTS)), mode="edge")
-        held = jnp.concatenate([jnp.ravel(leaf) for leaf in self.leaves])
-        x = self._filled(episodes.x, 1)
-        x = jnp.moveaxis(x.reshape(*x.shape[:2], -1), 2, 1)
-        targets = [self._filled(t, 0).reshape(x.shape[2], -1).T for t in jax.tree.leaves(episodes.target)]
+        numbers = jnp.concatenate([jnp.ravel(leaf) for leaf in self.leaves])
+        episodes = [self._filled(a) for a in (*self.series.arrays, *self.answers.arrays)]
         whole = lambda a: pl.BlockSpec(a.shape, lambda i, g: (0,) * a.ndim)  # noqa: E731
         own = lambda a: pl.BlockSpec((*a.shape[:-1], self.each), lambda i, g: (*(0,) * (a.ndim - 1), g))  # noqa: E731
         out = self._out(points)
@@ -133,20 +149,23 @@ class Program:
         made = pl.pallas_call(
             self.body,
             grid=(points.shape[1] // POINTS, self.passes),
-            in_specs=[pl.BlockSpec((len(points), POINTS), lambda i, g: (0, i)), whole(held), whole(lengths), own(x)]
-            + [own(t) for t in targets]
-            + [whole(value) for value in more],
+            in_specs=[
+                pl.BlockSpec((len(points), POINTS), lambda i, g: (0, i)),
+                *map(whole, (numbers, self.lengths)),
+                *map(own, episodes),
+                *map(whole, more),
+            ],
             out_specs=[*map(rows, out)],
             out_shape=out,
             interpret=interpret,
             compiler_params=None if interpret else _triton(),
-        )(points, held, lengths, x, *targets, *more)
+        )(points, numbers, self.lengths, *episodes, *more)
         return [row[:, :count] for row in (made if self.passes == 1 else unscaled(*self._joined(made)))]
 
-    def _filled(self, a: Any, axis: int) -> jax.Array:
-        """An array of episodes along ``axis``, with the first ones again where the last pass has room."""
+    def _filled(self, a: jax.Array) -> jax.Array:
+        """An array of episodes, with the first ones again where the last pass has room."""
         count = self.passes * self.each
-        return jnp.asarray(a) if count == self.batch else jnp.take(a, np.arange(count) % self.batch, axis)
+        return a if count == self.batch else jnp.take(a, np.arange(count) % self.batch, -1)
 
     def _out(self, points: jax.Array) -> list[jax.ShapeDtypeStruct]:
         """What the kernel writes: variables, or the parts of `Jet` and exponents of each pass."""
@@ -158,31 +177,41 @@ class Program:
         power = jax.ShapeDtypeStruct(value.shape, jnp.int32)
         return [value] * whole + [power] * self.coordinates
 
-    def body(self, point_ref: Any, held_ref: Any, stops_ref: Any, x_ref: Any, *refs: Any) -> None:
+    def body(self, point_ref: Ref, held_ref: Ref, stops_ref: Ref, *refs: Ref) -> None:
         """One block of points by one pass of episodes, after every length."""
-        targets, outs = refs[: len(self.answers)], refs[len(self.answers) :]
         point = tuple(point_ref[k, :] for k in range(self.coordinates))
         course = self._course(self._placed(held_ref, point), point)
-        target = self._target(targets)
+        begin, until, rest = self._along(course, stops_ref, refs)
 
-        def step(t: Any, carry: Any) -> Any:
-            return course.step(t, carry, self._read(x_ref, (t,), self.channels))
+        def row(n: Int[Array, ""], carry: PyTree) -> PyTree:
+            carry, (jet, exponents) = until(n, carry if self.scan.task.nested else begin())
+            values = unscaled(jet, exponents) if self.passes == 1 else [*jax.tree.leaves(jet), *exponents]
+            for out, value in zip(rest, values, strict=True):
+                out[n, :] = value
+            return carry if self.scan.task.nested else ()
 
-        def row(n: Any, carry: Any) -> Any:
+        jax.lax.fori_loop(0, self.rows, row, begin() if self.scan.task.nested else ())
+
+    def _along(self, course: Course, stops_ref: Ref, refs: Sequence[Ref]) -> tuple[Callable, Callable, Sequence[Ref]]:
+        """``begin() -> carry``, ``until(row, carry) -> (carry, what is seen there)``, and the references left over."""
+        read, ask = len(self.series.shapes), len(self.answers.shapes)
+        series, answers, rest = refs[:read], refs[read : read + ask], refs[read + ask :]
+        nested = self.scan.task.nested
+
+        def until(n: Int[Array, ""], carry: PyTree) -> PyTree:
+            def step(t: Int[Array, ""], carry: PyTree) -> PyTree:
+                return course.step(t, carry, self._read(self.series, series, (t,) if nested else (n, t)))
+
             if self.scan.every:
                 carry = step(n, carry)
             else:
-                since = jnp.where(n == 0, 0, stops_ref[jnp.maximum(n - 1, 0)])
+                since = jnp.where(n == 0, 0, stops_ref[jnp.maximum(n - 1, 0)]) if nested else 0
                 carry = jax.lax.fori_loop(since, stops_ref[n], step, carry)
-            jet, exponents = course.observe(carry, target)
-            values = unscaled(jet, exponents) if self.passes == 1 else [*jax.tree.leaves(jet), *exponents]
-            for out, value in zip(outs, values, strict=True):
-                out[n, :] = value
-            return carry
+            return carry, course.observe(carry, self._read(self.answers, answers, (n,) * self.apart))
 
-        jax.lax.fori_loop(0, self.rows, row, course.start())
+        return course.start, until, rest
 
-    def _placed(self, held_ref: Any, point: tuple) -> Flat:
+    def _placed(self, held_ref: Ref, point: tuple) -> Flat:
         """The models at a block of points."""
         sizes = [math.prod(leaf.shape) for leaf in self.leaves]
         at = np.cumsum([0, *sizes])
@@ -210,19 +239,19 @@ class Program:
             return jnp.sum(a if whole else jnp.where(episode < self.batch, a, jnp.zeros_like(a)), 0)
 
         layout = Layout(
-            begin=lambda f: lambda m: full(lanes(f)(m)), both=lambda f: lambda *args: full(lanes(f)(*args)), fold=fold
+            begin=lambda f: lambda m: full(lanes(f)(m)),
+            both=lambda f: lambda *args: full(lanes(f)(*args)),
+            fold=fold,
+            # Mosaic does not join a constant with what a conditional computes ("Invalid relayout").
+            ones=lambda here: (here == here).astype(self.dtype),
         )
-        return self.scan.course(model, point, self.batch, layout)
+        return self.scan.course(model, point, self.batch, layout, self.masked)
 
-    def _target(self, refs: Sequence[Any]) -> Any:
-        """What a pass of episodes is to answer."""
-        each = [self._read(ref, (), shape) for ref, shape in zip(refs, self.answers, strict=True)]
-        return jax.tree.unflatten(self.target, each)
-
-    def _read(self, ref: Any, at: tuple, shape: tuple[int, ...]) -> Any:
-        """Numbers of a pass of episodes, (episode, 1) each: a lane array, or a box of ``shape``."""
-        each = [ref[(*at, n, slice(None))][:, None] for n in range(math.prod(shape))]
-        return boxed(each, shape) if shape else each[0]
+    def _read(self, held: Held, refs: Sequence[Ref], at: tuple) -> PyTree:
+        """Numbers of a pass of episodes, (episode, 1) each: lane arrays, or boxes of the shapes of an episode's."""
+        return jax.tree.unflatten(
+            held.tree, [_numbers(ref, at, shape) for ref, shape in zip(refs, held.shapes, strict=True)]
+        )
 
     def _joined(self, made: list[jax.Array]) -> tuple[Jet, tuple]:
         """The jet (length, point) of all passes, each of which has exponents of its own."""
@@ -236,6 +265,11 @@ class Program:
         first = tuple(add(a, shift[k]) for k, a in enumerate(jet.first))
         second = {(k, l): add(a, shift[k] * shift[l]) for (k, l), a in jet.second.items()}
         return Jet(jnp.sum(jet.value, 0), first, second), exponents
+
+
+def _numbers(ref: Ref, at: tuple, shape: tuple[int, ...]) -> Array | Box:
+    each = [ref[(*at, n, slice(None))][:, None] for n in range(math.prod(shape))]
+    return boxed(each, shape) if shape else each[0]
 
 
 def _triton() -> Any:

@@ -6,16 +6,17 @@ course of a surface's kernel at one length.
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Int, PyTree, Shaped
 
 from landscape.descent.paths import Walk, descent, path, seen
 from landscape.engine.jets import unscaled
-from landscape.kernels.lanes import Unfusable, lanes
+from landscape.kernels.lanes import Ref, Unfusable, boxed, is_box, lanes
 from landscape.kernels.surfaces import POINTS, Program, hindrance
 from landscape.planes import Affine
+from landscape.tree import pytree, static
 
 
 def fused(walk: Walk, affine: Affine, data: tuple, interpret: bool) -> Callable:
@@ -32,9 +33,26 @@ class Launched:
     interpret: bool = False
 
     def __call__(self, affine: Affine, points: jax.Array, data: tuple) -> list[jax.Array]:
-        inner, *traced = data
+        _, *traced = data
         program = Updates(self.walk, affine, points, data)
-        return program.launch(points, inner, self.interpret, [jnp.reshape(value, 1) for value in traced])
+        return program.launch(points, self.interpret, [jnp.reshape(value, 1) for value in traced])
+
+
+@pytree
+class Kept:
+    """A box as a loop carries it: its lane arrays, and its shape."""
+
+    numbers: tuple[Shaped[Array, "point"], ...]
+    shape: tuple[int, ...] = static()
+
+
+def _each(f: Callable) -> Callable:
+    """``f`` of one point over a block of them."""
+    wide = lambda number: jnp.broadcast_to(number, (POINTS,))  # noqa: E731
+    keep = lambda leaf: Kept(numbers=tuple(map(wide, leaf.flat)), shape=leaf.shape) if is_box(leaf) else wide(leaf)  # noqa: E731
+    take = lambda leaf: boxed(leaf.numbers, leaf.shape) if isinstance(leaf, Kept) else leaf  # noqa: E731
+    opened = lambda args: jax.tree.map(take, args, is_leaf=lambda leaf: isinstance(leaf, Kept))  # noqa: E731
+    return lambda *args: jax.tree.map(keep, lanes(f)(*opened(args)))
 
 
 class Updates(Program):
@@ -52,28 +70,25 @@ class Updates(Program):
     def _out(self, points: jax.Array) -> list[jax.ShapeDtypeStruct]:
         return [jax.ShapeDtypeStruct((len(out), points.shape[1]), out.dtype) for out in self.made]
 
-    def body(self, point_ref: Any, held_ref: Any, stops_ref: Any, x_ref: Any, *refs: Any) -> None:
+    def body(self, point_ref: Ref, held_ref: Ref, stops_ref: Ref, *refs: Ref) -> None:
         """One block of starts, after all updates or at each."""
-        targets, given = refs[: len(self.answers)], refs[len(self.answers) :]
-        traced, outs = given[: -len(self.made)], given[-len(self.made) :]
         start = [point_ref[k, :] for k in range(self.coordinates)]
-        full = lambda tree: jax.tree.map(lambda a: jnp.broadcast_to(a, (POINTS,)), tree)  # noqa: E731
-        each = lambda f: lambda *args: full(lanes(f)(*args))  # noqa: E731
+        given = refs[len(self.series.shapes) + len(self.answers.shapes) :]
+        traced, outs = given[: -len(self.made)], given[-len(self.made) :]
 
         def look(point: list[jax.Array]) -> list[jax.Array]:
             course = self._course(self._placed(held_ref, tuple(point)), tuple(point))
-            step = lambda t, carry: course.step(t, carry, self._read(x_ref, (t,), self.channels))  # noqa: E731
-            carry = jax.lax.fori_loop(0, stops_ref[0], step, course.start())
-            return unscaled(*course.observe(carry, self._target(targets)))
+            begin, until, _ = self._along(course, stops_ref, refs)
+            return unscaled(*until(0, begin())[1])
 
-        down = descent(self.walk.names, look, self.walk.optimiser, each)
+        down = descent(self.walk.names, look, self.walk.optimiser, _each)
         if self.walk.of is not path:
             values = self.walk.of(down, start, *(ref[0] for ref in traced))
             for out, value in zip(outs, values, strict=True):
                 out[0, :] = value[0]
             return
 
-        def walked(n: Any, state: Any) -> Any:
+        def walked(n: Int[Array, ""], state: PyTree) -> PyTree:
             here, state = down.step(state)
             for out, value in zip(outs, seen(down.names, here), strict=True):
                 out[n, :] = value

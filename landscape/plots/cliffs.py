@@ -1,9 +1,9 @@
 """Cliffs over the loss: where they stand, of which kind they are, how fast they grow."""
 
 import math
-from typing import Any
 
 import xarray
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
@@ -28,7 +28,7 @@ def cliffs(loss: xarray.Dataset, curves: xarray.Dataset, found: xarray.Dataset) 
     figure = formation(loss, lengths=[int(loss["length"].values[-1])])
     ax = figure.axes[0]
     names = [str(name) for name in curves.attrs["coordinates"]]
-    handles: dict[str, Any] = {}
+    handles: dict[str, Artist] = {}
     for rank in range(found.sizes["line"]):
         cliff = found.isel(line=rank)
         colour, style, what = KINDS[str(cliff["kind"].item())]

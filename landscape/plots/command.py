@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import xarray
 from matplotlib.figure import Figure
@@ -32,7 +31,7 @@ def drawing(
 
     def draw(store: str | Path = usual, folder: str | Path = "results") -> dict[str, list[Path]]:
         """Draw the figure into ``folder``: its files, by what they show."""
-        sets: list[Any] = [opened(Path(store) / f"{part}.zarr") for part in parts] or [opened(store)]
+        sets: list[xarray.Dataset] = [opened(Path(store) / f"{part}.zarr") for part in parts] or [opened(store)]
         files = [Path(folder) / f"{name}{end}" for end in (".png", ".pdf")]
         plots.save(plots.styled(page)(*sets), *files)
         plots.indexed(files[0])

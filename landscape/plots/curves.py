@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import xarray
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.typing import ColorType
 
 from landscape.plots.look import Look, drawn
 from landscape.plots.parts import headed
@@ -27,17 +29,17 @@ def short(ds: xarray.Dataset) -> xarray.Dataset:
     return ds.assign_coords(cell=[str(cell).removeprefix("Hard") for cell in ds.cell.values])
 
 
-Colors = Sequence[Any] | None
+Colors = Sequence[ColorType] | None
 
 
-def inks(colors: Colors) -> Iterator[tuple[Any, str]]:
+def inks(colors: Colors) -> Iterator[tuple[ColorType, str]]:
     """A colour and a mark for each line in turn; the colours of the user where given."""
     marks = itertools.cycle(mark for _, mark in LINES)
     return zip(itertools.cycle(colors or [color for color, _ in LINES]), marks, strict=False)
 
 
 def success(
-    ax: Any, ds: xarray.Dataset, along: str, lines: str = "cell", above: float = 0.99, colors: Colors = None
+    ax: Axes, ds: xarray.Dataset, along: str, lines: str = "cell", above: float = 0.99, colors: Colors = None
 ) -> None:
     """Share of runs with an accuracy greater than ``above``, one curve for each of ``lines``, with Wilson intervals.
 
@@ -56,7 +58,7 @@ def success(
         if "guessed" in ds:
             ax.plot(x, np.broadcast_to(given.guessed, x.shape), color=colour, linestyle=":", linewidth=0.9)
         if "published" in ds and np.isfinite(given.published).any():
-            style = {"markerfacecolor": "white", "markersize": 4.5, "markeredgewidth": 0.8, "zorder": 3}
+            style: dict[str, Any] = {"markerfacecolor": "white", "markersize": 4.5, "markeredgewidth": 0.8, "zorder": 3}
             ax.plot(x, given.published, mark, color=colour, **style)
     ax.set(ylim=(-0.03, 1.03))
 
@@ -66,12 +68,12 @@ def _finished(ds: xarray.Dataset, along: str) -> xarray.Dataset:
     return ds.isel({along: np.flatnonzero(np.isfinite(ds.accuracy).any("seed"))})
 
 
-def means(ax: Any, ds: xarray.Dataset, along: str, lines: str = "cell", colors: Colors = None) -> None:
+def means(ax: Axes, ds: xarray.Dataset, along: str, lines: str = "cell", colors: Colors = None) -> None:
     """Mean accuracy of the runs, with bars of one SD of the runs, as far as accuracies reach: none is beyond [0, 1]."""
     found = successes(ds.accuracy)
     for (colour, mark), name in zip(inks(colors), ds[lines].values, strict=False):
         curve = found.sel({lines: name, along: _finished(ds.sel({lines: name}), along)[along]})
-        bars = {"elinewidth": 0.6, "capsize": 1.5, "capthick": 0.6}
+        bars: dict[str, Any] = {"elinewidth": 0.6, "capsize": 1.5, "capthick": 0.6}
         mean = curve["mean"].values
         reach = np.minimum(curve.sd.values, [mean, 1 - mean])
         ax.errorbar(curve[along], curve["mean"], reach, color=colour, marker=mark, markersize=3, **bars)

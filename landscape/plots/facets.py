@@ -1,9 +1,16 @@
 """Facets of a surface in 3-D, none of which spans more than a step of height."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
-def facets(x: np.ndarray, y: np.ndarray, z: np.ndarray, step: float) -> np.ndarray:
+
+def facets(
+    x: "Float[np.ndarray, 'x']", y: "Float[np.ndarray, 'y']", z: "Float[np.ndarray, 'x y']", step: float
+) -> "Float[np.ndarray, 'facet 5 3']":
     """Corners (facet, 5, 3) of the surface through ``z`` (x, y), some twice; not finite cells have none.
 
     A cell that spans more than ``step`` is cut at heights that are multiples of it, so that on a cliff, as elsewhere,

@@ -5,10 +5,13 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 from landscape.plots.look import styled
 
@@ -37,7 +40,7 @@ def save(figure: Figure, *paths: str | Path) -> None:
             raise ValueError(f"{path.name} is no figure; its name must end in {', '.join(sorted(known))}")
     layout = figure.get_layout_engine()
     for path in map(Path, paths):
-        sharp: dict[str, Any] = {"dpi": 300} if path.suffix in (".pdf", ".svg", ".eps", ".ps") else {}
+        sharp: dict[str, float] = {"dpi": 300} if path.suffix in (".pdf", ".svg", ".eps", ".ps") else {}
         with whole(path) as file:
             styled(figure.savefig)(file, **sharp)
         figure.set_layout_engine("none")  # laid out once for all formats: it takes half of the time
@@ -69,6 +72,6 @@ def indexed(path: str | Path, colours: int = 256) -> None:
     made.save(path, optimize=True)
 
 
-def _palette(image: Any) -> np.ndarray:
+def _palette(image: "Image.Image") -> np.ndarray:
     """The colours (colour, 3) of an indexed image."""
     return np.array(image.getpalette() or [], np.uint8).reshape(-1, 3)

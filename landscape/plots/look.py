@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
+from matplotlib.typing import ColorType
 
 NONFINITE = "#ff2e88"  # a colour that neither map has
 LOSS, GRADIENT = "viridis", "cividis"
@@ -86,10 +88,10 @@ class Look:
     label:           what the values are, beside the bar of colours or up the axis
     """
 
-    ax: Any = None
+    ax: Axes | None = None
     figsize: tuple[float, float] | None = None
     cmap: str | Colormap | None = None
-    colors: Sequence[Any] | None = None
+    colors: Sequence[ColorType] | None = None
     title: str | None = OURS
     caption: str | None = OURS
     xlabel: str | None = None
@@ -116,7 +118,7 @@ class Look:
         """The colormap, in which what is inf or NaN has a colour of its own."""
         return colormap(self.cmap or ours).with_extremes(bad=NONFINITE)
 
-    def color(self, index: int, ours: Any) -> Any:
+    def color(self, index: int, ours: ColorType) -> ColorType:
         """The colour of the ``index``-th line."""
         return self.colors[index % len(self.colors)] if self.colors else ours
 
@@ -154,7 +156,7 @@ def drawn(draw: Callable) -> Callable:
     taken = [p.name for p in own if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
     @functools.wraps(draw)
-    def within(*args: Any, **given: Any) -> Any:
+    def within(*args: object, **given: Any) -> Figure:
         if not free and (wrong := [name for name in given if name not in (*taken, *FIELDS)]):
             raise TypeError(f"{draw.__name__} takes no {wrong[0]!r}; it takes {', '.join((*taken, *FIELDS))}")
         look = Look(**{name: given.pop(name) for name in FIELDS if name in given})
@@ -175,14 +177,14 @@ def styled(draw: Callable) -> Callable:
     """``draw`` in our style under the user's; the caller's settings of matplotlib stay as they were."""
 
     @functools.wraps(draw)
-    def within(*args: Any, **kwargs: Any) -> Any:
+    def within(*args: object, **kwargs: object) -> Figure:
         with mpl.rc_context(style()):
             return _ticked(draw(*args, **kwargs))
 
     return within
 
 
-def _ticked(figure: Any) -> Any:
+def _ticked(figure: Figure) -> Figure:
     """The figure, with its ticks made in the style: matplotlib makes them when it first draws, then in the caller's."""
     for ax in figure.axes if isinstance(figure, Figure) else ():
         for axis in (ax.xaxis, ax.yaxis, *([ax.zaxis] if hasattr(ax, "zaxis") else [])):

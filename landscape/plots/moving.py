@@ -5,15 +5,16 @@ import html
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
+from landscape.blocks import Json
 from landscape.plots.files import whole
 from landscape.plots.look import LOSS, Look, drawn, styled
 from landscape.plots.parts import (
@@ -32,6 +33,9 @@ from landscape.plots.parts import (
 )
 from landscape.plots.still import Surfaces, flat, rows_of, surface3d
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 STEPS = 65534  # of the scale of values in a page; one more says that a value is inf or NaN
 
 
@@ -39,7 +43,7 @@ STEPS = 65534  # of the scale of values in a page; one more says that a value is
 def animation(
     surfaces: Surfaces,
     *paths: str | Path,
-    lengths: Any = None,
+    lengths: Iterable[float] | float | None = None,
     draw: Callable[..., Figure] = surface3d,
     seconds: float = 0.4,
     **settings: Any,
@@ -73,7 +77,9 @@ def animation(
 
 
 @drawn
-def interactive(ds: xarray.Dataset, path: str | Path, lengths: Any = None, *, look: Look, **at: float) -> None:
+def interactive(
+    ds: xarray.Dataset, path: str | Path, lengths: Iterable[float] | float | None = None, *, look: Look, **at: float
+) -> None:
     """Write one HTML page with the surface in 3-D, to turn, and a slider over the length; it needs no network.
 
     At most 129 points a side and 32 lengths are drawn, each value as one of 65,535 steps of the scale, and the page
@@ -99,7 +105,9 @@ def interactive(ds: xarray.Dataset, path: str | Path, lengths: Any = None, *, lo
         file.write_text(text, "utf-8")
 
 
-def contents(ds: xarray.Dataset, lengths: Any, look: Look, at: dict[str, float]) -> dict[str, Any]:
+def contents(
+    ds: xarray.Dataset, lengths: Iterable[float] | float | None, look: Look, at: dict[str, float]
+) -> dict[str, Json]:
     """What a page knows: the surface in steps of its scale, the scale and its colours, and what to say of it."""
     one, rest = panel(ds, "loss", at)
     data, note = thin(cut(one, "loss", choose(one, lengths, most=32), rest), 129)
@@ -128,7 +136,7 @@ def contents(ds: xarray.Dataset, lengths: Any, look: Look, at: dict[str, float])
     }
 
 
-def steps(values: np.ndarray, norm: Normalize) -> np.ndarray:
+def steps(values: "Float[np.ndarray, '*shape']", norm: Normalize) -> "Float[np.ndarray, '*shape']":
     """Where each value stands on the scale, 0 to 65,534; 65,535 for what is not finite.
 
     What lies beyond the scale, as a loss of zero below one of ratios, has its end.

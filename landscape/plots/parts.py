@@ -4,19 +4,26 @@ import json
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
 import xarray
+from matplotlib.artist import Artist
 from matplotlib.colors import LogNorm, Normalize, to_rgba
+from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.typing import ColorType
+from numpy.typing import ArrayLike
 
 from landscape.plots.look import FIELDS, NONFINITE, SMALL
 
-Overlays = Mapping[str, tuple[Any, Any]]
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Shaped
+
+Overlays = Mapping[str, tuple[ArrayLike, ArrayLike]]
 
 LEADING = ("length", "step", "epoch")  # what may come before the plane, where the settings do not name its axes
 KINDS = {"w": "recurrent weight", "u": "input weight", "b": "bias", "p": "peephole weight"}
@@ -53,13 +60,13 @@ def panel(ds: xarray.Dataset, variable: str, at: Mapping[str, float]) -> tuple[x
     return ds.isel(held | dict.fromkeys(free[:-1], -1)), {k: v for k, v in at.items() if k not in fixed}
 
 
-def tell(value: Any) -> str:
+def tell(value: "float | str | np.generic | Shaped[np.ndarray, '']") -> str:
     """A coordinate in words."""
     value = np.asarray(value).item()
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def choose(ds: xarray.Dataset, lengths: Iterable[Any] | Any | None, most: int = 8) -> list[Any]:
+def choose(ds: xarray.Dataset, lengths: Iterable[float] | float | None, most: int = 8) -> list[float]:
     """The lengths asked for, or at most ``most`` of a surface's: the first, the last, and evenly by ratio between.
 
     The same for steps, epochs, or whatever comes before the plane; none where nothing does.
@@ -77,7 +84,7 @@ def choose(ds: xarray.Dataset, lengths: Iterable[Any] | Any | None, most: int = 
     return [there[there.index(length)] for length in asked]
 
 
-def _even(there: list[Any], most: int) -> list[Any]:
+def _even(there: list[float], most: int) -> list[float]:
     """So many of the values, evenly by ratio, or by place where some are not positive."""
     on = np.log(there) if min(there) > 0 else np.arange(len(there))
     wanted = np.linspace(on[0], on[-1], most)
@@ -85,7 +92,7 @@ def _even(there: list[Any], most: int) -> list[Any]:
 
 
 def cut(
-    ds: xarray.Dataset, variable: str, lengths: list[Any], at: Mapping[str, float], free: int = 2
+    ds: xarray.Dataset, variable: str, lengths: list[float], at: Mapping[str, float], free: int = 2
 ) -> xarray.DataArray:
     """``variable`` over (length, the first ``free`` coordinates not in ``at``), in memory.
 
@@ -136,7 +143,7 @@ def thin(data: xarray.DataArray, most: int) -> tuple[xarray.DataArray, str]:
     return data, f"points drawn: {', '.join(caption)}" if caption else ""
 
 
-def finite(values: Any) -> np.ndarray:
+def finite(values: "Float[np.ndarray, '...'] | xarray.DataArray") -> "Float[np.ndarray, 'value']":
     """The values that are neither inf nor NaN, flat."""
     values = np.asarray(values)
     return values[np.isfinite(values)].astype(float)
@@ -149,12 +156,12 @@ def bounds(norm: Normalize) -> tuple[float, float]:
     return float(norm.vmin), float(norm.vmax)
 
 
-def bad(values: Any) -> np.ndarray:
+def bad(values: "Float[np.ndarray, '...'] | xarray.DataArray") -> "Bool[np.ndarray, '...']":
     """Where values are inf or NaN."""
     return ~np.isfinite(np.asarray(values))
 
 
-def scale(values: Any) -> Normalize:
+def scale(values: "Float[np.ndarray, '...'] | xarray.DataArray") -> Normalize:
     """Linear from 0 (or the least value, if negative) to the largest; logarithmic, from the first percentile of the
     positive values, where the largest is 100 medians.
     """
@@ -168,7 +175,7 @@ def scale(values: Any) -> Normalize:
     return Normalize(low, high if high > low else low + 1)
 
 
-def spread(values: Any) -> Normalize:
+def spread(values: "Float[np.ndarray, '...'] | xarray.DataArray") -> Normalize:
     """For logarithms: from the 1st percentile of the finite ones to the 99.9th; zeros and needles lie beyond."""
     values = finite(values)
     low, high = np.quantile(values, [0.01, 0.999]) if values.size else (-1.0, 0.0)
@@ -216,15 +223,17 @@ def small(ds: xarray.Dataset, data: xarray.DataArray) -> str:
     return ", ".join([*parts, str(ds.attrs.get("dtype", data.dtype))])
 
 
-def stroke(index: int, color: Any) -> dict[str, Any]:
+def stroke(index: int, color: ColorType) -> dict[str, Any]:
     """How the ``index``-th line over a surface is drawn."""
     return {"color": color, "linestyle": ["--", ":", "-.", "-"][index % 4], "linewidth": 1.1}
 
 
-def keys(overlays: Iterable[str], values: Any, colors: Sequence[Any] = ()) -> list[Any]:
+def keys(
+    overlays: Iterable[str], values: "Float[np.ndarray, '...'] | xarray.DataArray", colors: Sequence[ColorType] = ()
+) -> list[Artist]:
     """What a legend holds: lines over a surface, and points that are not finite with their number."""
     inks = [colors[i % len(colors)] if colors else "black" for i in range(len(tuple(overlays)))]
-    made: list[Any] = [
+    made: list[Artist] = [
         Line2D([], [], **stroke(i, ink), label=n) for i, (n, ink) in enumerate(zip(overlays, inks, strict=True))
     ]
     if lost := int(bad(values).sum()):
@@ -232,7 +241,7 @@ def keys(overlays: Iterable[str], values: Any, colors: Sequence[Any] = ()) -> li
     return made
 
 
-def headed(figure: Any, title: str, lines: Iterable[str], handles: Sequence[Any] = (), columns: int = 3) -> None:
+def headed(figure: Figure, title: str, lines: Iterable[str], handles: Sequence[Artist] = (), columns: int = 3) -> None:
     """Title, below it a legend of ``handles``, and below all ``lines`` in small print; of a constrained layout."""
     width, height = figure.get_size_inches()
     size = FontProperties(size=mpl.rcParams["figure.titlesize"]).get_size_in_points()

@@ -1,5 +1,7 @@
 """The spectrum of a model's curvature: the density of all eigenvalues with its band, the largest ones as marks."""
 
+from typing import Any
+
 import numpy as np
 import xarray
 from matplotlib.figure import Figure
@@ -31,7 +33,7 @@ def spectrum(found: xarray.Dataset, *, look: Look) -> Figure:
         ax.set(yscale="log", ylim=(floor, None))
         caption.append(f"Line and band: the mean of {found.sizes['probe']} probes and its interval of 95 %.")
     if "residual" in found:
-        bars = {"fmt": "v", "markersize": 4, "color": look.color(1, MARK), "clip_on": False}
+        bars: dict[str, Any] = {"fmt": "v", "markersize": 4, "color": look.color(1, MARK), "clip_on": False}
         height = np.full(found.sizes["pair"], 0.03)
         ax.errorbar(found["value"], height, xerr=found["residual"], transform=ax.get_xaxis_transform(), **bars)
         caption.append(

@@ -1,20 +1,27 @@
 """Success of training one unit, by what it starts with: what the figures on keeping a bit share."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray
+from matplotlib.axes import Axes
 
 from landscape.success import Share, share, wilson
 from landscape.verdicts import EVEN, strata, stratified
 
+if TYPE_CHECKING:
+    from jaxtyping import Float, Real
+
 COLOURS = {"SRNN": "#0072B2", "LSTM": "#D55E00", "GRU": "#009E73"}
 PLAIN = {"SRNN": "vanilla RNN (SRNN)", "LSTM": "LSTM", "GRU": "GRU"}
-BEND = {"elinewidth": 0.8, "capsize": 1.8, "capthick": 0.8, "markersize": 3.5}
+BEND: dict[str, Any] = {"elinewidth": 0.8, "capsize": 1.8, "capthick": 0.8, "markersize": 3.5}
 SOLVED = 0.95
 
 
-def bars(solved: np.ndarray, tried: Any) -> tuple[np.ndarray, np.ndarray]:
+def bars(
+    solved: "Real[np.ndarray, '*case']", tried: "Real[np.ndarray, '*case'] | float"
+) -> "tuple[Float[np.ndarray, '*case'], Float[np.ndarray, '2 *case']]":
     """Shares, and how far Wilson's interval reaches below and above."""
     p, (low, high) = solved / tried, wilson(solved, tried)
     return p, np.maximum(0, np.stack([p - low, high - p]))
@@ -33,7 +40,7 @@ def rate(runs: xarray.Dataset, case: str, length: int, weights: tuple[float, flo
     return stratified(strata(solved, right == 1), weights)
 
 
-def rates(ax: Any, x: Any, shares: list[Share], **style: Any) -> None:
+def rates(ax: Axes, x: "Sequence[float] | Float[np.ndarray, 'case']", shares: list[Share], **style: Any) -> None:
     """Shares that are known against x, with their intervals."""
     found = np.array(shares, float).reshape(-1, 3)
     keep = np.isfinite(found[:, 0])
@@ -41,7 +48,7 @@ def rates(ax: Any, x: Any, shares: list[Share], **style: Any) -> None:
     ax.errorbar(np.asarray(x)[keep], p, np.maximum(0, [p - low, high - p]), **BEND, **style)
 
 
-def question(ax: Any, runs: xarray.Dataset, weights: tuple[float, float] = EVEN) -> None:
+def question(ax: Axes, runs: xarray.Dataset, weights: tuple[float, float] = EVEN) -> None:
     """Success of default starts against length; with other weights, of those with a right or with a wrong readout."""
     lengths = [int(length) for length in runs.length.values]
     for name, colour in COLOURS.items():
@@ -53,7 +60,7 @@ def question(ax: Any, runs: xarray.Dataset, weights: tuple[float, float] = EVEN)
     ax.legend(loc="lower left")
 
 
-def banded(ax: Any, values: xarray.DataArray, colour: str, label: str) -> None:
+def banded(ax: Axes, values: xarray.DataArray, colour: str, label: str) -> None:
     """Median (draw, length) against length, and a band from 10 to 90 %."""
     low, middle, high = np.quantile(values, [0.1, 0.5, 0.9], axis=0)
     ax.plot(values.length, middle, color=colour, label=label)
@@ -61,10 +68,13 @@ def banded(ax: Any, values: xarray.DataArray, colour: str, label: str) -> None:
 
 
 EDGES = (0, 2, 4, 6, 8, 10, 14, 20)
-SIDES = {True: {"marker": "o"}, False: {"marker": "o", "markerfacecolor": "white", "linestyle": ":"}}
+SIDES: dict[bool, dict[str, Any]] = {
+    True: {"marker": "o"},
+    False: {"marker": "o", "markerfacecolor": "white", "linestyle": ":"},
+}
 
 
-def law(ax: Any, runs: xarray.Dataset, edges: tuple[float, ...] = EDGES, sides: tuple = (True, False)) -> None:
+def law(ax: Axes, runs: xarray.Dataset, edges: tuple[float, ...] = EDGES, sides: tuple = (True, False)) -> None:
     """Success of default starts of all lengths in bins of x; the last bin holds all beyond."""
     for shift, (name, colour) in zip((-0.15, 0.0, 0.15), COLOURS.items(), strict=True):
         for side in sides:
@@ -84,12 +94,12 @@ def binned(runs: xarray.Dataset, name: str, aligned: bool, edges: tuple[float, .
     return ((np.array(edges[:-1]) + np.array(edges[1:])) / 2)[full], *bars(solved[full], tried[full])
 
 
-def listed(ax: Any, runs: xarray.Dataset, names: dict[str, str], lengths: dict[int, str]) -> None:
+def listed(ax: Axes, runs: xarray.Dataset, names: dict[str, str], lengths: dict[int, str]) -> None:
     """A row for each case that was run, a mark for each length."""
     there = [case for case in names if case in set(map(str, runs.case.values))]
     rows = np.arange(len(there))[::-1]
     for (length, mark), shift in zip(lengths.items(), (0.13, -0.13), strict=False):
-        filled = {} if length == min(lengths) else {"markerfacecolor": "white"}
+        filled: dict[str, Any] = {} if length == min(lengths) else {"markerfacecolor": "white"}
         for row, case in zip(rows, there, strict=True):
             p, low, high = rate(runs, case, length)
             if np.isfinite(p):

@@ -1,12 +1,14 @@
 """Figures that stand still: cliff formation, size of the gradient, the 3-D wall, cuts."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.colors import Colormap, LogNorm, Normalize
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.patheffects import withStroke
 
 from landscape.plots.facets import facets
@@ -30,6 +32,9 @@ from landscape.plots.parts import (
     stroke,
     thin,
 )
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Shaped
 
 Surfaces = xarray.Dataset | Mapping[str, xarray.Dataset]
 
@@ -56,7 +61,13 @@ class Row(NamedTuple):
         return f"{self.name}: {text}" if self.name else text
 
 
-def rows_of(surfaces: Surfaces, variable: str, lengths: Any, overlays: Any, at: Mapping[str, float]) -> list[Row]:
+def rows_of(
+    surfaces: Surfaces,
+    variable: str,
+    lengths: Iterable[float] | float | None,
+    overlays: Mapping | None,
+    at: Mapping[str, float],
+) -> list[Row]:
     """One row for each surface. Raises ValueError for what the surfaces do not have."""
     named: dict[str, xarray.Dataset]
     lines: dict[str, Overlays]
@@ -76,7 +87,7 @@ def rows_of(surfaces: Surfaces, variable: str, lengths: Any, overlays: Any, at: 
     return rows
 
 
-def flat(rows: list[Row]) -> np.ndarray:
+def flat(rows: list[Row]) -> "Float[np.ndarray, 'value']":
     """All values shown."""
     return np.concatenate([row.data.values.ravel() for row in rows])
 
@@ -89,13 +100,13 @@ class Paint(NamedTuple):
     label: str
     look: Look
 
-    def mesh(self, ax: Any, data: xarray.DataArray, overlays: Overlays) -> Any:
+    def mesh(self, ax: Axes, data: xarray.DataArray, overlays: Overlays) -> QuadMesh:
         """One panel: the first coordinate to the right, the second up."""
         x, y = (str(name) for name in data.dims)
         values = np.ma.masked_invalid(data.values.T)
         if isinstance(self.norm, LogNorm):  # a loss of exactly zero lies below the scale, and is no missing value
             values = np.ma.where(values > 0, values, bounds(self.norm)[0] / 2)
-        look = {"norm": self.norm, "cmap": self.cmap, "shading": "nearest", "rasterized": True}
+        look: dict[str, Any] = {"norm": self.norm, "cmap": self.cmap, "shading": "nearest", "rasterized": True}
         mesh = ax.pcolormesh(data[x], data[y], values, **look)
         box = mesh.get_datalim(ax.transData)
         ax.set(xlim=box.intervalx, ylim=box.intervaly)
@@ -103,7 +114,14 @@ class Paint(NamedTuple):
             ax.plot(along, up, **stroke(i, self.look.color(i, "white")), scalex=False, scaley=False)
         return mesh
 
-    def bar(self, figure: Any, mesh: Any, axes: Any, values: np.ndarray, aspect: float) -> None:
+    def bar(
+        self,
+        figure: Figure | SubFigure,
+        mesh: QuadMesh,
+        axes: "Axes | Shaped[np.ndarray, '...']",
+        values: "Float[np.ndarray, '...']",
+        aspect: float,
+    ) -> None:
         """A bar of colours, with an arrow where values lie beyond the scale."""
         below, above = np.any(values < mesh.norm.vmin), np.any(values > mesh.norm.vmax)
         extend = "both" if below and above else "min" if below else "max" if above else "neither"
@@ -116,7 +134,7 @@ class Paint(NamedTuple):
         return self.look.xlabel or x, self.look.ylabel or y
 
 
-def _panels(part: Any, row: Row, shape: tuple[int, int], paint: Paint) -> None:
+def _panels(part: Figure | SubFigure, row: Row, shape: tuple[int, int], paint: Paint) -> None:
     """The panels of one surface, one for each length, with names of axes and a colour bar."""
     axes = part.subplots(*shape, sharex=True, sharey=True, squeeze=False)
     for ax, data, title in zip(axes.flat, row.data, moments(row.data), strict=False):
@@ -161,7 +179,7 @@ def _beside(rows: list[Row], paint: Paint) -> Figure:
 
 def _inside(row: Row, paint: Paint) -> Figure:
     """One panel, in the axes of the user."""
-    ax = paint.look.ax
+    ax: Any = paint.look.ax
     mesh = paint.mesh(ax, row.data[0], row.overlays)
     x, y = paint.names(row.data, (2, 2))
     ax.set(xlabel=x, ylabel=y)
@@ -169,7 +187,9 @@ def _inside(row: Row, paint: Paint) -> Figure:
     return _named(ax, paint.look, moments(row.data)[0], row.overlays, row.data)
 
 
-def _named(ax: Any, look: Look, title: str, overlays: Iterable[str], values: Any) -> Figure:
+def _named(
+    ax: Any, look: Look, title: str, overlays: Iterable[str], values: "Float[np.ndarray, '...'] | xarray.DataArray"
+) -> Figure:
     """Title and legend of axes of the user; their figure."""
     ax.set_title(look.titled(title))
     if handles := keys(overlays, values, look.colors or ()):
@@ -197,9 +217,9 @@ def _multiples(rows: list[Row], paint: Paint, what: str, notes: Iterable[str]) -
 @drawn
 def formation(
     surfaces: Surfaces,
-    lengths: Any = None,
+    lengths: Iterable[float] | float | None = None,
     *,
-    overlays: Any = None,
+    overlays: Overlays | Mapping[str, Overlays] | None = None,
     norm: Normalize | None = None,
     look: Look,
     **at: float,
@@ -220,9 +240,9 @@ def formation(
 @drawn
 def gradient(
     surfaces: Surfaces,
-    lengths: Any = None,
+    lengths: Iterable[float] | float | None = None,
     *,
-    overlays: Any = None,
+    overlays: Overlays | Mapping[str, Overlays] | None = None,
     norm: Normalize | None = None,
     look: Look,
     **at: float,
@@ -245,7 +265,7 @@ def gradient(
 @drawn
 def surface3d(
     ds: xarray.Dataset,
-    lengths: Any = None,
+    lengths: Iterable[float] | float | None = None,
     *,
     overlays: Overlays | None = None,
     norm: Normalize | None = None,
@@ -308,7 +328,7 @@ def _wall(ax: Any, data: xarray.DataArray, ends: tuple[float, float], look: Look
 def profile(
     ds: xarray.Dataset,
     coordinate: str,
-    lengths: Any = None,
+    lengths: Iterable[float] | float | None = None,
     *,
     at: Mapping[str, float] | None = None,
     norm: Normalize | None = None,
@@ -333,7 +353,12 @@ def profile(
         lost, color = bad(line), look.color(i, cmap(shade))
         ax.plot(where, np.where(lost, np.nan, line), color=color, label=name.rpartition(" ")[2])
         if lost.any():  # an empty line would have a place, in which axes make room for it
-            marks = {"markersize": 3, "color": NONFINITE, "transform": ax.get_xaxis_transform(), "clip_on": False}
+            marks: dict[str, Any] = {
+                "markersize": 3,
+                "color": NONFINITE,
+                "transform": ax.get_xaxis_transform(),
+                "clip_on": False,
+            }
             ax.plot(where[lost], 0 * where[lost] + 1, "x", **marks)
     ax.set(
         xlabel=look.xlabel or label(data, coordinate, 1 if look.ax is None else 2),

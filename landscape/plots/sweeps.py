@@ -1,11 +1,12 @@
 """A sweep as a figure: success or mean of one variable against one axis, with intervals; the other axes said."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import xarray
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -23,7 +24,7 @@ def sweep(
     variable: str = "",
     along: str = "",
     lines: str = "",
-    at: Mapping[str, Any] | None = None,
+    at: Mapping[str, float | str] | None = None,
     *,
     look: Look,
 ) -> Figure:
@@ -84,7 +85,7 @@ def _first(ds: xarray.Dataset) -> str:
     raise ValueError(f"the sweep holds no numbers; it has {', '.join(map(str, ds.data_vars))}")
 
 
-def _default(ds: xarray.Dataset, axes: Any, data: xarray.DataArray) -> str:
+def _default(ds: xarray.Dataset, axes: Iterable[Hashable], data: xarray.DataArray) -> str:
     """The first axis of numbers with more than one value, else the first axis."""
     several = [str(dim) for dim in axes if ds.sizes[dim] > 1 and dim in ds.coords and ds[dim].dtype.kind in "iuf"]
     return [*several, *map(str, axes), *map(str, data.dims)][0]
@@ -102,7 +103,7 @@ def _onto(data: xarray.DataArray, name: str) -> xarray.DataArray:
     return data.swap_dims({data[name].dims[0]: name})
 
 
-def _last(ds: xarray.Dataset, data: xarray.DataArray, free: tuple[str, ...]) -> dict[str, Any]:
+def _last(ds: xarray.Dataset, data: xarray.DataArray, free: tuple[str, ...]) -> dict[str, float | str]:
     """The last value of every dimension of one result that no axis of the figure is."""
     inner = [str(dim) for dim in data.dims if dim not in free and dim not in ds["sweep_state"].dims]
     return {dim: data[dim].values[-1] for dim in inner if not _moved(ds, dim)}
@@ -113,7 +114,7 @@ def _moved(ds: xarray.Dataset, name: str) -> bool:
     return name in ds.coords and bool(set(ds[name].dims) & set(ds["sweep_state"].dims))
 
 
-def _held(data: xarray.DataArray, at: Mapping[str, Any]) -> tuple[xarray.DataArray, list[str]]:
+def _held(data: xarray.DataArray, at: Mapping[str, float | str]) -> tuple[xarray.DataArray, list[str]]:
     """``data`` at the values nearest to those asked for, and the words that say which."""
     said = []
     for name, value in at.items():
@@ -165,7 +166,7 @@ def _places(axis: xarray.DataArray) -> np.ndarray:
     return axis.values if axis.dtype.kind in "iuf" else np.arange(axis.size)
 
 
-def _axes(ax: Any, data: xarray.DataArray, along: str, binary: bool, over: list[str]) -> None:
+def _axes(ax: Axes, data: xarray.DataArray, along: str, binary: bool, over: list[str]) -> None:
     """Names, scales and ticks of the axes."""
     places, unit = _places(data[along]), data.attrs.get("units", "1")
     what = data.attrs.get("long_name", str(data.name))
@@ -198,5 +199,5 @@ def _caption(data: xarray.DataArray, over: list[str], held: list[str], binary: b
     ]
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return f"{value:g}" if isinstance(value, float | np.floating) else textwrap.shorten(str(value), 24)

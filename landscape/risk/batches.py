@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float, PyTree
+from jaxtyping import ArrayLike, Float, PyTree, Shaped
 
 from landscape.engine.evaluator import cast
 
@@ -44,7 +44,7 @@ class Batches:
     Data are read once before they are used, to count them; ValueError if a stream yields others at any later time.
     """
 
-    data: Any
+    data: PyTree[Shaped[ArrayLike, "example ..."]]
     most: int
     dtype: str
     filled: bool = True
@@ -135,7 +135,7 @@ class Fingerprint:
         return [hashlib.sha256(about.encode() + h.digest()).hexdigest()[:16] for about, h in self._hashes.items()]
 
 
-def pairs(data: Any) -> Iterator[tuple]:
+def pairs(data: PyTree) -> Iterator[tuple]:
     """``(inputs, targets)`` of NumPy arrays, from arrays or from a function that yields them; or one sentence."""
     for given in data() if callable(data) else [data]:
         if not isinstance(given, tuple | list) or len(given) != 2:

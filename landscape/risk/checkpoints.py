@@ -2,13 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from landscape import specs
+from landscape.blocks import Json
 from landscape.engine.evaluator import cast
 from landscape.engine.problem import Problem
 from landscape.planes import Affine
@@ -85,7 +85,7 @@ class Checkpoints(Problem):
         return self.problem.least
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Json]:
         models = [specs.digest(leaf) for leaf in jax.tree.leaves(self.models)]
         return {**self.problem.settings, "steps": self.leading["step"].tolist(), "models": models}
 
@@ -96,7 +96,7 @@ class Checkpoints(Problem):
     def variables(self, coordinates: Sequence[str]) -> list[str]:
         return self.problem.variables(coordinates)
 
-    def labels(self) -> dict[str, dict[str, Any]]:
+    def labels(self) -> dict[str, dict[str, str]]:
         return {"step": {"long_name": "updates", "units": "1"}, **self.problem.labels()}
 
     def admit(self, affine: Affine) -> Affine:

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.extend import core
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, DTypeLike, Float, PyTree
 
 MOST_BYTES = 2**26  # of the patches of one convolution; a larger one stays what it is
 INLINE = ("jit", "pjit", "closed_call", "checkpoint", "remat", "remat2")  # calls that are evaluated step by step
@@ -34,7 +34,7 @@ def unrolled(f: Callable[..., PyTree]) -> Callable[..., PyTree]:
     return g
 
 
-def _inner(equation: Any) -> tuple[Any, Sequence] | None:
+def _inner(equation: core.JaxprEqn) -> tuple[Any, Sequence] | None:
     """The steps of a call and its constants, if it may be evaluated step by step."""
     if equation.primitive.name not in INLINE or "jaxpr" not in equation.params:
         return None
@@ -42,7 +42,7 @@ def _inner(equation: Any) -> tuple[Any, Sequence] | None:
     return (inner.jaxpr, inner.consts) if isinstance(inner, core.ClosedJaxpr) else (inner, ())
 
 
-def _held(equation: Any) -> bool:
+def _held(equation: core.JaxprEqn) -> bool:
     """Whether a step is a convolution that becomes a product, or a call that holds one."""
     inner = _inner(equation)
     return any(map(_held, inner[0].eqns)) if inner else _fits(equation)
@@ -60,11 +60,11 @@ def _fits(equation: Any) -> bool:
     return plain and patches * image.dtype.itemsize <= MOST_BYTES and jnp.issubdtype(image.dtype, jnp.floating)
 
 
-def _evaluate(jaxpr: Any, consts: Sequence, args: Sequence) -> list:
+def _evaluate(jaxpr: core.Jaxpr, consts: Sequence, args: Sequence) -> list:
     """What a program makes of ``args``, convolutions by `product`, as in JAX's own guide to interpreters."""
     known: dict = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *args], strict=True))
 
-    def read(variable: Any) -> Any:
+    def read(variable: core.Var | core.Literal) -> Array:
         return variable.val if isinstance(variable, core.Literal) else known[variable]
 
     for equation in jaxpr.eqns:
@@ -83,17 +83,17 @@ def _evaluate(jaxpr: Any, consts: Sequence, args: Sequence) -> list:
 
 
 def product(
-    image: Array,
-    kernel: Array,
+    image: Float[Array, "..."],
+    kernel: Float[Array, "..."],
     *,
     window_strides: Sequence[int],
     padding: Sequence[tuple[int, int]],
     rhs_dilation: Sequence[int],
-    dimension_numbers: Any,
-    precision: Any,
-    preferred_element_type: Any,
-    **_: Any,
-) -> Array:
+    dimension_numbers: jax.lax.ConvDimensionNumbers,
+    precision: jax.lax.PrecisionLike,
+    preferred_element_type: DTypeLike | None,
+    **_: object,
+) -> Float[Array, "..."]:
     """`jax.lax.conv_general_dilated` of one group: every patch of the image times the kernel, as one matrix product."""
     (example, channel, *space), (out, depth, *window), (first, last, *place) = dimension_numbers
     image = jnp.transpose(image, (example, *space, channel))

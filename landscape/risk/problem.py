@@ -7,14 +7,14 @@ Derivatives are forward along the coordinates alone: no more than a few tangents
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import jax
 import numpy as np
 from jaxtyping import Float, Int, PyTree
 
 from landscape import losses, specs
+from landscape.blocks import Json
 from landscape.engine.evaluator import cast
 from landscape.engine.problem import Problem, checked_dtype, checked_lengths, checked_order, derivatives, whole
 from landscape.losses import Objective, classes
@@ -45,7 +45,7 @@ class Risk(Problem):
     """
 
     predict: Predict
-    data: Any = None
+    data: PyTree = None
     objective: Objective = classes
     batch: int = 256
     lengths: Sequence[int] | None = None
@@ -123,7 +123,7 @@ class Risk(Problem):
         return 64
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Json]:
         about = {
             "cell": {"name": called(self.predict), "options": {}},
             "examples": self.data.examples,
@@ -145,7 +145,7 @@ class Risk(Problem):
     def variables(self, coordinates: Sequence[str]) -> list[str]:
         return derivatives(coordinates, self.order)
 
-    def labels(self) -> dict[str, dict[str, Any]]:
+    def labels(self) -> dict[str, dict[str, str]]:
         return {"length": {"long_name": "sequence length", "units": "steps"}} if self.lengths else {}
 
     def admit(self, affine: Affine) -> Affine:
@@ -243,13 +243,13 @@ def log10_norm(slopes: Float[np.ndarray, "coordinate row point"]) -> Float[np.nd
     return np.log10(np.linalg.norm(slopes / size, axis=0)) + np.log10(size)
 
 
-def called(predict: Any) -> str:
+def called(predict: Callable) -> str:
     """What a function is called, or the model whose method it is."""
     owner = getattr(predict, "__self__", None)
     return type(owner).__name__ if owner is not None else getattr(predict, "__name__", type(predict).__name__)
 
 
-def held(predict: Any) -> list:
+def held(predict: Callable) -> list:
     """A function with what it closes over, and the fields of the model whose method it is."""
     owner = getattr(predict, "__self__", None)
     fields = dataclasses.fields(owner) if dataclasses.is_dataclass(owner) else ()
@@ -262,7 +262,7 @@ def judge(objective: Objective) -> str:
     return known[0] if known else specs.of_function(objective.loss)
 
 
-def code(predict: Any) -> list:
+def code(predict: Callable) -> list:
     """What of a function is its source: the class of the model whose method it is, what a partial holds."""
     if isinstance(predict, functools.partial):
         return code(predict.func)

@@ -61,7 +61,7 @@ class Batchwise:
         return [jnp.reshape(row, (-1, 1)) for row in (value, *slopes, examples)]
 
 
-def derived(f: Callable, point: Float[Array, "coordinate"], order: int) -> list[Array]:
+def derived(f: Callable, point: Float[Array, "coordinate"], order: int) -> list[Float[Array, "..."]]:
     """``f`` at a point, its gradient from order 1, its Hessian (the upper half, row by row) from order 2.
 
     Forward along the coordinates: one linearisation that all tangents share, and one of that for the Hessian.

@@ -3,16 +3,22 @@
 import json
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import DTypeLike
 
+from landscape.blocks import Json
 from landscape.store import reading
+from landscape.store.folders import ZarrArray, ZarrGroup
+
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
 
 
-def codecs(dtype: Any) -> list[Any]:
+def codecs(dtype: DTypeLike) -> list:
     """How numbers or text are kept: compressed without loss, then a checksum, which every read compares."""
     from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
@@ -21,15 +27,15 @@ def codecs(dtype: Any) -> list[Any]:
 
 
 def empty_array(
-    group: Any,
+    group: ZarrGroup,
     name: str,
     dims: Sequence[str],
     shape: Sequence[int],
     chunks: Sequence[int],
-    dtype: Any,
-    attrs: Any = None,
-    fill: Any = None,
-) -> Any:
+    dtype: DTypeLike,
+    attrs: Mapping[str, Json] | None = None,
+    fill: float | None = None,
+) -> ZarrArray:
     """A new array of a group in which nothing is written yet, which reads as NaN, empty text or 0, or as ``fill``."""
     dtype = np.dtype(dtype)
     absent = fill if fill is not None else "" if dtype.kind == "O" else math.nan if dtype.kind in "fc" else 0
@@ -45,7 +51,13 @@ def empty_array(
     )
 
 
-def add_array(group: Any, name: str, dims: Sequence[str], values: Any, attrs: Any = None) -> None:
+def add_array(
+    group: ZarrGroup,
+    name: str,
+    dims: Sequence[str],
+    values: "Shaped[np.ndarray, '...'] | Sequence[float]",
+    attrs: Mapping[str, Json] | None = None,
+) -> None:
     """A new array of a group that holds ``values`` in one chunk."""
     values = np.asarray(values)
     array = empty_array(group, name, dims, values.shape, values.shape, values.dtype, attrs)
@@ -53,13 +65,13 @@ def add_array(group: Any, name: str, dims: Sequence[str], values: Any, attrs: An
         array[...] = values
 
 
-def seal(group: Any, coordinates: Iterable[str]) -> None:
+def seal(group: ZarrGroup, coordinates: Iterable[str]) -> None:
     """Write down the layout of every array of a group, and what its coordinates hold, so that damage is noticed."""
     marks = {name: reading.mark(group[name][...]) for name in coordinates}
     group.update_attributes({"arrays": json.dumps(reading.layout(group)), "marks": json.dumps(marks)})
 
 
-def consolidate(path: Path) -> Any:
+def consolidate(path: Path) -> ZarrGroup:
     """The group at ``path`` with the metadata of its arrays gathered in it, where `xarray.open_zarr` looks first."""
     import zarr
 

@@ -5,24 +5,27 @@ import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landscape.blocks import SURFACE, Blocking
+from landscape.blocks import SURFACE, Blocking, Json
 from landscape.store import groups, reading, records
 from landscape.store.arrays import add_array, empty_array, seal
-from landscape.store.folders import FRESH, StoreError, appearing, lock, real, sweep, sweep_inside
+from landscape.store.folders import FRESH, StoreError, ZarrGroup, appearing, lock, real, sweep, sweep_inside
 from landscape.store.writer import BlockWriter
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Shaped
 
 
 def create(
     path: Path | str,
-    leading: Mapping[str, np.ndarray],
-    coordinates: Mapping[str, np.ndarray],
+    leading: "Mapping[str, Shaped[np.ndarray, 'row']]",
+    coordinates: "Mapping[str, Float[np.ndarray, 'point']]",
     variables: Mapping[str, str],
     block: Sequence[int],
-    settings: Mapping[str, Any],
+    settings: Mapping[str, Json],
     shared: bool = False,
 ) -> BlockWriter:
     """The writer of a store at ``path``: a new one, or the one there if its settings are the same.
@@ -33,7 +36,7 @@ def create(
     dims = {**leading, **coordinates}
     first = tuple(map(len, leading.values()))
 
-    def build(group: Any) -> None:
+    def build(group: ZarrGroup) -> None:
         for name, values in dims.items():
             add_array(group, name, [name], values)
         for name, dtype in variables.items():
@@ -53,10 +56,10 @@ def create(
 def begin(
     path: Path | str,
     blocking: Blocking,
-    settings: Mapping[str, Any],
+    settings: Mapping[str, Json],
     written: str,
-    build: Callable[[Any], None],
-    about: Mapping[str, Any],
+    build: Callable[[ZarrGroup], None],
+    about: Mapping[str, Json],
     shared: bool = False,
 ) -> BlockWriter:
     """The writer of a store of the format ``written`` that ``build`` fills with empty arrays, if it is not there yet.
@@ -84,7 +87,7 @@ def begin(
 
 
 def _build(
-    path: Path, blocking: Blocking, settings: Mapping, written: str, build: Callable, about: Mapping[str, Any]
+    path: Path, blocking: Blocking, settings: Mapping, written: str, build: Callable, about: Mapping[str, Json]
 ) -> None:
     """An empty store at ``path``."""
     import zarr

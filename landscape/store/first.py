@@ -3,16 +3,20 @@
 import hashlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landscape.blocks import Blocking
+from landscape.blocks import Blocking, Json
+from landscape.store.folders import ZarrGroup
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 SURFACE, SWEEP = "landscape surface 1", "landscape sweep 1"
 
 
-def record(path: Path, group: Any) -> np.ndarray:
+def record(path: Path, group: ZarrGroup) -> "Float[np.ndarray, 'block column']":
     """Records (block, column): state, started, finished; a surface kept the state alone."""
     if group.attrs["format"] == SWEEP:
         return np.asarray(group["chunks/record"][:])
@@ -23,7 +27,7 @@ def record(path: Path, group: Any) -> np.ndarray:
     return found
 
 
-def lost(path: Path, group: Any) -> int:
+def lost(path: Path, group: ZarrGroup) -> int:
     """Blocks of a surface that are not done, or lack a file."""
     variables = group["blocks"].attrs["variables"]
     array = group[variables[0]]
@@ -37,7 +41,7 @@ def lost(path: Path, group: Any) -> int:
     return sum(not (done[index] and there(index)) for index in range(blocking.number))
 
 
-def wrong(group: Any, settings: dict[str, Any]) -> list[str]:
+def wrong(group: ZarrGroup, settings: dict[str, Json]) -> list[str]:
     """Coordinates of a surface that are not those of its settings; they had no checksum."""
     found = [
         f"{name} is not what was written"
@@ -48,5 +52,5 @@ def wrong(group: Any, settings: dict[str, Any]) -> list[str]:
     return found + ([] if lengths else ["length is not what was written"])
 
 
-def _digest(values: Any) -> str:
+def _digest(values: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(np.asarray(values, np.float64)).tobytes()).hexdigest()[:16]

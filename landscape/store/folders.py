@@ -7,6 +7,11 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+# zarr says that what stands in a group may be a group or an array, and an attribute any JSON: who reads one knows.
+ZarrGroup = Any  # zarr.Group
+ZarrArray = Any  # zarr.Array
 
 FRESH = 60.0  # seconds
 

@@ -6,19 +6,22 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from landscape.blocks import SURFACE, Blocking
+from landscape.blocks import SURFACE, Blocking, Json
 from landscape.store import first, records
-from landscape.store.folders import StoreError
+from landscape.store.folders import StoreError, ZarrArray, ZarrGroup
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 RESULT, SWEEP = "landscape result 1", "landscape sweep 2"
 KINDS = {SURFACE: "surface", first.SURFACE: "surface", RESULT: "result", SWEEP: "sweep", first.SWEEP: "sweep"}
 
 
-def group_of(path: Path | str, mode: Any = "r") -> Any:
+def group_of(path: Path | str, mode: Literal["r", "r+"] = "r") -> ZarrGroup:
     """The zarr group of a store of ours, or a StoreError that says what is there instead."""
     import zarr
 
@@ -63,7 +66,7 @@ def _check_files(path: Path) -> None:
                 raise StoreError(f"{file} is damaged; move {path} away and run the same command again")
 
 
-def _check_attributes(path: Path, about: dict[str, Any]) -> None:
+def _check_attributes(path: Path, about: dict[str, Json]) -> None:
     """StoreError unless the attributes that every store has are there and make sense."""
     with sense(path):
         settings = json.loads(about["settings"])
@@ -88,7 +91,7 @@ def sense(path: Path | str) -> Iterator[None]:
         ) from error
 
 
-def attributes(path: Path | str) -> dict[str, Any]:
+def attributes(path: Path | str) -> dict[str, Json]:
     """What the store at ``path`` says about itself, complete or not. Raises StoreError unless it is ours."""
     return dict(group_of(path).attrs)
 
@@ -98,13 +101,13 @@ def kind(path: Path | str) -> str:
     return KINDS[attributes(path)["format"]]
 
 
-def blocking_of(group: Any) -> Blocking:
+def blocking_of(group: ZarrGroup) -> Blocking:
     """The grid of a store and its blocks."""
     about = group["blocks"].attrs
     return Blocking(tuple(map(int, about["shape"])), tuple(map(int, about["block"])))
 
 
-def record_of(path: Path | str) -> np.ndarray:
+def record_of(path: Path | str) -> "Float[np.ndarray, 'block column']":
     """Records (block, column) of the store at ``path``: state, started, finished, run, counts of what is not finite."""
     group = group_of(path)
     with sense(path):
@@ -124,7 +127,7 @@ def blocks_done(path: Path | str) -> tuple[int, int]:
     return int(np.count_nonzero(record[:, 0] == records.DONE)), len(record)
 
 
-def runs_of(path: Path | str) -> list[dict[str, Any]]:
+def runs_of(path: Path | str) -> list[dict[str, Json]]:
     """What the runs ran on that added to the store at ``path``, with the number of ``blocks`` of each."""
     about = attributes(path)
     with sense(path):
@@ -133,14 +136,14 @@ def runs_of(path: Path | str) -> list[dict[str, Any]]:
         return records.runs(Path(path), record_of(path)) if about["format"] in (SURFACE, SWEEP) else []
 
 
-def arrays_of(path: Path | str, groups: Sequence[str]) -> dict[str, Any]:
+def arrays_of(path: Path | str, groups: Sequence[str]) -> dict[str, ZarrArray]:
     """The zarr arrays in the first of some ``groups`` that the store at ``path`` has."""
     with sense(path):
         group = group_of(path)
         return members(next(group[name] for name in groups if name in group))
 
 
-def members(group: Any) -> dict[str, Any]:
+def members(group: ZarrGroup) -> dict[str, ZarrArray]:
     """The arrays of a zarr group by name, without a word on what else lies there."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -5,15 +5,19 @@ import json
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from landscape.blocks import Json
 from landscape.store import groups, reading
 from landscape.store.arrays import add_array, consolidate, empty_array
 from landscape.store.folders import StoreError, appearing, lock, real, sweep, sweep_inside
 from landscape.store.groups import RESULT
 from landscape.store.settings import same_settings
+
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
 
 
 class Recorder:
@@ -30,9 +34,9 @@ class Recorder:
         self,
         path: Path | str,
         along: str,
-        coordinates: Mapping[str, np.ndarray],
+        coordinates: "Mapping[str, Shaped[np.ndarray, 'point']]",
         variables: Mapping[str, str],
-        settings: Mapping[str, Any],
+        settings: Mapping[str, Json],
     ) -> None:
         import zarr
 
@@ -57,10 +61,10 @@ class Recorder:
     def __enter__(self) -> "Recorder":
         return self
 
-    def __exit__(self, *exception: Any) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.held.close()
 
-    def _build(self, coordinates: Mapping, variables: Mapping[str, str], settings: Mapping[str, Any]) -> None:
+    def _build(self, coordinates: Mapping, variables: Mapping[str, str], settings: Mapping[str, Json]) -> None:
         import zarr
 
         from landscape import provenance
@@ -79,7 +83,7 @@ class Recorder:
             group.update_attributes({"marks": json.dumps(marks), "grows": self.along})
             consolidate(partial)
 
-    def append(self, value: int, results: Mapping[str, np.ndarray]) -> None:
+    def append(self, value: int, results: "Mapping[str, Shaped[np.ndarray, '...']]") -> None:
         """Add the results at ``value``, which must be larger than the last; all or nothing of them is kept."""
         last = self.values[-1] if self.values else -1
         if value <= last:

@@ -5,13 +5,13 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from landscape.blocks import SURFACE, Blocking
 from landscape.store import first, records
-from landscape.store.folders import StoreError
+from landscape.store.folders import StoreError, ZarrArray, ZarrGroup
 from landscape.store.groups import (
     KINDS,
     RESULT,
@@ -27,9 +27,10 @@ from landscape.store.groups import (
 
 if TYPE_CHECKING:
     import xarray
+    from jaxtyping import Shaped
 
 
-def files(path: Path, arrays: dict[str, Any], leading: int, blocking: Blocking, index: int) -> list[Path]:
+def files(path: Path, arrays: dict[str, ZarrArray], leading: int, blocking: Blocking, index: int) -> list[Path]:
     """The chunk files of a block, one for each of the zarr ``arrays`` in the folder ``path``."""
     where = ["0"] * leading + [str(i) for i in blocking.where(index)]
     return [Path(path, name, "c", *where, *["0"] * (array.ndim - len(where))) for name, array in arrays.items()]
@@ -57,7 +58,7 @@ def open_surface(path: Path | str) -> "xarray.Dataset":
     return open_arrays(path)[order]
 
 
-def lost(path: Path, group: Any) -> int:
+def lost(path: Path, group: ZarrGroup) -> int:
     """Blocks of a surface that are not done, or are but lack a file, which zarr would read as NaN."""
     if group.attrs["format"] == first.SURFACE:
         return first.lost(path, group)
@@ -111,7 +112,7 @@ def check_arrays(path: Path, inside: str = "") -> None:
         raise StoreError(f"{path} is damaged ({'; '.join(wrong)}); move it away and run the same command again")
 
 
-def _is(array: Any, was: str) -> bool:
+def _is(array: ZarrArray, was: str) -> bool:
     """Whether an array can be read and holds what its mark says."""
     try:
         return mark(array[...]) == was
@@ -119,7 +120,7 @@ def _is(array: Any, was: str) -> bool:
         return False
 
 
-def layout(group: Any) -> dict[str, str]:
+def layout(group: ZarrGroup) -> dict[str, str]:
     """Every array of a zarr group in words: ``float32 (length 3, w 40, b 41) in chunks of 3 x 20 x 41``."""
     words = {}
     for name, array in members(group).items():
@@ -129,7 +130,7 @@ def layout(group: Any) -> dict[str, str]:
     return words
 
 
-def mark(values: Any) -> str:
+def mark(values: "Shaped[np.ndarray, '...']") -> str:
     """A short fingerprint of the values of an array of numbers or text, with its type and shape."""
     array = np.asarray(values)
     text = array.dtype.kind not in "biufc"

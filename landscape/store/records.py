@@ -9,17 +9,23 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import google_crc32c
 import numpy as np
+
+from landscape.blocks import Json
+from landscape.store.folders import ZarrGroup
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 LEFT, DONE, FAILED = 0, 1, 2
 COLUMNS = ("state", "started", "finished", "run")
 FOLDER = Path("blocks", "record")
 
 
-def build(blocks: Any, count: int, variables: int) -> None:
+def build(blocks: ZarrGroup, count: int, variables: int) -> None:
     """The empty array of records in the zarr group ``blocks``."""
     from zarr.codecs import Crc32cCodec
 
@@ -36,7 +42,7 @@ def build(blocks: Any, count: int, variables: int) -> None:
     )
 
 
-def read(path: Path, shape: tuple[int, int]) -> np.ndarray:
+def read(path: Path, shape: tuple[int, int]) -> "Float[np.ndarray, 'block column']":
     """Records (block, column) of the store ``path``; a damaged one is 0, since its block is computed again.
 
     Read without zarr, which takes ten times as long.
@@ -51,7 +57,7 @@ def read(path: Path, shape: tuple[int, int]) -> np.ndarray:
     return found
 
 
-def row(path: Path, index: int, width: int) -> np.ndarray:
+def row(path: Path, index: int, width: int) -> "Float[np.ndarray, 'column']":
     """The record of one block."""
     try:
         data = (path / FOLDER / f"c.{index}.0").read_bytes()
@@ -84,12 +90,12 @@ def register(path: Path, run: int) -> None:
     partial.replace(folder / f"{run}.json")
 
 
-def runs(path: Path, record: np.ndarray) -> list[dict[str, Any]]:
+def runs(path: Path, record: "Float[np.ndarray, 'block column']") -> list[dict[str, Json]]:
     """Every run that added to the store, with the number of its ``blocks``; equal ones as one, the first first."""
     known = {}
     for file in (path / FOLDER / "runs").glob("*.json"):
         known[int(file.stem)] = json.loads(file.read_text())
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Json]] = {}
     for run in sorted(known, key=lambda run: known[run]["began"]):
         place = {key: text for key, text in known[run].items() if key != "began"}
         blocks = int(np.count_nonzero((record[:, 3] == run) & (record[:, 0] == DONE)))

@@ -3,8 +3,9 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from landscape.blocks import Json
 from landscape.store.arrays import codecs, consolidate, seal
 from landscape.store.folders import appearing
 from landscape.store.groups import RESULT, attributes, group_of, sense
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import xarray
 
 
-def save(dataset: "xarray.Dataset", path: Path | str, settings: dict[str, Any]) -> None:
+def save(dataset: "xarray.Dataset", path: Path | str, settings: dict[str, Json]) -> None:
     """Store a finished result at ``path`` in one step, with its settings and where it was made in its attributes."""
     from landscape import provenance
 
@@ -30,7 +31,7 @@ def save(dataset: "xarray.Dataset", path: Path | str, settings: dict[str, Any]) 
         consolidate(partial)
 
 
-def find(path: Path | str, settings: dict[str, Any]) -> "xarray.Dataset | None":
+def find(path: Path | str, settings: dict[str, Json]) -> "xarray.Dataset | None":
     """The complete result of these settings at ``path``; None if nothing is there, StoreError if something else is."""
     if not Path(path).exists():
         return None
@@ -41,7 +42,7 @@ def find(path: Path | str, settings: dict[str, Any]) -> "xarray.Dataset | None":
 
 
 def kept(
-    folder: Any, settings: dict[str, Any], compute: Callable[[], Mapping[str, "xarray.Dataset"]]
+    folder: Path | str, settings: dict[str, Json], compute: Callable[[], Mapping[str, "xarray.Dataset"]]
 ) -> "dict[str, xarray.Dataset]":
     """The Datasets by name that ``compute`` makes, kept in ``folder``; read from there if it holds these settings.
 

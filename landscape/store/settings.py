@@ -2,12 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
+from landscape.blocks import Json
 from landscape.store.folders import StoreError
 
 
-def same_settings(path: Path | str, old: dict[str, Any], new: dict[str, Any], what: str = "result") -> None:
+def same_settings(path: Path | str, old: dict[str, Json], new: dict[str, Json], what: str = "result") -> None:
     """StoreError unless what a store holds is a function of the settings asked for."""
     if old != new:
         raise StoreError(
@@ -16,7 +16,7 @@ def same_settings(path: Path | str, old: dict[str, Any], new: dict[str, Any], wh
         )
 
 
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def differences(old: dict[str, Json], new: dict[str, Json]) -> list[str]:
     """Settings that differ, as ``seed: 0 there, 1 asked``; of nested settings, only the part that differs."""
     found = []
     for key in {**old, **new}:
@@ -28,6 +28,6 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     return found
 
 
-def _short(value: Any) -> str:
+def _short(value: Json) -> str:
     text = "nothing" if value is None else json.dumps(value)
     return text if len(text) < 80 else text[:40] + " ... " + text[-20:]

@@ -15,18 +15,19 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landscape.blocks import Target, nonfinite
+from landscape.blocks import Json, Target, nonfinite
 from landscape.store import first, groups, reading, records
 from landscape.store.arrays import consolidate
-from landscape.store.folders import StoreError, claim
+from landscape.store.folders import StoreError, ZarrArray, claim
 from landscape.store.settings import same_settings
 
 if TYPE_CHECKING:
     import xarray
+    from jaxtyping import Float, Shaped
 
 SQUEEZED = 4  # blocks that are not measured yet are taken to shrink on disk by no more than this factor
 MEASURED = 100  # blocks whose size on disk tells that of the others
@@ -59,7 +60,7 @@ class BlockWriter(Target):
         self.finished = self.record[:, 0] == records.DONE
 
     @functools.cached_property
-    def arrays(self) -> dict[str, Any]:
+    def arrays(self) -> dict[str, ZarrArray]:
         """The zarr arrays that hold results, by name."""
         import zarr
 
@@ -73,7 +74,7 @@ class BlockWriter(Target):
         self.size = sum(math.prod(a.shape) * getattr(a.dtype, "itemsize", 8) for a in arrays.values())
         return arrays
 
-    def check(self, settings: Mapping[str, Any], written: str) -> None:
+    def check(self, settings: Mapping[str, Json], written: str) -> None:
         """StoreError unless the store holds, or will hold, results of these settings."""
         with groups.sense(self.path):
             kind = groups.KINDS[written]
@@ -113,11 +114,17 @@ class BlockWriter(Target):
         """Whether the files of a block are there, as they were written."""
         return (self.path / self.under).exists() and records.intact(self.files(index))
 
-    def row(self, index: int) -> np.ndarray:
+    def row(self, index: int) -> "Float[np.ndarray, 'column']":
         """The record of a block as it is on disk now."""
         return records.row(self.path, index, self.table.shape[1])
 
-    def write(self, index: int, results: Mapping[str, np.ndarray], started: float = 0.0, finished: float = 0.0) -> None:
+    def write(
+        self,
+        index: int,
+        results: "Mapping[str, Shaped[np.ndarray, '...']]",
+        started: float = 0.0,
+        finished: float = 0.0,
+    ) -> None:
         """Write one block, then say that it is done.
 
         Raises StoreError if the store has been removed, or if the disk is full: what is finished stays.
@@ -206,7 +213,7 @@ class BlockWriter(Target):
         counts = records.read(self.path, self.table.shape)[:, len(records.COLUMNS) :].sum(0)
         return dict(zip(self.blocks["variables"], map(int, counts), strict=True))
 
-    def seal(self, attributes: Mapping[str, Any], labels: Mapping[str, Mapping[str, Any]]) -> None:
+    def seal(self, attributes: Mapping[str, Json], labels: Mapping[str, Mapping[str, Json]]) -> None:
         """Write down that every block is done, by which runs, with ``attributes`` and ``labels`` of each array."""
         from landscape import provenance
 
@@ -223,7 +230,7 @@ class BlockWriter(Target):
                 consolidate(self.path / self.under)
             consolidate(self.path).update_attributes(about)
 
-    def finish(self, attributes: Mapping[str, Any], labels: Mapping[str, Mapping[str, Any]]) -> "xarray.Dataset":
+    def finish(self, attributes: Mapping[str, Json], labels: Mapping[str, Mapping[str, Json]]) -> "xarray.Dataset":
         """The Dataset of a filled store, read lazily, with ``attributes`` and ``labels`` of each array written down."""
         if self.fresh or not self.complete:
             self.seal(attributes, labels)

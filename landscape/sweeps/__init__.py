@@ -8,9 +8,9 @@ anywhere, be killed at any moment and be run again: what is done stays, and its 
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from landscape.sweeps.chunks import Chunks, create
 from landscape.sweeps.engines import STOPPED, TAKEN, Engine, Job, Row, cluster, dask, serial
 from landscape.sweeps.estimate import Estimate
 from landscape.sweeps.file import read
+from landscape.sweeps.forest import forest
 from landscape.sweeps.importance import anova
 from landscape.sweeps.plan import Grid, Plan, plan
 from landscape.sweeps.reading import Status, open_sweep, status, summary, to_csv
@@ -42,6 +43,7 @@ __all__ = [
     "draw",
     "even",
     "fill",
+    "forest",
     "log",
     "open_sweep",
     "plan",
@@ -58,8 +60,8 @@ __all__ = [
 
 def sweep(
     run: Callable | str,
-    axes: Mapping[str, Any],
-    fixed: Mapping[str, Any] | None = None,
+    axes: Mapping[str, Iterable | Mapping[str, Iterable]],
+    fixed: Mapping[str, object] | None = None,
     *,
     out: Path | str,
     chunk: Mapping[str, int] | None = None,

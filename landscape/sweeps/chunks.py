@@ -9,13 +9,14 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from landscape import store
+from landscape.blocks import Json
 from landscape.store.arrays import add_array, empty_array, seal
-from landscape.store.folders import appearing
+from landscape.store.folders import ZarrArray, ZarrGroup, appearing
 from landscape.sweeps.plan import Grid, Plan
 from landscape.sweeps.reading import grid_of, layout_of
 
@@ -28,7 +29,7 @@ REASON_BYTES = 8192
 def create(path: Path | str, plan: Plan, shared: bool = False) -> "Chunks":
     """The store of ``plan`` at ``path``, open for writing: a new one, or the one there if its settings are the same."""
 
-    def build(group: Any) -> None:
+    def build(group: ZarrGroup) -> None:
         shape = (plan.grid.chunks, REASON_BYTES)
         empty_array(group["blocks"], "reason", ["chunk", "byte"], shape, (1, REASON_BYTES), "uint8")
 
@@ -56,9 +57,9 @@ class Chunks:
         self.writer = writer
         with store.sense(writer.path):
             self.grid = grid_of(store.attributes(writer.path))
-            self.reason: Any = writer.group["blocks/reason"]
+            self.reason: ZarrArray = writer.group["blocks/reason"]
 
-    def admit(self, index: int, datasets: list[Any]) -> "list[xarray.Dataset]":
+    def admit(self, index: int, datasets: list) -> "list[xarray.Dataset]":
         """What the runs of one chunk returned, if it can be stored: Datasets that look like the first of the sweep."""
         datasets = [_checked(dataset, self.grid) for dataset in datasets]
         if not self.results.exists():
@@ -72,7 +73,7 @@ class Chunks:
     def __enter__(self) -> "Chunks":
         return self
 
-    def __exit__(self, *exception: Any) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.writer.held.close()
 
     @property
@@ -99,7 +100,7 @@ class Chunks:
         self.writer.fail(index, started)
 
 
-def _checked(dataset: Any, grid: Grid) -> "xarray.Dataset":
+def _checked(dataset: object, grid: Grid) -> "xarray.Dataset":
     """What a run returned, if it can be stored: a Dataset with variables, with no name that the sweep has taken."""
     import xarray
 
@@ -126,7 +127,7 @@ def layout(dataset: "xarray.Dataset") -> dict[str, str]:
     return words
 
 
-def _same(given: dict[str, str], expected: dict[str, str], point: dict[str, Any]) -> None:
+def _same(given: dict[str, str], expected: dict[str, str], point: dict[str, object]) -> None:
     """Refuse a result that does not look like the first one."""
     if given != expected:
         told = [
@@ -138,7 +139,7 @@ def _same(given: dict[str, str], expected: dict[str, str], point: dict[str, Any]
         raise ValueError(f"the result at {where} differs in shape from the first one of the sweep: {'; '.join(told)}")
 
 
-def _build_results(path: Path, grid: Grid, first: "xarray.Dataset", settings: dict[str, Any]) -> None:
+def _build_results(path: Path, grid: Grid, first: "xarray.Dataset", settings: dict[str, Json]) -> None:
     """Empty arrays (axes of the sweep, dims of one result) with all coordinates and the settings."""
     import zarr
 
@@ -159,6 +160,6 @@ def _build_results(path: Path, grid: Grid, first: "xarray.Dataset", settings: di
     seal(group, coordinates)
 
 
-def _plain(attrs: dict) -> dict[str, Any]:
+def _plain(attrs: dict) -> dict[str, str]:
     """Names and units. Numbers among attributes are about one point, not about all."""
     return {str(key): value for key, value in attrs.items() if isinstance(value, str)}

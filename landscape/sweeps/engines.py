@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Generator, Iterator
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from landscape import devices, store
 from landscape.extras import needed
@@ -22,6 +22,9 @@ from landscape.store import StoreError
 from landscape.store.records import DONE, FAILED
 from landscape.sweeps import settings
 from landscape.sweeps.chunks import Chunks
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 RETRIES = 2  # of a chunk whose worker could not be reached or could not write; an error of the run itself is final
 QUIET = {"DASK_LOGGING__DISTRIBUTED": "critical"}  # what workers log of their own; what matters is said in one line
@@ -47,7 +50,7 @@ class Job:
     token: str
     shared: bool
     index: int
-    points: list[dict[str, Any]]
+    points: list[dict[str, object]]
 
     def __call__(self) -> Row:
         """Compute and write the chunk unless that is done; an error of the run is written down as the reason."""
@@ -100,7 +103,7 @@ def _opened(path: str, token: str, shared: bool) -> Chunks:
     return chunks
 
 
-def _fitted(run: Callable, point: dict[str, Any]) -> dict[str, Any]:
+def _fitted(run: Callable, point: dict[str, object]) -> dict[str, object]:
     hints = settings.hints(run)
     return {name: settings.fit(value, hints.get(name, Any), name) for name, value in point.items()}
 
@@ -115,7 +118,7 @@ def serial(jobs: dict[int, Job]) -> Rows:
         yield index, job()
 
 
-def dask(client: Any) -> Engine:
+def dask(client: "Client") -> Engine:
     """All chunks on the workers of a `distributed.Client`. Chunks of a lost worker go to the others.
 
     A chunk that several workers died with is tried once more with no other chunk at work, since those beside it fell
@@ -136,7 +139,7 @@ def dask(client: Any) -> Engine:
     return engine
 
 
-def _submitted(client: Any, jobs: dict[int, Job]) -> Rows:
+def _submitted(client: "Client", jobs: dict[int, Job]) -> Rows:
     from distributed import as_completed
 
     key = f"chunk-{uuid.uuid4().hex[:8]}"
@@ -158,7 +161,7 @@ def _submitted(client: Any, jobs: dict[int, Job]) -> Rows:
 
 
 @contextlib.contextmanager
-def cluster(workers: int = 0, scheduler: str = "") -> Iterator[Any]:
+def cluster(workers: int = 0, scheduler: str = "") -> "Iterator[Client]":
     """A `distributed.Client`: of a scheduler (address or ``file.json``), else of ``workers`` processes here.
 
     Processes here listen on 127.0.0.1 alone, compute one chunk at a time and share the cores evenly.
@@ -203,7 +206,7 @@ class ClusterError(ValueError):
 
 
 @contextlib.contextmanager
-def _client(scheduler: str) -> Iterator[Any]:
+def _client(scheduler: str) -> "Iterator[Client]":
     """A client of the scheduler at an address, or of the one that wrote a ``file.json``."""
     import distributed
 

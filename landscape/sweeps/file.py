@@ -2,6 +2,7 @@
 
 import dataclasses
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def read(path: Path | str) -> tuple[Plan, Path]:
     return made, Path(file.out or f"results/{path.stem}.zarr")
 
 
-def _values(given: Any, where: str) -> Any:
+def _values(given: object, where: str) -> Iterable | dict[str, Iterable]:
     """Values of one axis of a file: a list, a range, or zipped settings."""
     if isinstance(given, list):
         return given

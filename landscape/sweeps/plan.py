@@ -4,12 +4,12 @@ import dataclasses
 import inspect
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from landscape import names
-from landscape.blocks import Blocking
+from landscape.blocks import Blocking, Json
 from landscape.sweeps import settings
 
 
@@ -44,7 +44,7 @@ class Grid:
         """The points of a chunk, as indices along each dimension, the last fastest."""
         return list(itertools.product(*(range(part.start, part.stop) for part in self.blocking.region(index))))
 
-    def settings(self, point: Sequence[int]) -> dict[str, Any]:
+    def settings(self, point: Sequence[int]) -> dict[str, Json]:
         """Labels of the settings at a point."""
         return {
             name: labels[i]
@@ -69,10 +69,10 @@ class Plan:
     run: Callable | str
     grid: Grid
     values: dict[str, dict[str, list]]
-    fixed: dict[str, Any]
+    fixed: dict[str, object]
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Json]:
         """What the results are a function of, in plain JSON values."""
         run = settings.function(self.run)
         return {
@@ -83,7 +83,7 @@ class Plan:
             "chunk": dict(zip(self.grid.axes, self.grid.chunk, strict=True)),
         }
 
-    def point(self, point: Sequence[int]) -> dict[str, Any]:
+    def point(self, point: Sequence[int]) -> dict[str, object]:
         """Settings that move, at a point."""
         return {
             name: values[i]
@@ -129,8 +129,8 @@ def _count(n: int, word: str) -> str:
 
 def plan(
     run: Callable | str,
-    axes: Mapping[str, Any],
-    fixed: Mapping[str, Any] | None = None,
+    axes: Mapping[str, Iterable | Mapping[str, Iterable]],
+    fixed: Mapping[str, object] | None = None,
     *,
     chunk: Mapping[str, int] | None = None,
     base: Path | str = ".",
@@ -167,7 +167,7 @@ def _path(dim: str, name: str) -> str:
     return f"axes.{dim}" if dim == name else f"axes.{dim}.{name}"
 
 
-def _check_names(run: Callable, moves: dict[str, dict], fixed: dict[str, Any]) -> None:
+def _check_names(run: Callable, moves: dict[str, dict], fixed: dict[str, object]) -> None:
     """Every setting exists, is given once, and none is missing."""
     parameters = inspect.signature(run).parameters.values()
     known = settings.hints(run)
@@ -192,13 +192,13 @@ def _check_names(run: Callable, moves: dict[str, dict], fixed: dict[str, Any]) -
             )
 
 
-def _listed(values: Any, where: str, base: Path) -> list:
+def _listed(values: object, where: str, base: Path) -> list:
     if isinstance(values, str | Mapping) or not hasattr(values, "__iter__"):
         raise TypeError(f"{where} must be a list of values, given {values!r}")
     return [settings.located(value, base) for value in values]
 
 
-def _labels(values: list, hint: Any, where: str) -> list:
+def _labels(values: list, hint: settings.Hint, where: str) -> list:
     """Labels of the values of one setting, each checked; a name is its own label."""
     fitted = [settings.fit(value, hint, f"{where}[{i}]") for i, value in enumerate(values)]
     return [settings.label(v if isinstance(v, str) else made) for v, made in zip(values, fitted, strict=True)]

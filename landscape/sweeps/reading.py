@@ -5,17 +5,19 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from landscape import store
+from landscape.blocks import Json
 from landscape.progress import duration
 from landscape.store.records import DONE, FAILED, LEFT
 from landscape.sweeps.plan import Grid
 
 if TYPE_CHECKING:
     import xarray
+    from jaxtyping import Float, Int
 
 RECENT = 50  # finished chunks whose pace tells the time left
 
@@ -53,7 +55,7 @@ class Status:
         )
 
 
-def grid_of(about: dict[str, Any]) -> Grid:
+def grid_of(about: dict[str, Json]) -> Grid:
     """The grid of a sweep, from what its store says about itself."""
     settings = json.loads(about["settings"])
     return Grid(settings["axes"], tuple(settings["chunk"].values()))
@@ -65,7 +67,7 @@ def layout_of(path: Path | str) -> dict[str, str]:
         return json.loads(json.loads((Path(path) / "results" / "zarr.json").read_bytes())["attributes"]["layout"])
 
 
-def _about(path: Path | str) -> dict[str, Any]:
+def _about(path: Path | str) -> dict[str, Json]:
     """What a store says about itself. Raises StoreError unless it is one of a sweep."""
     about = store.attributes(path)
     if store.kind(path) != "sweep":
@@ -119,14 +121,14 @@ def status(path: Path | str) -> Status:
         return summary(grid_of(about), record, reasons(path, np.flatnonzero(record[:, 0] == FAILED)))
 
 
-def reasons(path: Path | str, failed: Sequence[int] | np.ndarray) -> dict[int, str]:
+def reasons(path: Path | str, failed: "Sequence[int] | Int[np.ndarray, 'failed']") -> dict[int, str]:
     """Why chunks failed: one line, then the traceback."""
     text = store.arrays_of(path, ("blocks", "chunks"))["reason"]
     with store.damage(path):
         return {int(i): bytes(np.asarray(text[int(i)])).rstrip(b"\0").decode(errors="replace") for i in failed}
 
 
-def summary(grid: Grid, record: np.ndarray, reasons: dict[int, str]) -> Status:
+def summary(grid: Grid, record: "Float[np.ndarray, 'chunk 3']", reasons: dict[int, str]) -> Status:
     """A Status from records (chunk, 3) and the reasons of those that failed."""
     done = record[record[:, 0] == DONE]
     lately = done[np.argsort(done[:, 2])[-RECENT:]]

@@ -11,6 +11,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     import xarray
+    from jaxtyping import Float, Int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +76,7 @@ def search(
     run: Callable | str,
     ranges: Mapping[str, Range],
     trials: int,
-    fixed: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, object] | None = None,
     *,
     out: Path | str,
     seed: int = 0,
@@ -92,6 +93,6 @@ def search(
     return made.assign_attrs(ranges="; ".join(f"{name}: {range_}" for name, range_ in ranges.items()), draws=seed)
 
 
-def ranked(score: np.ndarray) -> np.ndarray:
+def ranked(score: "Float[np.ndarray, 'trial']") -> "Int[np.ndarray, 'trial']":
     """Trials from the least score to the largest: what diverged is a result, and comes last."""
     return np.argsort(np.where(np.isfinite(score), score, np.inf), kind="stable")

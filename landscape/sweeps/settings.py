@@ -10,19 +10,23 @@ import types
 import typing
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cattrs
 import jax
 import numpy as np
 
 from landscape import cells, names, specs, tasks
+from landscape.blocks import Json
 from landscape.tasks import Task
+
+T = TypeVar("T")
+Hint = Any  # what may stand as an annotation: a class, a union, Any itself
 
 module = functools.cache(names.module)  # once in a process: what it has compiled stays compiled
 
 
-def named(text: str) -> Any:
+def named(text: str) -> object:
     """What a name stands for: a cell, a task, a function of optax, or ``file.py:Name`` in a file of one's own."""
     file, colon, name = text.rpartition(":")
     if colon:
@@ -62,7 +66,7 @@ def located(value: Any, base: Path) -> Any:
     return f"{(base / file).resolve()}:{name}" if (base / file).is_file() else value
 
 
-def files(value: Any) -> dict[str, str]:
+def files(value: object) -> dict[str, str]:
     """Fingerprints of the files behind every ``/path/file.py:Name`` in a value."""
     if isinstance(value, list | tuple | dict):
         parts = value.values() if isinstance(value, dict) else value
@@ -86,13 +90,13 @@ def function(run: Callable | str) -> Callable:
     return found
 
 
-def hints(run: Callable) -> dict[str, Any]:
+def hints(run: Callable) -> dict[str, Hint]:
     """Types of the named settings of a function; one without an annotation has the type of its default."""
     parameters = inspect.signature(run).parameters.items()
     return {name: _hint(run, p) for name, p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
 
 
-def _hint(run: Callable, parameter: inspect.Parameter) -> Any:
+def _hint(run: Callable, parameter: inspect.Parameter) -> Hint:
     if parameter.annotation is not parameter.empty:
         owner = types.SimpleNamespace(__annotations__={"it": parameter.annotation})
         try:
@@ -107,7 +111,7 @@ def _hint(run: Callable, parameter: inspect.Parameter) -> Any:
     return _kind([default])
 
 
-def _kind(values: Collection) -> Any:
+def _kind(values: Collection) -> Hint:
     """The type that values stand for: cells for a cell, functions for a function, floats for a mixture of numbers."""
     kinds = {type(value) for value in values}
     for base in (cells.Cell, Task):
@@ -118,7 +122,7 @@ def _kind(values: Collection) -> Any:
     return Any if len(kinds) != 1 else abc.Callable if all(map(callable, values)) else kinds.pop()
 
 
-def fit(value: Any, hint: Any, where: str) -> Any:
+def fit(value: object, hint: Hint, where: str) -> object:
     """``value`` as a setting of type ``hint`` takes it, or an error that begins with ``where`` it stands.
 
     A whole number serves as a float. Text for what is not text is a name: it stands for the function or class of that
@@ -141,18 +145,18 @@ def strict(**options: Any) -> cattrs.Converter:
     return made
 
 
-def _exactly(kinds: tuple, value: Any, hint: Any) -> Any:
+def _exactly(kinds: tuple, value: Any, hint: Hint) -> Any:
     value = value.item() if isinstance(value, np.generic) else value
     return _accept(value, type(value) in kinds, hint)
 
 
-def _accept(value: Any, right: bool, hint: Any) -> Any:
+def _accept(value: T, right: bool, hint: Hint) -> T:
     if not right:
         raise TypeError(f"{value!r} must be {getattr(hint, '__name__', hint)}")
     return value
 
 
-def _made(value: Any, hint: Any) -> Any:
+def _made(value: object, hint: Hint) -> object:
     """A function or a class, or an instance of one; text is the name of it."""
     kind = typing.get_origin(hint) or hint
     found = named(value) if isinstance(value, str) else value
@@ -162,7 +166,7 @@ def _made(value: Any, hint: Any) -> Any:
     return _accept(made, isinstance(made, kind), hint)
 
 
-def _first(value: Any, hint: Any) -> Any:
+def _first(value: object, hint: Hint) -> object:
     """``value`` as the first type of a union that takes it, its own before others; text stays text if it may."""
     for kind in sorted(typing.get_args(hint), key=lambda kind: kind is not type(value)):
         with contextlib.suppress(TypeError):
@@ -170,7 +174,7 @@ def _first(value: Any, hint: Any) -> Any:
     return _accept(value, False, hint)
 
 
-def _each(values: Any, hint: Any) -> Any:
+def _each(values: Any, hint: Hint) -> object:
     """Every item as its own type; text is no list."""
     kinds, wanted = typing.get_args(hint) or (Any, ...), typing.get_origin(hint) or hint
     _accept(values, isinstance(values, abc.Iterable) and not isinstance(values, str), hint)
@@ -181,7 +185,7 @@ def _each(values: Any, hint: Any) -> Any:
     return items if wanted is list else tuple(items)
 
 
-def _of(*origins: Any) -> Callable[[Any], bool]:
+def _of(*origins: Hint) -> Callable[[Hint], bool]:
     return lambda hint: (typing.get_origin(hint) or hint) in origins
 
 
@@ -193,7 +197,7 @@ _settings.register_structure_hook_func(_of(typing.Union, types.UnionType), _firs
 _settings.register_structure_hook_func(_of(typing.Literal), lambda v, h: _accept(v, v in typing.get_args(h), h))
 
 
-def label(value: Any) -> Any:
+def label(value: object) -> Json:
     """``value`` as plain JSON: itself, or a name that another process on another day and machine gives it too."""
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, str):
@@ -217,7 +221,7 @@ def label(value: Any) -> Any:
     return name
 
 
-def _label_record(value: Any) -> str:
+def _label_record(value: object) -> str:
     """The name of a task with its options in full, or a cell in words with a fingerprint of its parameters."""
     if isinstance(value, Task):
         options = ", ".join(f"{name}={option}" for name, option in value.options)

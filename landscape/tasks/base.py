@@ -8,11 +8,10 @@ import sys
 import typing
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key, Shaped
+from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree, Real, Shaped
 
 from landscape.cells import Cell
 from landscape.losses import Answer, Target, squared_error
@@ -32,9 +31,9 @@ class Episode:
     episode cut after L steps is the mean over its first L steps, weighted by the mask; NaN where all weights are 0.
     """
 
-    x: Any = param("time", "input")
-    target: Any = param()
-    mask: Any = param("time", default=None)
+    x: PyTree[Real[ArrayLike, "..."]] = param("time", "input")
+    target: PyTree[Shaped[ArrayLike, "..."]] = param()
+    mask: PyTree[Float[ArrayLike, "..."]] = param("time", default=None)
 
 
 def time_first(stacked: Episode, axis: int = 0) -> Episode:
@@ -65,7 +64,7 @@ class Task:
     memoryless: float | None = None
     floor: float = 0.0
     start: float = 0.0
-    options: tuple[tuple[str, Any], ...] = ()
+    options: tuple[tuple[str, float | str], ...] = ()
 
     def __repr__(self) -> str:
         """The task in words: ``latch(noise=0.1)``."""
@@ -82,11 +81,11 @@ def named(make: Callable[..., Task]) -> Callable[..., Task]:
     signature = inspect.signature(make)
 
     @functools.cache
-    def build(**options: Any) -> Task:
+    def build(**options: float | str) -> Task:
         return dataclasses.replace(make(**options), name=make.__name__, options=tuple(options.items()))
 
     @functools.wraps(make)
-    def task(*args: Any, **given: Any) -> Task:
+    def task(*args: float | str, **given: float | str) -> Task:
         bound = signature.bind(*args, **given)
         bound.apply_defaults()
         return build(**bound.arguments)
@@ -138,7 +137,7 @@ def check(task: Task, model: Cell | RNN) -> Episode:
     return drawn
 
 
-def _shape(what: str, function: Callable, *values: Any) -> Any:
+def _shape(what: str, function: Callable, *values: PyTree) -> PyTree:
     """The shapes that a function of the user's returns, or a TypeError in one sentence."""
     try:
         return jax.eval_shape(function, *values)
@@ -146,14 +145,14 @@ def _shape(what: str, function: Callable, *values: Any) -> Any:
         raise TypeError(f"{what}: {type(error).__name__}: {str(error).splitlines()[0]}") from error
 
 
-def number(name: str, value: Any, least: float = -math.inf) -> None:
+def number(name: str, value: float, least: float = -math.inf) -> None:
     """Raise ValueError unless an option is a finite number, at least ``least``."""
     if not (math.isfinite(value) and value >= least):
         bound = "" if least == -math.inf else f", at least {least:g}"
         raise ValueError(f"{name} must be a finite number{bound}; given {value!r}")
 
 
-def whole(name: str, value: Any) -> int:
+def whole(name: str, value: object) -> int:
     """A whole number, or ValueError."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError(f"{name} must be a whole number; given {value!r}")

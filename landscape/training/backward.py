@@ -1,12 +1,13 @@
 """Gradients backward through time, for layers: one matrix product a step each way, those of gradients in one."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import ArrayLike, Int
+from jaxtyping import Array, ArrayLike, Float, Int, PyTree, Real
 
+from landscape.cells import Cell
 from landscape.losses import Objective
 from landscape.models import RNN
 from landscape.tasks import Episode
@@ -20,7 +21,7 @@ ROWS = 1024  # of a table of symbols up to which a product with one-hot vectors 
 
 
 @jax.custom_vjp
-def held(h: jax.Array, w: jax.Array, parts: list) -> list:
+def held(h: Float[Array, "batch factor"], w: Float[Array, "factor product"], parts: list) -> list:
     """``h w`` in parts, whose values are known; the gradient of w is left to whoever keeps h and those of the parts."""
     return parts
 
@@ -36,12 +37,12 @@ def _held_backward(w: jax.Array, slopes: list) -> tuple[jax.Array, None, list]:
 held.defvjp(_held_forward, _held_backward)
 
 
-def _at(t: Any, series: Any) -> Any:
+def _at(t: Int[ArrayLike, ""], series: PyTree) -> PyTree:
     """Step ``t`` of every leaf (time, ...)."""
     return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, t, keepdims=False), series)
 
 
-def _dtype(model: RNN) -> Any:
+def _dtype(model: RNN) -> jnp.dtype:
     """The dtype in which a model computes: its inputs may be symbols."""
     return jnp.result_type(*jax.tree.leaves(model))
 
@@ -56,7 +57,7 @@ def _products(h: jax.Array, slope: jax.Array, matrix: jax.Array) -> jax.Array:
     return dot(jax.nn.one_hot(h.ravel(), len(matrix), dtype=matrix.dtype).T, slope)
 
 
-def _put(t: Any, series: Any, one: Any) -> Any:
+def _put(t: Int[ArrayLike, ""], series: PyTree, one: PyTree) -> PyTree:
     """``series`` with ``one`` for its step ``t``."""
     put = lambda all, one: jax.lax.dynamic_update_index_in_dim(all, one, t, 0)  # noqa: E731
     return jax.tree.map(put, series, one)
@@ -65,26 +66,33 @@ def _put(t: Any, series: Any, one: Any) -> Any:
 class _Layer:
     """A cell with its matrices taken out (`products`): steps of a batch, forward and backward."""
 
-    def __init__(self, cell: Any, plan: Plan) -> None:
+    def __init__(self, cell: Cell, plan: Plan) -> None:
         self.cell, self.plan = cell, plan
         self.joined = products.joined(plan, cell)
         leaves, self.tree = jax.tree.flatten(cell)
         taken = {i for group in plan.groups for i in group}
         self.leaves, self.others = leaves, [i for i in range(len(leaves)) if i not in taken]
 
-    def outer(self, x: jax.Array, length: Any) -> list[Any]:
+    def outer(
+        self, x: Real[Array, "time batch *input"], length: Int[Array, ""]
+    ) -> list[Float[Array, "time batch product"] | None]:
         """The products of all inputs (time, batch, input) at once, 0 after ``length``; None where the state decides."""
         use = (jnp.arange(len(x)) < length)[:, None, None]  # also of symbols (time, batch): their rows have units
         both = zip(self.plan.factors, self.joined, strict=True)
         return [jnp.where(use, dot(x, w), 0) if factor == INPUT else None for factor, w in both]
 
-    def ahead(self, state: Any, x: Any, outer: list[Any]) -> tuple[Any, list, list]:
+    def ahead(
+        self,
+        state: PyTree[Float[Array, "batch ..."]],
+        x: Real[Array, "batch *input"],
+        outer: list[Float[Array, "batch product"] | None],
+    ) -> tuple[PyTree[Float[Array, "batch ..."]], list, list]:
         """The next state (batch, ...), the products on the way, and the factors that are not of the state."""
 
-        def one(state: Any, x: Any, outer: list) -> tuple[Any, list, list]:
+        def one(state: PyTree, x: Array, outer: list) -> tuple[PyTree, list, list]:
             seen: dict[int, tuple] = {}
 
-            def product(g: int, h: Any) -> list:
+            def product(g: int, h: Array) -> list:
                 seen[g] = h, dot(h, self.joined[g]) if outer[g] is None else outer[g]
                 return products.split(self.cell, self.plan.groups[g], seen[g][1])
 
@@ -94,12 +102,18 @@ class _Layer:
 
         return jax.vmap(one)(state, x, outer)
 
-    def behind(self, state: Any, x: Any, values: list, error: Any) -> tuple[list, Any, list]:
+    def behind(
+        self,
+        state: PyTree[Float[Array, "batch ..."]],
+        x: Real[Array, "batch *input"],
+        values: list,
+        error: PyTree[Float[Array, "batch ..."]],
+    ) -> tuple[list, PyTree[Float[Array, "batch ..."]], list]:
         """Gradients of a step by other parameters (batch, ...), by the state before it, and by its products."""
 
-        def one(state: Any, x: Any, values: list, error: Any) -> tuple[list, Any, list]:
-            def after(others: list, state: Any, values: list) -> Any:
-                def product(g: int, h: Any) -> list:
+        def one(state: PyTree, x: Array, values: list, error: PyTree) -> tuple[list, PyTree, list]:
+            def after(others: list, state: PyTree, values: list) -> PyTree:
+                def product(g: int, h: Array) -> list:
                     return values[g] if self.plan.factors[g] == INPUT else held(h, self.joined[g], values[g])
 
                 leaves = list(self.leaves)
@@ -114,7 +128,9 @@ class _Layer:
 
         return jax.vmap(one)(state, x, values, error)
 
-    def assembled(self, others: list, slopes: list, states: Any, own: list, x: jax.Array) -> Any:
+    def assembled(
+        self, others: list, slopes: list, states: PyTree, own: list, x: Real[Array, "time batch *input"]
+    ) -> Cell:
         """The gradient of the cell from those of its other parameters (batch, ...) and products (time, batch, ...)."""
         leaves = list(self.leaves)
         for i, slope in zip(self.others, others, strict=True):
@@ -156,11 +172,11 @@ def reverse(
         raise ValueError(f"truncate must be a whole number of steps from 1 up, or None for all, given {truncate!r}")
     through = passage(objective, start, penalty, truncate)
 
-    def gradient(model: RNN, data: Episode, index: jax.Array, length: Any) -> tuple[Score, RNN]:
+    def gradient(model: RNN, data: Episode, index: Int[Array, "batch"], length: Int[Array, ""]) -> tuple[Score, RNN]:
         return through.gradient(model, chosen(data, index, length), through.initial(model, len(index)), length)[:2]
 
-    def evaluate(model: RNN, data: Episode, index: jax.Array, length: Any) -> Score:
-        def block(index: jax.Array) -> Score:
+    def evaluate(model: RNN, data: Episode, index: Int[Array, "batch"], length: Int[Array, ""]) -> Score:
+        def block(index: Int[Array, "batch"]) -> Score:
             return through.evaluate(model, chosen(data, index, length), through.initial(model, len(index)), length)[0]
 
         return blockwise(block, index)
@@ -177,22 +193,22 @@ def passage(
     """What `reverse` does with one minibatch, open at both ends."""
     score = scorer(objective)
 
-    def layer(model: RNN, state: Any, x: Any) -> _Layer:
+    def layer(model: RNN, state: PyTree, x: Array) -> _Layer:
         one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), (state, x))
         return _Layer(model.cell, products.plan(model.cell, *one))
 
-    def initial(model: RNN, batch: int) -> Any:
+    def initial(model: RNN, batch: int) -> PyTree[Float[Array, "batch ..."]]:
         spread = lambda leaf: jnp.broadcast_to(leaf, (batch, *leaf.shape)).astype(_dtype(model))  # noqa: E731
         return jax.tree.map(spread, model.initial(start))
 
-    def gradient(model: RNN, episodes: Episode, state: Any, length: Any) -> tuple[Score, RNN, Any]:
+    def gradient(model: RNN, episodes: Episode, state: PyTree, length: Int[Array, ""]) -> tuple[Score, RNN, PyTree]:
         x, dtype, count = episodes.x, _dtype(model), episodes.x.shape[1]
         cell = layer(model, state, x[0])
         outer = cell.outer(x, length)
         shapes = (state, *jax.eval_shape(cell.ahead, state, x[0], _at(0, outer))[1:])
         empty = jax.tree.map(lambda leaf: jnp.zeros((len(x), *leaf.shape), leaf.dtype), shapes)
 
-        def ahead(t: Any, carry: tuple) -> tuple:
+        def ahead(t: Int[Array, ""], carry: tuple) -> tuple:
             state, kept = carry
             after, values, own = cell.ahead(state, _at(t, x), _at(t, outer))
             return after, _put(t, kept, (state, values, own))
@@ -200,7 +216,7 @@ def passage(
         state, (states, values, own) = jax.lax.fori_loop(0, length, ahead, (state, empty))
         loss, right, readout, error, errors = answered(model.readout, state, states, episodes, length)
 
-        def behind(k: Any, carry: tuple) -> tuple:
+        def behind(k: Int[Array, ""], carry: tuple) -> tuple:
             error, total, slopes, extra = carry
             t = length - 1 - k
             before = _at(t, states)
@@ -223,7 +239,7 @@ def passage(
             total = jax.tree.map(jnp.add, total, penalty.scaled(extra))
         return Score(loss, right), RNN(cell=total, readout=readout), state
 
-    def answered(readout: Any, last: Any, states: Any, episodes: Episode, length: Any) -> tuple:
+    def answered(readout: PyTree, last: PyTree, states: PyTree, episodes: Episode, length: Int[Array, ""]) -> tuple:
         """Mean loss and share right, the readout's gradient, and the error that enters at the end or at every step.
 
         Errors are those of each episode's own loss, for the mean is taken over gradients.
@@ -241,7 +257,7 @@ def passage(
         count = episodes.mask.shape[1]
         return loss, right, slope, jax.tree.map(jnp.zeros_like, last), jax.tree.map(lambda e: e * count, errors)
 
-    def evaluate(model: RNN, episodes: Episode, state: Any, length: Any) -> tuple[Score, Any]:
+    def evaluate(model: RNN, episodes: Episode, state: PyTree, length: Int[Array, ""]) -> tuple[Score, PyTree]:
         x = episodes.x
         cell = layer(model, state, x[0])
         outer = cell.outer(x, length)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Key, PyTree
+from jaxtyping import Array, ArrayLike, Int, Key, PyTree
 
 from landscape import losses
 from landscape.tasks import Episode
@@ -42,7 +42,7 @@ def checkpointed(
         raise ValueError(f"every must be 1 epoch or more, given {every}")
     changing = callable(data)
 
-    def piece(key: Any, model: Any, data_or_none: Any, so_far: Fit | None, until: Any) -> Fit:
+    def piece(key: Array, model: PyTree, data_or_none: PyTree, so_far: Fit | None, until: Int[Array, ""] | int) -> Fit:
         given = data if changing else data_or_none
         return fit(key, model, given, optimiser, objective, epochs=epochs, until=until, resume=so_far, **options)
 
@@ -63,7 +63,7 @@ def checkpointed(
     return so_far
 
 
-def _fingerprint(tree: Any) -> str:
+def _fingerprint(tree: PyTree) -> str:
     """What a training starts from, as a few letters."""
     found = hashlib.sha256()
     for path, leaf in jax.tree.leaves_with_path(tree):
@@ -71,7 +71,7 @@ def _fingerprint(tree: Any) -> str:
     return found.hexdigest()[:16]
 
 
-def _array(leaf: Any) -> np.ndarray:
+def _array(leaf: ArrayLike) -> np.ndarray:
     """A leaf as an array of NumPy; a key of JAX by its data."""
     if jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
@@ -109,7 +109,7 @@ def load(path: Path, like: Fit, mark: str) -> Fit:
     if sorted(found) != sorted(jax.tree_util.keystr(at) for at, _ in paths):
         raise ValueError(f"{path} is the checkpoint of another optimiser, stop or watch; give it another path")
 
-    def restored(at: tuple, leaf: Any) -> Any:
+    def restored(at: tuple, leaf: Array) -> Array:
         array = found[jax.tree_util.keystr(at)]
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return jax.random.wrap_key_data(jnp.asarray(array), impl=jax.random.key_impl(leaf))

@@ -1,11 +1,10 @@
 """What training is given, brought into shape or refused in one sentence before anything is traced."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Array, ArrayLike, Float, Int, PyTree, Shaped
 
 from landscape import cells, losses
 from landscape.models import RNN, TwoWay, as_rnn, innermost
@@ -13,7 +12,7 @@ from landscape.tasks import Episode
 from landscape.tree import params
 
 
-def model_and_optimiser(key: Any, model: Any, optimiser: Any) -> RNN:
+def model_and_optimiser(key: object, model: object, optimiser: object) -> RNN:
     """The model with its readout, or TypeError if key, model or optimiser are something else."""
     if not (hasattr(key, "dtype") and hasattr(key, "shape")):
         raise TypeError(f"key must be a key of JAX such as jax.random.key(0), given {key!r}")
@@ -25,7 +24,7 @@ def model_and_optimiser(key: Any, model: Any, optimiser: Any) -> RNN:
     return model
 
 
-def episodes(data: Any, model: RNN, role: str = "data") -> Episode:
+def episodes(data: Episode, model: RNN, role: str = "data") -> Episode:
     """``data`` as arrays of JAX, whole numbers in the model's dtype unless they are symbols; or what is wrong there.
 
     x (episode, time) or (episode, time, input); every leaf of target (episode, ...), with a mask (episode, time, ...).
@@ -47,7 +46,7 @@ def episodes(data: Any, model: RNN, role: str = "data") -> Episode:
     return Episode(x=x, target=target, mask=None if mask is None else mask.astype(_dtype(model)))
 
 
-def _mask(mask: Any, x: jax.Array, target: Any) -> jax.Array:
+def _mask(mask: Shaped[ArrayLike, "..."], x: Array, target: PyTree) -> Float[Array, "episode time"]:
     """A mask (episode, time), with targets (episode, time, ...) and a weight in every episode; or ValueError."""
     mask = jnp.asarray(mask)
     wrong = [leaf.shape for leaf in (mask, *jax.tree.leaves(target)) if leaf.shape[:2] != x.shape[:2]]
@@ -84,12 +83,12 @@ def _symbols(model: RNN, x: jax.Array) -> bool:
     return True
 
 
-def dtype(model: RNN, data: Episode) -> Any:
+def dtype(model: RNN, data: Episode) -> jnp.dtype:
     """The dtype to train in: that of the inputs, that of the model where they are symbols."""
     return data.x.dtype if jnp.issubdtype(data.x.dtype, jnp.floating) else _dtype(model)
 
 
-def _dtype(model: RNN) -> Any:
+def _dtype(model: RNN) -> jnp.dtype:
     """The dtype in which a model computes."""
     found = [leaf.dtype for leaf in jax.tree.leaves(model) if hasattr(leaf, "dtype")]
     return jnp.result_type(*found, float) if found else jnp.result_type(float)
@@ -151,16 +150,18 @@ def labels(model: RNN, data: Episode, objective: losses.Objective) -> None:
         )
 
 
-def steps(length: Any, time: int) -> jax.Array:
-    """The steps to compute, all ``time`` by default, as one whole number that may be traced."""
+def steps(length: Int[ArrayLike, ""] | None, time: int) -> Int[Array, ""] | int:
+    """The steps to compute, all ``time`` by default, as one whole number: an int if known, so that loops end there."""
     length = time if length is None else length
     if jnp.ndim(length) != 0 or not jnp.issubdtype(jnp.result_type(length), jnp.integer):
         raise ValueError(
             f"length is one whole number for all episodes, given {jnp.result_type(length)} of shape {jnp.shape(length)}"
         )
-    if isinstance(length, int | np.integer) and not 1 <= length <= time:
+    if not isinstance(length, int | np.integer):
+        return jnp.asarray(length, jnp.int32)
+    if not 1 <= length <= time:
         raise ValueError(f"length must be 1 to {time}, the steps that x has, given {length}")
-    return jnp.asarray(length, jnp.int32)
+    return int(length)
 
 
 def sizes(epochs: int, batch: int, train: int, validation: int, test: int | None) -> None:

@@ -1,15 +1,15 @@
 """What training is up against: the two parts of its gradient, and the chance of guessing the weights instead."""
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key, PyTree
 
 from landscape import devices, losses, tasks
-from landscape.models import as_rnn, run
+from landscape.models import RNN, as_rnn, run
 from landscape.tasks import Episode, Task, time_first
 from landscape.training import gradients
 
@@ -31,15 +31,15 @@ def signal_and_blind(model: PyTree, episodes: Episode, start: float = 0.0) -> tu
     model = as_rnn(model)
     one = episodes.target > 0
 
-    def logits(model: Any) -> jax.Array:
+    def logits(model: RNN) -> Float[Array, "batch"]:
         y = jax.vmap(lambda x: run(model, x, start)[-1])(episodes.x)
         return y if y.ndim == 1 else y[:, 1] - y[:, 0]
 
-    def signal(model: Any) -> jax.Array:
+    def signal(model: RNN) -> Float[Array, ""]:
         z = logits(model)
         return -(jnp.mean(z, where=one) - jnp.mean(z, where=~one)) / 4
 
-    def blind(model: Any) -> jax.Array:
+    def blind(model: RNN) -> Float[Array, ""]:
         z = logits(model)
         return jnp.mean(jax.nn.softplus(z) - z / 2)
 
@@ -90,15 +90,22 @@ def guess(
 
 
 def _solved(
-    key: jax.Array, model: Any, data: Episode, length: Any, objective: Any, tried: int, draw: Callable, start: float
-) -> jax.Array:
+    key: Key[Array, ""],
+    model: PyTree,
+    data: Episode,
+    length: Int[ArrayLike, ""],
+    objective: losses.Objective,
+    tried: int,
+    draw: Callable,
+    start: float,
+) -> Int[Array, ""]:
     """How many of ``tried`` draws of all weights answer every episode right; data (time, episode, ...)."""
     model = jax.tree.map(jnp.asarray, as_rnn(model))
     leaves, tree = jax.tree.flatten(model)
     _, evaluate = gradients.default(model)(objective, start)
     index = jnp.arange(data.x.shape[1])
 
-    def solves(key: jax.Array) -> jax.Array:
+    def solves(key: Key[Array, ""]) -> Bool[Array, ""]:
         keys = jax.random.split(key, len(leaves))
         drawn = [draw(k, jnp.shape(leaf)) for k, leaf in zip(keys, leaves, strict=True)]
         right = evaluate(jax.tree.unflatten(tree, drawn), data, index, jnp.asarray(length, jnp.int32)).accuracy
@@ -132,7 +139,7 @@ def baseline(
         raise ValueError(f"guessing needs lengths from 1 up and a guess or more, given {lengths[:8]} and {tried}")
     root, longest = jax.random.key(seed), lengths[-1]
 
-    def program(length: Any) -> jax.Array:
+    def program(length: Int[Array, ""]) -> Int[Array, ""]:
         drawn = tasks.episodes(task, jax.random.fold_in(jax.random.fold_in(root, 0), length), count, length, longest)
         data = time_first(drawn)
         return _solved(jax.random.fold_in(root, 1), model, data, length, objective, tried, draw, task.start)

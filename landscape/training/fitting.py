@@ -1,16 +1,17 @@
 """Training one model on one data set. Pure, and written for one run: map it over whatever varies between runs."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from landscape import losses
 from landscape.engine import routes
 from landscape.kernels.lanes import Unfusable
+from landscape.models import RNN
 from landscape.tasks import Episode, time_first
 from landscape.training import checks, gradients, steps
 from landscape.training.gradients import Route
@@ -27,13 +28,13 @@ class Record(NamedTuple):
     With a split of three parts also the test after it, which nothing is chosen by; else ().
     """
 
-    loss: Any
-    accuracy: Any
-    gradient_norm: Any
-    val_loss: Any
-    val_accuracy: Any
-    test_loss: Any = ()
-    test_accuracy: Any = ()
+    loss: Float[Array, "*run epoch"]
+    accuracy: Float[Array, "*run epoch"]
+    gradient_norm: Float[Array, "*run epoch"]
+    val_loss: Float[Array, "*run epoch"]
+    val_accuracy: Float[Array, "*run epoch"]
+    test_loss: PyTree[Float[Array, "*run epoch"]] = ()
+    test_accuracy: PyTree[Float[Array, "*run epoch"]] = ()
 
 
 class Stop(NamedTuple):
@@ -44,7 +45,7 @@ class Stop(NamedTuple):
 
     patience: int
     min_delta: float = 0.0
-    monitor: Callable[[Record], Any] = lambda record: record.val_loss
+    monitor: Callable[[Record], Float[Array, ""]] = lambda record: record.val_loss
     restore: bool = False
 
 
@@ -55,9 +56,9 @@ class Pause(NamedTuple):
     """
 
     state: State
-    wait: Any
-    best: Any
-    kept: Any
+    wait: PyTree[Int[Array, "*run"]]
+    best: PyTree[Float[Array, "*run"]]
+    kept: PyTree
 
 
 class Fit(NamedTuple):
@@ -67,12 +68,12 @@ class Fit(NamedTuple):
     ``watched`` (epoch, update, ...) is what the watch saw; ``pause`` is where training can go on.
     """
 
-    model: Any
+    model: PyTree
     record: Record
-    epochs: Any
-    nonfinite: Any
-    watched: Any = ()
-    pause: Any = ()
+    epochs: Int[Array, "*run"]
+    nonfinite: Int[Array, "*run"]
+    watched: PyTree = ()
+    pause: PyTree = ()
 
     @property
     def best(self) -> Int[Array, "*run"]:
@@ -87,10 +88,10 @@ class Drawn(NamedTuple):
     """
 
     episodes: Episode
-    train: jax.Array
+    train: Int[Array, "train"]
     judged: Episode
-    validation: jax.Array
-    test: jax.Array | None = None
+    validation: Int[Array, "validation"]
+    test: Int[Array, "test"] | None = None
 
 
 def fit(
@@ -150,18 +151,18 @@ def fit(
     gradient = noisy(gradient, noise, jax.random.fold_in(key, NOISE))
     step, watch = steps.step(gradient, optimiser), watch or _nothing
 
-    def epoch(number: Any, state: State) -> tuple[State, Record, Any]:
+    def epoch(number: Int[Array, ""], state: State) -> tuple[State, Record, PyTree]:
         drawn = ready or draw(jax.random.fold_in(key, 2 * number + 2))
         order = drawn.train[permutation(jax.random.fold_in(key, 2 * number + 3), len(drawn.train))]
 
-        def update(state: State, index: jax.Array) -> tuple[State, tuple[Seen, Any]]:
+        def update(state: State, index: Int[Array, "batch"]) -> tuple[State, tuple[Seen, PyTree]]:
             state, seen = step.update(state, state.step, drawn.episodes, index, length)
             return state, (seen, watch(state))
 
         batches = order[: updates * batch].reshape(updates, batch)
         try:
             state, seen = launch(state, drawn.episodes, batches, length)
-            watched: Any = ()
+            watched: PyTree = ()
         except Unfusable:
             state, (seen, watched) = jax.lax.scan(update, state, batches)
         parts = [drawn.validation] if drawn.test is None else [drawn.validation, drawn.test]
@@ -169,7 +170,7 @@ def fit(
         loss, accuracy = (jnp.mean(each) for each in seen.score)
         return state, Record(loss, accuracy, jnp.max(seen.gradient_norm), *after), watched
 
-    def go_on(so_far: Fit) -> Any:
+    def go_on(so_far: Fit) -> Bool[Array, ""]:
         more = so_far.epochs < (epochs if until is None else jnp.minimum(until, epochs))
         return more if stop is None else more & (so_far.pause.wait < stop.patience)
 
@@ -185,9 +186,10 @@ def fit(
 
     begun = steps.begun(optimiser, model)
     watched = jax.eval_shape(watch, begun)
+    number: Any = jax.ShapeDtypeStruct((), dtype)
     blank = Fit(
         model=model,
-        record=_blank(Record(*[jax.ShapeDtypeStruct((), dtype)] * (5 if shape.test is None else 7)), epochs),
+        record=_blank(Record(*[number] * (5 if shape.test is None else 7)), epochs),
         epochs=begun.step,
         nonfinite=begun.nonfinite,
         watched=_blank(watched, epochs, updates),
@@ -197,7 +199,12 @@ def fit(
 
 
 def _launch(
-    objective: losses.Objective, start: float, optimiser: optax.GradientTransformation, by: Any, watch: Any, one: bool
+    objective: losses.Objective,
+    start: float,
+    optimiser: optax.GradientTransformation,
+    by: Callable | None,
+    watch: Callable | None,
+    one: bool,
 ) -> Callable[..., tuple[State, Seen]]:
     """The updates of an epoch as one launch (`landscape.kernels.epochs`); a call raises Unfusable if there is none."""
     why = routes.hindrance()
@@ -210,7 +217,7 @@ def _launch(
 
         return epoch(objective, start, optimiser, routes.interpreting())
 
-    def refused(*_: Any) -> Any:
+    def refused(*_: object) -> NoReturn:
         raise Unfusable(why)
 
     return refused
@@ -220,7 +227,9 @@ def _nothing(_: State) -> tuple:
     return ()
 
 
-def _drawing(data: Any, model: Any, split: Split | None, validation: Episode | None) -> Callable[[jax.Array], Drawn]:
+def _drawing(
+    data: Episode | Callable, model: RNN, split: Split | None, validation: Episode | None
+) -> Callable[[jax.Array], Drawn]:
     """What an epoch is drawn by, from a key."""
     if split is not None and validation is not None:
         raise ValueError("give either split, which sets data aside to validate on, or validation, a set of its own")
@@ -251,7 +260,7 @@ def _one(episodes: Episode) -> str:
     return ", ".join(f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves((drop(episodes.x, 1), rest)))
 
 
-def _unjudged(stop: Stop | None, begun: State, dtype: Any) -> Pause:
+def _unjudged(stop: Stop | None, begun: State, dtype: jnp.dtype) -> Pause:
     """Before the first epoch; empty but for the state if nothing stops training early."""
     if stop is None:
         return Pause(begun, (), (), ())
@@ -269,10 +278,10 @@ def _judged(stop: Stop | None, record: Record, pause: Pause) -> Pause:
     return Pause(pause.state, jnp.where(better, 0, pause.wait + 1), keep(mark, pause.best), kept)
 
 
-def _blank(shapes: Any, *axes: int) -> Any:
+def _blank(shapes: PyTree, *axes: int) -> PyTree:
     """Arrays of these shapes behind leading ``axes``, NaN where numbers can be, else 0."""
 
-    def one(leaf: Any) -> jax.Array:
+    def one(leaf: jax.ShapeDtypeStruct) -> jax.Array:
         return jnp.full((*axes, *leaf.shape), jnp.nan if jnp.issubdtype(leaf.dtype, jnp.inexact) else 0, leaf.dtype)
 
     return jax.tree.map(one, shapes)
@@ -294,6 +303,6 @@ def _resumed(before: Fit, blank: Fit) -> Fit:
     return before._replace(record=record, watched=watched)
 
 
-def _outline(tree: Any) -> tuple:
+def _outline(tree: PyTree) -> tuple:
     """What two trees that can stand for each other have alike."""
     return jax.tree.structure(tree), [(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in jax.tree.leaves(tree)]

@@ -4,9 +4,9 @@ All compute ``length`` steps of arrays that may be longer; ``length`` may be tra
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
+from jaxtyping import Array, Float, Int, PyTree
 
 from landscape.cells import State
 from landscape.losses import Objective
@@ -23,16 +23,18 @@ def whole(objective: Objective, start: float = 0.0) -> Route:
     """The route of a `TwoWay` model: back-propagation from all answers of an episode to both ends of it."""
     score = scorer(objective)
 
-    def scored(model: RNN, data: Episode, index: jax.Array, length: Any) -> tuple[Any, Any]:
+    def scored(
+        model: PyTree, data: Episode, index: Int[Array, "batch"], length: Int[Array, ""]
+    ) -> tuple[Float[Array, ""], Float[Array, ""]]:
         own = chosen(data, index, length)
         h = jax.vmap(lambda x: model.cell.along(x, start, length), 1, 1)(own.x)
         return weighed(score, model.readout, State(h), own)
 
-    def gradient(model: RNN, data: Episode, index: jax.Array, length: Any) -> tuple[Score, RNN]:
+    def gradient(model: RNN, data: Episode, index: Int[Array, "batch"], length: Int[Array, ""]) -> tuple[Score, RNN]:
         found, slope = jax.value_and_grad(scored, has_aux=True)(model, data, index, length)
         return Score(*found), slope
 
-    def evaluate(model: RNN, data: Episode, index: jax.Array, length: Any) -> Score:
+    def evaluate(model: RNN, data: Episode, index: Int[Array, "batch"], length: Int[Array, ""]) -> Score:
         return blockwise(lambda some: Score(*scored(model, data, some, length)), index)
 
     return Route(gradient, evaluate)

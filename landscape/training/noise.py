@@ -2,14 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Key, PyTree
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from landscape.models import RNN, Dense, Embedding, Stack, TwoWay
-from landscape.tree import params
+from landscape.tree import Parameter, params
 
 Noise = Callable[[Key[Array, ""], PyTree], PyTree]  # (key, model) -> the model that an update sees
 
@@ -39,7 +38,7 @@ def noisy(gradient: Callable, noise: Noise | None, key: Key[Array, ""]) -> Calla
     if noise is None:
         return lambda model, number, *data: gradient(model, *data)
 
-    def through(model: PyTree, number: Any, *data: Any) -> tuple[Any, PyTree]:
+    def through(model: PyTree, number: Int[Array, ""], *data: PyTree) -> tuple[PyTree, PyTree]:
         seen, back = jax.vjp(lambda model: noise(jax.random.fold_in(key, number), model), model)
         score, slope = gradient(seen, *data)
         return score, back(slope)[0]
@@ -47,7 +46,7 @@ def noisy(gradient: Callable, noise: Noise | None, key: Key[Array, ""]) -> Calla
     return through
 
 
-def _between(rate: float, key: jax.Array, cell: Any) -> Any:
+def _between(rate: float, key: Key[Array, ""], cell: PyTree) -> PyTree:
     """A cell whose layers hear a share of the units below."""
     keys = [jax.random.fold_in(key, k) for k in range(len(cell.layers) if isinstance(cell, Stack) else 2)]
     if isinstance(cell, TwoWay):
@@ -61,7 +60,7 @@ def _between(rate: float, key: jax.Array, cell: Any) -> Any:
     return Stack(layers=tuple(layers))
 
 
-def _deaf(rate: float, key: jax.Array, cell: Any) -> Any:
+def _deaf(rate: float, key: Key[Array, ""], cell: PyTree) -> PyTree:
     """A cell that hears a share of its inputs, the same by all gates; of a stack or two ways who reads them."""
     if isinstance(cell, Stack):
         return Stack(layers=(_deaf(rate, key, cell.layers[0]), *cell.layers[1:]))
@@ -70,11 +69,11 @@ def _deaf(rate: float, key: jax.Array, cell: Any) -> Any:
     return dataclasses.replace(cell, **{name: _thinned(rate, key, value) for name, value in own.items()})
 
 
-def _read(rate: float, key: jax.Array, readout: Any) -> Any:
+def _read(rate: float, key: Key[Array, ""], readout: PyTree) -> PyTree:
     return dataclasses.replace(readout, w=_thinned(rate, key, readout.w)) if isinstance(readout, Dense) else readout
 
 
-def _thinned(rate: float, key: jax.Array, w: Any) -> jax.Array:
+def _thinned(rate: float, key: Key[Array, ""], w: Parameter) -> Float[Array, "..."]:
     """A matrix or number without a share of its rows, what is left of it enlarged."""
     heard = jax.random.bernoulli(key, 1 - rate, jnp.shape(w)[:1])
     return jnp.where(heard.reshape(heard.shape + (1,) * (jnp.ndim(w) - heard.ndim)), w / (1 - rate), jnp.zeros_like(w))

@@ -1,19 +1,19 @@
 """Optimisers that optax lacks."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import ArrayLike, Float, PyTree
+from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 
 
 class KerasAdam(NamedTuple):
     """Updates made, and the running means of gradients and of their squares."""
 
-    count: Any
-    mean: Any
-    square: Any
+    count: Int[Array, ""]  # type: ignore[assignment] # tuples have a method of that name
+    mean: PyTree
+    square: PyTree
 
 
 def keras_adam(
@@ -34,7 +34,7 @@ def keras_adam(
         mean = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mean, gradient)
         square = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g**2, state.square, gradient)
 
-        def step(m: Any, v: Any) -> Any:
+        def step(m: Array, v: Array) -> ArrayLike:
             t = count.astype(m.dtype)
             rate = learning_rate * jnp.sqrt(1 - b2**t) / (1 - b1**t)
             return -rate * m / (jnp.sqrt(v) + eps)

@@ -26,8 +26,8 @@ def ratio_of_squares(before: Float[Array, ""], after: Float[Array, ""]) -> Float
 class Terms(NamedTuple):
     """Sums over steps, each a mean over the batch: of the terms (or their gradient), and of the share not skipped."""
 
-    total: Any
-    kept: Any
+    total: PyTree
+    kept: Float[Array, ""]
 
 
 class Penalty(NamedTuple):
@@ -38,14 +38,14 @@ class Penalty(NamedTuple):
     error is gone count as ratio 1. ``per_step`` divides by the number of steps left, as the authors' code does.
     """
 
-    weight: Any
-    ratio: Callable[[Any, Any], Any] = ratio_of_norms
+    weight: Float[ArrayLike, ""]
+    ratio: Callable[[Float[Array, ""], Float[Array, ""]], Float[Array, ""]] = ratio_of_norms
     per_step: bool = False
 
     def terms(self, cell: Cell, state: PyTree, x: Float[Array, "batch *input"], error: PyTree) -> Terms:
         """The term of one step from ``state`` (batch, ...) under input ``x``, for errors dE/d(next state)."""
 
-        def one(state: Any, x: Any, error: Any) -> tuple[Any, Any]:
+        def one(state: PyTree, x: Array, error: PyTree) -> tuple[Array, Array]:
             _, pull = jax.vjp(lambda state: cell.step(state, x), state)
             after, before = _square(error), _square(pull(error)[0])
             there = after >= FLOOR
@@ -81,6 +81,6 @@ def omega_squared(weight: Float[ArrayLike, ""]) -> Penalty:
     return Penalty(weight, ratio_of_squares, per_step=True)
 
 
-def _square(tree: Any) -> Any:
+def _square(tree: PyTree) -> Any:
     """Squared Euclidean norm over all leaves."""
     return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree))

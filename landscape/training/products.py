@@ -6,11 +6,13 @@ their values are kept, the way back needs neither the step's products again nor 
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree, Real, Shaped
 
+from landscape.cells import Cell
 from landscape.tree import dot
 
 
@@ -28,14 +30,14 @@ class Plan(NamedTuple):
 INPUT = -1
 
 
-def plan(cell: Any, state: Any, x: Any) -> Plan:
+def plan(cell: Cell, state: PyTree[Float[Array, "..."]], x: Real[Array, "*input"]) -> Plan:
     """The plan of one step from shapes; no groups where a matrix is used otherwise than in one `dot`."""
     leaves, tree = jax.tree.flatten(cell)
     matrices = [i for i, leaf in enumerate(leaves) if jnp.ndim(leaf) == 2]
-    met: list[tuple[int, Any]] = []
+    met: list[tuple[int, Array]] = []
 
-    def watched(i: int, leaf: Any) -> Callable:
-        def product(h: Any) -> jax.Array:
+    def watched(i: int, leaf: Array) -> Callable:
+        def product(h: Array) -> jax.Array:
             symbol = jnp.ndim(h) == 0 and jnp.issubdtype(h.dtype, jnp.integer)
             if jnp.ndim(h) != 1 and not symbol:
                 raise TypeError("a product of something else than a vector")
@@ -44,20 +46,20 @@ def plan(cell: Any, state: Any, x: Any) -> Plan:
 
         return product
 
-    def step(leaves: list, state: Any, x: Any) -> Any:
+    def step(leaves: list, state: PyTree, x: Array) -> PyTree:
         own = [watched(i, leaf) if i in matrices else leaf for i, leaf in enumerate(leaves)]
         after = jax.tree.unflatten(tree, own).step(state, x)
         given.extend([x, *jax.tree.leaves(state)])
         return after
 
-    given: list[Any] = []
+    given: list[Array] = []
     try:
         jax.eval_shape(step, leaves, state, x)
     except (TypeError, ValueError, AttributeError):
         return Plan((), ())
     if sorted(i for i, _ in met) != matrices:  # one unused, or used twice
         return Plan((), ())
-    factors: list[Any] = []
+    factors: list[Array] = []
     groups: list[list[int]] = []
     for i, h in met:
         at = next((k for k, factor in enumerate(factors) if factor is h), len(factors))
@@ -69,13 +71,13 @@ def plan(cell: Any, state: Any, x: Any) -> Plan:
     return Plan(tuple(map(tuple, groups)), tuple(which))
 
 
-def joined(plan: Plan, cell: Any) -> list[jax.Array]:
+def joined(plan: Plan, cell: Cell) -> list[Float[Array, "factor product"]]:
     """The matrices of each group side by side, (factor, units of all)."""
     leaves = jax.tree.leaves(cell)
     return [jnp.concatenate([leaves[i] for i in group], 1) for group in plan.groups]
 
 
-def apart(plan: Plan, cell: Any, slopes: list[jax.Array], rest: Any) -> Any:
+def apart(plan: Plan, cell: Cell, slopes: list[Float[Array, "factor product"]], rest: PyTree) -> Cell:
     """``rest`` like a cell, with gradients of the joined matrices put where its matrices stand."""
     leaves, tree = jax.tree.flatten(rest)
     for group, slope in zip(plan.groups, slopes, strict=True):
@@ -84,7 +86,9 @@ def apart(plan: Plan, cell: Any, slopes: list[jax.Array], rest: Any) -> Any:
     return jax.tree.unflatten(tree, leaves)
 
 
-def split(cell: Any, group: tuple[int, ...], whole: jax.Array) -> list[jax.Array]:
+def split(
+    cell: Cell, group: tuple[int, ...], whole: Float[Array, "*batch product"]
+) -> list[Float[Array, "*batch unit"]]:
     """The parts of each matrix of a group, along the last axis of their joined product."""
     leaves = jax.tree.leaves(cell)
     ends, parts = 0, []
@@ -94,13 +98,19 @@ def split(cell: Any, group: tuple[int, ...], whole: jax.Array) -> list[jax.Array
     return parts
 
 
-def step(plan: Plan, cell: Any, product: Callable[[int, Any], list], state: Any, x: Any) -> Any:
+def step(
+    plan: Plan,
+    cell: Cell,
+    product: Callable[[int, Shaped[Array, "*factor"]], list],
+    state: PyTree[Float[Array, "..."]],
+    x: Real[Array, "*input"],
+) -> PyTree[Float[Array, "..."]]:
     """One step of one example whose products are those in the list ``product(group, factor)``."""
     leaves, tree = jax.tree.flatten(cell)
     known: dict[int, list[jax.Array]] = {}
 
     def at(g: int, k: int) -> Callable:
-        def one(h: Any) -> jax.Array:
+        def one(h: Array) -> jax.Array:
             if g not in known:
                 known[g] = product(g, h)
             return known[g][k]

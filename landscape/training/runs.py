@@ -5,6 +5,7 @@ import functools
 import importlib
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, ArrayLike, Key, PyTree, Real
+from jaxtyping import Array, ArrayLike, Int, Key, PyTree, Real, Shaped
 
 from landscape import devices, losses
 from landscape.cells import Cell
@@ -98,48 +99,55 @@ def curves(
     grid = np.meshgrid(*values.values(), np.arange(seeds, dtype=np.int32), indexing="ij")
     columns = [column.ravel() for column in grid]
     total = columns[-1].size
-    together = trainer is fit and _fused(setup, values)
+    together = trainer is fit and _fused(setup, values, task, lengths[-1], options)
     groups = [lengths[::-1]] if together else [[length] for length in reversed(lengths)]  # the longest first
     about = functools.partial(_bytes, setup, values, task, lengths[-1], count, options.get("batch", 16))
-    size = slab(total, lambda: len(groups[0]) * about())
-
-    def part(since: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        *settled, numbers = (np.resize(column[since : since + size], size) for column in columns)  # short: begin again
-        return numbers, dict(zip(values, settled, strict=True))
-
-    began = time.perf_counter()
     fitted = functools.partial(trainer, objective=objective, start=task.start, **options)
     programs = functools.partial(_programs, setup, task, count, lengths[-1], seed, own_data, fitted, together)
     every = [jnp.asarray(group if together else group[0], jnp.int32) for group in groups]
-    try:
-        draw, begun, train = _compiled(programs(), every[0], *part(0))
-    except Exception as error:
-        if routes.hindrance():  # nothing was fused
-            raise
-        routes.warned(error)
-        with routes.scanned():
-            draw, begun, train = _compiled(programs(), every[0], *part(0))
-    ready, spent = time.perf_counter(), time.process_time()
-    drawn = functools.lru_cache(devices.threads())(lambda group: draw(every[group]))
+    known = [] if together or jax.default_backend() == "cpu" else [length for (length,) in groups]
 
-    slabs = range(0, total, size)
-    # One by one, before the threads: batched LAPACK waits on the CPU pool that it runs in, and two of them for ever.
-    starts = {since: jax.block_until_ready(begun(*part(since))) for since in slabs}
+    def computed(size: int) -> tuple[tuple[float, float], list]:
+        """When all was compiled, and by what processor time; for each length the models and what came of them.
 
-    def job(at: tuple[int, int]) -> dict[tuple[int, int], Any]:
-        (group, since), start = at, starts[at[1]]
-        begun, result = jax.device_get((start[1], train(every[group], part(since)[1], start, drawn(group))))
-        each = lambda i: jax.tree.map(lambda leaf: leaf[i], result) if together else result  # noqa: E731
-        return {(length, since): (begun, each(i)) for i, length in enumerate(groups[group])}
+        ``size`` runs at a time.
+        """
 
-    jobs = [(group, since) for group in range(len(groups)) for since in slabs]  # the longest first, to end together
-    with concurrent.futures.ThreadPoolExecutor(devices.threads()) as pool:
-        done = {at: made for each in pool.map(job, jobs) for at, made in each.items()}
+        def part(since: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+            *settled, numbers = (np.resize(column[since : since + size], size) for column in columns)  # then again
+            return numbers, dict(zip(values, settled, strict=True))
 
-    def joined(*parts: Any) -> np.ndarray:
+        try:
+            draw, begun, train = _compiled(programs(), every, known, *part(0))
+        except Exception as error:
+            if routes.hindrance() or devices.short(error):  # nothing was fused, or that is not why
+                raise
+            routes.warned(error)
+            with routes.scanned():
+                draw, begun, train = _compiled(programs(), every, known, *part(0))
+        ready = time.perf_counter(), time.process_time()
+        drawn = functools.lru_cache(devices.threads())(lambda group: draw(every[group]))
+
+        slabs = range(0, total, size)
+        # One by one, before the threads: batched LAPACK waits on the CPU pool that it runs in, two of them for ever.
+        starts = {since: jax.block_until_ready(begun(*part(since))) for since in slabs}
+
+        def job(at: tuple[int, int]) -> dict[tuple[int, int], tuple[PyTree, Fit]]:
+            (group, since), start = at, starts[at[1]]
+            begun, result = jax.device_get((start[1], train[group](part(since)[1], start, drawn(group))))
+            each = lambda i: jax.tree.map(lambda leaf: leaf[i], result) if together else result  # noqa: E731
+            return {(length, since): (begun, each(i)) for i, length in enumerate(groups[group])}
+
+        jobs = [(group, since) for group in range(len(groups)) for since in slabs]  # the longest first, to end together
+        with concurrent.futures.ThreadPoolExecutor(devices.threads()) as pool:
+            done = {at: made for each in pool.map(job, jobs) for at, made in each.items()}
+        return ready, [jax.tree.map(joined, *(done[length, since] for since in slabs)) for length in lengths]
+
+    def joined(*parts: Shaped[np.ndarray, "run ..."]) -> Shaped[np.ndarray, "..."]:
         return np.concatenate(parts)[:total].reshape(*shape, *parts[0].shape[1:])
 
-    per_length = [jax.tree.map(joined, *(done[length, since] for since in slabs)) for length in lengths]
+    began = time.perf_counter()
+    (ready, spent), per_length = _in_memory(computed, slab(total, lambda: len(groups[0]) * about()))
     start, result = jax.tree.map(lambda *each: np.stack(each), *per_length)
     attrs = {**{"task": str(task)}, "count": count, "base_seed": seed, **here()}
     compiling, seconds = ready - began, time.perf_counter() - began
@@ -147,6 +155,19 @@ def curves(
     attrs |= {"seconds_compiling": compiling, "seconds": seconds, "seconds_per_epoch": each}
     attrs["processor_seconds"] = time.process_time() - spent
     return _dataset(start, result, {"length": lengths, **values, "seed": np.arange(seeds)}, attrs)
+
+
+def _in_memory(computed: Callable[[int], Any], size: int) -> Any:
+    """``computed(size)``, or with half as many runs at a time, or half of those, until the device has room for it."""
+    try:
+        return computed(size)
+    except Exception as error:
+        if not devices.short(error) or size <= devices.count():
+            raise
+    fewer = devices.count() * max(1, size // devices.count() // 2)
+    words = f"{size} runs did not fit into the memory of the device; {fewer} are trained at a time"
+    warnings.warn(words, RuntimeWarning, stacklevel=3)
+    return _in_memory(computed, fewer)
 
 
 def slab(total: int, bytes_per_run: Callable[[], int] = lambda: 0) -> int:
@@ -164,15 +185,23 @@ def slab(total: int, bytes_per_run: Callable[[], int] = lambda: 0) -> int:
     return count * max(1, min(each, room // max(1, bytes_per_run())))
 
 
-def _model(setup: Setup, values: Mapping[str, np.ndarray]) -> Any:
+def _model(setup: Setup, values: Mapping[str, np.ndarray]) -> RNN:
     """The shapes of the model that a setup begins with."""
     point = {name: jax.ShapeDtypeStruct((), axis.dtype) for name, axis in values.items()}
     return jax.eval_shape(lambda point: setup(jax.random.key(0), **point)[0], point)
 
 
-def _fused(setup: Setup, values: Mapping[str, np.ndarray]) -> bool:
-    """Whether an epoch is one launch, as of one unit on a GPU: then all lengths go into it, to fill the device."""
-    return not routes.hindrance() and gradients.one_unit(_model(setup, values))
+def _fused(
+    setup: Setup, values: Mapping[str, np.ndarray], task: Task, longest: int, options: Mapping[str, Any]
+) -> bool:
+    """Whether an epoch is one launch: of one unit on a GPU, with an answer at the end and nothing between two updates.
+
+    Then all lengths go into it, to fill the device.
+    """
+    between = [name for name in ("route", "noise", "watch") if options.get(name) is not None]
+    if routes.hindrance() or between or not gradients.one_unit(_model(setup, values)):
+        return False
+    return jax.eval_shape(lambda: episodes(task, jax.random.key(0), 1, longest)).mask is None
 
 
 def _bytes(setup: Setup, values: Mapping[str, np.ndarray], task: Task, time: int, count: int, batch: int) -> int:
@@ -201,21 +230,26 @@ def _programs(
     """
     root = jax.random.key(seed)
 
-    def data_of(key: jax.Array, length: Any) -> Episode:
+    def data_of(key: Key[Array, ""], length: Int[Array, ""]) -> Episode:
         return episodes(task, jax.random.fold_in(key, length), count, length, longest)
 
-    def draw(length: Any) -> Episode | None:
+    def draw(length: Int[Array, ""]) -> Episode | None:
         return None if own_data else data_of(jax.random.fold_in(root, 0), length)
 
-    def begun(numbers: jax.Array, points: dict[str, jax.Array]) -> tuple[jax.Array, Any]:
-        def one(number: Any, point: dict[str, Any]) -> tuple[jax.Array, Any]:
+    def begun(numbers: Int[Array, "run"], points: dict[str, Real[Array, "run"]]) -> tuple[Key[Array, "run 3"], PyTree]:
+        def one(number: Array, point: dict[str, Array]) -> tuple[Array, PyTree]:
             keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(root, 1), number), 3)
             return keys, setup(keys[0], **point)[0]
 
         return jax.vmap(one)(numbers, points)
 
-    def train(length: Any, points: dict[str, jax.Array], begun: tuple[jax.Array, Any], shared: Any) -> Fit:
-        def one(point: dict[str, Any], keys: jax.Array, model: Any) -> Fit:
+    def train(
+        points: dict[str, Real[Array, "run"]],
+        begun: tuple[Key[Array, "run 3"], PyTree],
+        shared: Episode | None,
+        length: Int[Array, ""],
+    ) -> Fit:
+        def one(point: dict[str, Array], keys: Array, model: PyTree) -> Fit:
             data = data_of(keys[2], length) if own_data else shared
             done = fitted(keys[1], model, data, setup(keys[0], **point)[1], length=length)
             return Fit(done.model, done.record, done.epochs, done.nonfinite)
@@ -223,9 +257,9 @@ def _programs(
         return jax.vmap(one)(points, *begun)
 
     if not together:
-        return draw, begun, _over_devices(train)
-    each = jax.vmap(train, (0, None, None, None if own_data else 0))
-    return jax.vmap(draw) if not own_data else draw, begun, _over_devices(each, leading=1)
+        return draw, begun, train
+    each = jax.vmap(train, (None, None, None if own_data else 0, 0))
+    return jax.vmap(draw) if not own_data else draw, begun, each
 
 
 def _over_devices(train: Callable, leading: int = 0) -> Callable:
@@ -234,29 +268,46 @@ def _over_devices(train: Callable, leading: int = 0) -> Callable:
     if mesh is None:
         return train
     everywhere, split = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec(mesh.axis_names[0])
-    specs, out = (everywhere, split, split, everywhere), jax.sharding.PartitionSpec(*(None,) * leading, *split)
-    return jax.shard_map(train, mesh=mesh, in_specs=specs, out_specs=out, check_vma=False)
+    out = jax.sharding.PartitionSpec(*(None,) * leading, *split)
+
+    def share(*args: PyTree) -> Fit:
+        specs = split, split, *(everywhere,) * (len(args) - 2)
+        return jax.shard_map(train, mesh=mesh, in_specs=specs, out_specs=out, check_vma=False)(*args)
+
+    return share
 
 
-def _compiled(programs: tuple, length: jax.Array, numbers: np.ndarray, points: dict[str, np.ndarray]) -> list:
-    """The programs compiled for slabs like this one, side by side; they are traced here, where JAX's settings hold.
+def _compiled(
+    programs: tuple, lengths: list, known: Sequence[int], numbers: np.ndarray, points: dict[str, np.ndarray]
+) -> tuple[Callable, Callable, list[Callable]]:
+    """``draw(length)``, ``begun(numbers, points)``, and for each of ``lengths`` ``train(points, start, data)``.
 
-    On a CPU with as little effort as their loops are still as fast with: two thirds of the time.
+    Compiled for slabs like this one, side by side; they are traced here, where JAX's settings hold. On a CPU with as
+    little effort as their loops are still as fast with: two thirds of the time. One program trains all lengths, but if
+    they are ``known``: then each has its own, whose loops end where the compiler sees it. An accelerator would ask its
+    host after every step whether there is another one.
     """
-    draw, begun, train = (jax.jit(program) for program in programs)
+    draw, begun, train = programs
     effort = [devices.effort(n) for n in (1, 0, 1)]
-    with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        drawn = draw.lower(length)
-        compiling = [pool.submit(drawn.compile, compiler_options=effort[0])]
-        started = begun.lower(numbers, points)
-        compiling.append(pool.submit(started.compile, compiler_options=effort[1]))
-        trained = train.lower(length, points, started.out_info, drawn.out_info)
-        compiling.append(pool.submit(trained.compile, compiler_options=effort[2]))
+    with concurrent.futures.ThreadPoolExecutor(max(3, devices.cores())) as pool:
+        compiling = lambda lowered, n: pool.submit(lowered.compile, compiler_options=effort[n])  # noqa: E731
+        drawn = jax.jit(draw).lower(lengths[0])
+        drawing = compiling(drawn, 0)
+        started = jax.jit(begun).lower(numbers, points)
+        starting = compiling(started, 1)
+        given = points, started.out_info, drawn.out_info
+        each = [jax.jit(_over_devices(functools.partial(train, length=length))).lower(*given) for length in known]
+        each = each or [jax.jit(_over_devices(train, lengths[0].ndim)).lower(*given, lengths[0])]
+        training = [compiling(lowered, 2) for lowered in each]
         importlib.import_module("xarray")  # a quarter of a second that is not waited for
-        return [future.result() for future in compiling]
+        made = [future.result() for future in training]
+        bound = lambda length: lambda *given: made[0](*given, length)  # noqa: E731
+        return drawing.result(), starting.result(), made if known else [bound(length) for length in lengths]
 
 
-def _dataset(start: Any, result: Fit, coordinates: Mapping[str, Any], attrs: Mapping[str, Any]) -> "xarray.Dataset":
+def _dataset(
+    start: PyTree, result: Fit, coordinates: Mapping[str, Any], attrs: Mapping[str, object]
+) -> "xarray.Dataset":
     import xarray
 
     dims, depth = tuple(coordinates), len(coordinates)
@@ -286,7 +337,7 @@ def _dataset(start: Any, result: Fit, coordinates: Mapping[str, Any], attrs: Map
     return xarray.Dataset(variables, {**coordinates, "epoch": epochs, "parameter": labels}, dict(attrs))
 
 
-def _flat(model: Any, depth: int) -> np.ndarray:
+def _flat(model: PyTree, depth: int) -> np.ndarray:
     """All numbers of a model along one last axis, behind ``depth`` axes of runs."""
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(model)]
     return np.concatenate([leaf.reshape(*leaf.shape[:depth], -1) for leaf in leaves], axis=-1)

@@ -2,12 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 
+from landscape.cells import State
 from landscape.losses import Objective
 from landscape.tasks import Episode
 
@@ -17,8 +18,8 @@ LANES = 64  # episodes scored together without gradient: with 32 runs their stat
 class Score(NamedTuple):
     """Mean loss and share of right answers."""
 
-    loss: Any
-    accuracy: Any
+    loss: Float[Array, "*run"]
+    accuracy: Float[Array, "*run"]
 
 
 class Route(NamedTuple):
@@ -34,14 +35,14 @@ class Route(NamedTuple):
 def scorer(objective: Objective) -> Callable:
     """``(readout, state, target) -> (loss, right)`` of one episode."""
 
-    def score(readout: Any, state: Any, target: Any) -> tuple[Any, Any]:
+    def score(readout: PyTree, state: State, target: PyTree) -> tuple[Float[Array, ""], Float[Array, ""]]:
         y = state.h if readout is None else readout(state.h)
         return objective.loss(y, target), objective.correct(y, target).astype(state.h.dtype)
 
     return score
 
 
-def chosen(data: Episode, index: Int[Array, "batch"], length: Any) -> Episode:
+def chosen(data: Episode, index: Int[Array, "batch"], length: Int[ArrayLike, ""]) -> Episode:
     """Episodes ``index`` of time-first data; a mask becomes the weight of each step among the first ``length``."""
     if data.mask is None:
         return Episode(x=data.x[:, index], target=jax.tree.map(lambda leaf: leaf[index], data.target))
@@ -50,7 +51,9 @@ def chosen(data: Episode, index: Int[Array, "batch"], length: Any) -> Episode:
     return dataclasses.replace(own, mask=used / jnp.sum(used, 0, keepdims=True))
 
 
-def weighed(score: Callable, readout: Any, states: Any, episodes: Episode) -> tuple[Any, Any]:
+def weighed(
+    score: Callable, readout: PyTree, states: PyTree[Float[Array, "time batch ..."]], episodes: Episode
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Loss and share of right answers of a minibatch from its states after every step (time, batch, ...).
 
     ``episodes`` as `chosen` gives them: their weights sum to 1 over time.

@@ -3,16 +3,18 @@
 import functools
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Key, PyTree
 
 from landscape import devices
 from landscape.cells import Cell
 from landscape.dynamics import noise_multiplier, origin_multiplier
 from landscape.initialisers import keras2
+from landscape.models import RNN
 from landscape.models import run as answers
 from landscape.tasks import gaussian
 from landscape.training.runs import begin
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     import xarray
 
 
-def seen(model: Any, noise: jax.Array, batch: int = 16) -> dict[str, Any]:
+def seen(model: RNN, noise: Float[Array, "pair time"], batch: int = 16) -> dict[str, PyTree[Float[Array, "..."]]]:
     """What the gradient of one unit sees of the first bit, at every length; for two logits and ``noise`` (pair, time).
 
     ``signal``: |E[h | +] - E[h | -]|; ``slope``: norm of the part of the gradient that sees the labels; ``ratio``: that
@@ -50,7 +52,9 @@ def seen(model: Any, noise: jax.Array, batch: int = 16) -> dict[str, Any]:
     return {"signal": lost, "slope": size, "ratio": ratio, "blind": jax.tree.unflatten(tree, list(blind[-1]))}
 
 
-def decay(multiplier: np.ndarray, u: Any, noise: float) -> np.ndarray:
+def decay(
+    multiplier: Float[np.ndarray, "*start"], u: Float[ArrayLike, "*start"] | None, noise: float
+) -> Float[np.ndarray, "*start"]:
     """``|ln lambda|``, what a memory loses a step at first: that of the multiplier, or of noise where an SRNN has 1.
 
     At |w| = 1 noise sets the pace: -ln lambda_2 = .56 |u| noise. Between four computed strengths it is interpolated.
@@ -109,7 +113,9 @@ def before(
     )
 
 
-def at_start(cell: Cell, key: jax.Array, pairs: int, length: int, sd: float = 0.1) -> dict[str, jax.Array]:
+def at_start(
+    cell: Cell, key: Key[Array, ""], pairs: int, length: int, sd: float = 0.1
+) -> dict[str, Float[Array, "..."]]:
     """One default start, see `before`."""
     first, rest = jax.random.split(key)
     model = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), begin(cell, first, keras2))

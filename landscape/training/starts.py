@@ -5,14 +5,15 @@ Gates are those of Keras 2, clip(.2 b + .5, 0, 1), whose biases have a closed fo
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, Key, PyTree
 
 from landscape.cells import GRU, LSTM, SRNN, Cell, HardLSTM
 from landscape.initialisers import Initialiser, keras2, readout, with_multiplier
-from landscape.models import RNN
+from landscape.models import RNN, Dense
 
 FULL = 0.999  # a gate that is open but can still be moved
 
@@ -20,28 +21,28 @@ FULL = 0.999  # a gate that is open but can still be moved
 class Start(NamedTuple):
     """How a run begins: a default start, what is changed in its cell, and the rate it learns with."""
 
-    change: Callable[[Any], Any] = lambda cell: cell
+    change: Callable[[PyTree], Cell] = lambda cell: cell
     rate: float = 1e-3
     initialise: Initialiser = keras2
-    read: Callable[..., Any] = readout
+    read: Callable[..., Dense] = readout
     outputs: int | None = 2
 
-    def model(self, cell: Cell, key: jax.Array) -> RNN:
+    def model(self, cell: Cell, key: Key[Array, ""]) -> RNN:
         one, two = jax.random.split(key)  # as `begin` splits it
         return RNN(cell=self.change(self.initialise(cell, one)), readout=self.read(two, None, self.outputs))
 
 
-def hard(gate: Any) -> Any:
+def hard(gate: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     """The bias at which a gate clip(.2 b + .5, 0, 1) of a unit at rest is ``gate``."""
     return 5.0 * (jnp.asarray(gate) - 0.5)
 
 
-def having(**values: Any) -> Start:
+def having(**values: Float[ArrayLike, "..."]) -> Start:
     """A default start with parameters of the cell set to ``values``."""
     return Start(lambda cell: dataclasses.replace(cell, **{name: jnp.asarray(v, float) for name, v in values.items()}))
 
 
-def by_candidate(cell: Any, mu: float) -> Any:
+def by_candidate(cell: Cell, mu: float) -> Cell:
     """What one step keeps set to ``mu`` by the candidate's recurrent weight; its sign and spread go."""
     return with_multiplier(cell, mu)
 
@@ -72,7 +73,7 @@ def wider(cell: LSTM) -> LSTM:
     return dataclasses.replace(cell, **{f"u_{g}": getattr(cell, f"u_{g}") * 2.5**0.5 for g in "ifgo"})
 
 
-def as_keras_lstm(cell: LSTM, key: jax.Array, units: int | None = None, inputs: int | None = None) -> LSTM:
+def as_keras_lstm(cell: LSTM, key: Key[Array, ""], units: int | None = None, inputs: int | None = None) -> LSTM:
     """A cell with fewer gates, whose one step keeps just what that of the LSTM drawn from the same key does."""
     full = keras2(HardLSTM(), key, units, inputs)
     made = keras2(cell, key, units, inputs)

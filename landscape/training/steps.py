@@ -1,11 +1,11 @@
 """One update of training: what it needs, what it leaves, and what it saw are three different things."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 
 class State(NamedTuple):
@@ -14,30 +14,30 @@ class State(NamedTuple):
     ``nonfinite`` is the first update whose gradient was not finite, -1 if there was none.
     """
 
-    model: Any
-    optimiser: Any
-    step: Any
-    nonfinite: Any
+    model: PyTree
+    optimiser: PyTree
+    step: Int[Array, "*run"]
+    nonfinite: Int[Array, "*run"]
 
 
 class Seen(NamedTuple):
     """What one update saw before it moved the model: what the gradient came with, and the norm of the gradient."""
 
-    score: Any
-    gradient_norm: Any
+    score: PyTree
+    gradient_norm: Float[Array, "*run"]
 
 
 class Step(NamedTuple):
     """``init(model) -> State`` and ``update(state, *data) -> (State, Seen)``: training is a scan of ``update``."""
 
-    init: Callable[[Any], State]
+    init: Callable[[PyTree], State]
     update: Callable[..., tuple[State, Seen]]
 
 
-def step(gradient: Callable[..., tuple[Any, PyTree]], optimiser: optax.GradientTransformation) -> Step:
+def step(gradient: Callable[..., tuple[PyTree, PyTree]], optimiser: optax.GradientTransformation) -> Step:
     """The updates of ``optimiser`` along ``gradient(model, *data) -> (score, slope)``. Pure; for one model."""
 
-    def update(state: State, *data: Any) -> tuple[State, Seen]:
+    def update(state: State, *data: PyTree) -> tuple[State, Seen]:
         score, slope = gradient(state.model, *data)
         state, norm = moved(optimiser, state, slope)
         return state, Seen(score, norm)

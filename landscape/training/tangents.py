@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.extend.core import jaxpr_as_fun
+from jaxtyping import Array, Float, Int, PyTree, Real
 
 from landscape.engine.jets import Jet, push
 from landscape.losses import Objective
@@ -25,7 +26,7 @@ def one_kernel(f: Callable) -> Callable:
         return f
     from jax.experimental.xla_metadata import set_xla_metadata
 
-    def called(*args: Any) -> Any:
+    def called(*args: PyTree) -> PyTree:
         with set_xla_metadata(xla_cpu_small_call="true", inlineable="false"):
             return jax.jit(f)(*jax.lax.optimization_barrier(args))
 
@@ -39,7 +40,7 @@ def scalar(program: Any) -> bool:
     return flat and all(scalar(sub) for sub in inner if hasattr(sub, "eqns"))
 
 
-def once(f: Callable, *shapes: Any) -> tuple[Callable, bool]:
+def once(f: Callable, *shapes: PyTree[jax.ShapeDtypeStruct]) -> tuple[Callable, bool]:
     """``f``, traced here and never again however often it is called and mapped, and whether it is `scalar`."""
     program, out = jax.make_jaxpr(f, return_shape=True)(*shapes)
     flat, tree = jaxpr_as_fun(program), jax.tree.structure(out)
@@ -49,7 +50,7 @@ def once(f: Callable, *shapes: Any) -> tuple[Callable, bool]:
 def advancing(cell: Callable) -> Callable:
     """``(point, jet, x) -> jet`` after one step."""
 
-    def advance(point: tuple, jet: Jet, x: Any) -> Jet:
+    def advance(point: tuple, jet: Jet, x: Real[Array, "*input"]) -> Jet:
         scale = tuple(jnp.ones((), number.dtype) for number in point)
         return push(lambda numbers, state: cell(numbers).step(state, x), point, scale, jet)
 
@@ -74,7 +75,7 @@ def _scored(model: Callable, score: Callable) -> Callable:
     return advance
 
 
-def _of_sums(jet: Jet, model: RNN) -> Any:
+def _of_sums(jet: Jet, model: RNN) -> Score | tuple[Score, RNN]:
     """Score (run,) from the sums of `_scored` (batch, run), and the gradient if their tangents have come along."""
     mean = lambda total: jnp.mean(total / jet.value[3], 0)  # noqa: E731
     score = Score(mean(jet.value[1]), mean(jet.value[2]))
@@ -88,26 +89,32 @@ def forward(objective: Objective, start: float = 0.0) -> Route:
     """
 
     def mapped(differentiate: bool) -> Callable:
-        @jax.custom_batching.custom_vmap
-        def one(model: RNN, data: Episode, index: jax.Array, length: Any) -> Any:
-            out = _lanes(objective, start, differentiate, 1, jax.tree.map(_lift, model), data, index[:, None], length)
-            return jax.tree.map(lambda leaf: leaf[0], out)
+        def called(model: RNN, data: Episode, index: jax.Array, length: Any) -> Any:
+            known = isinstance(length, int)  # an argument of what is mapped would be traced
 
-        @one.def_vmap
-        def runs(size: int, batched: Any, model: RNN, data: Episode, index: jax.Array, length: Any) -> Any:
-            along = lambda leaf, has: leaf if has else jnp.broadcast_to(leaf, (size, *leaf.shape))  # noqa: E731
-            model = jax.tree.map(along, model, batched[0])
-            own = any(jax.tree.leaves(batched[1]))
-            data = jax.tree.map(along, data, batched[1]) if own else data
-            index = index.T if batched[2] else index[:, None]
-            out = _lanes(objective, start, differentiate, size, model, data, index, length, own)
-            return out, jax.tree.map(lambda _: True, out)
+            @jax.custom_batching.custom_vmap
+            def one(model: RNN, data: Episode, index: jax.Array, *until: Any) -> Any:
+                model, last = jax.tree.map(_lift, model), length if known else until[0]
+                out = _lanes(objective, start, differentiate, 1, model, data, index[:, None], last)
+                return jax.tree.map(lambda leaf: leaf[0], out)
 
-        return one
+            @one.def_vmap
+            def runs(size: int, batched: Any, model: RNN, data: Episode, index: jax.Array, *until: Any) -> Any:
+                along = lambda leaf, has: leaf if has else jnp.broadcast_to(leaf, (size, *leaf.shape))  # noqa: E731
+                model = jax.tree.map(along, model, batched[0])
+                own = any(jax.tree.leaves(batched[1]))
+                data = jax.tree.map(along, data, batched[1]) if own else data
+                index, last = index.T if batched[2] else index[:, None], length if known else until[0]
+                out = _lanes(objective, start, differentiate, size, model, data, index, last, own)
+                return out, jax.tree.map(lambda _: True, out)
+
+            return one(model, data, index, *(() if known else (length,)))
+
+        return called
 
     gradient, score = mapped(True), mapped(False)
 
-    def evaluate(model: RNN, data: Episode, index: jax.Array, length: Any) -> Score:
+    def evaluate(model: RNN, data: Episode, index: Int[Array, "batch"], length: Int[Array, ""]) -> Score:
         return blockwise(lambda block: score(model, data, block, length), index)
 
     return Route(gradient, evaluate)
@@ -117,12 +124,12 @@ def _lift(leaf: jax.Array) -> jax.Array:
     return leaf[None]
 
 
-def _coordinates(cell: Any) -> tuple[tuple, Callable]:
+def _coordinates(cell: PyTree) -> tuple[tuple, Callable]:
     """Every number of a cell (run, ...) as a tuple of (run,), and the way back from a tuple of scalars."""
     leaves, tree = jax.tree.flatten(cell)
     point = tuple(number for leaf in leaves for number in leaf.reshape(len(leaf), -1).T)
 
-    def back(numbers: tuple) -> Any:
+    def back(numbers: tuple) -> PyTree:
         rest, rebuilt = list(numbers), []
         for leaf in leaves:
             shape = leaf.shape[1:]
@@ -141,9 +148,9 @@ def _lanes(
     model: RNN,
     data: Episode,
     index: jax.Array,
-    length: Any,
+    length: Int[Array, "*run"],
     own: bool = False,
-) -> Any:
+) -> Score | tuple[Score, RNN]:
     """Score (run,) of models (run, ...) on episodes ``index`` (batch, run or 1), and its gradient.
 
     ``own``: data has a leading axis of runs. A length (run,) holds each run still at its own end. With a mask the
@@ -158,20 +165,20 @@ def _lanes(
         taken = jax.vmap(lambda x, i: x[i], (0, 1), 1)(x, jnp.broadcast_to(index, shape)) if own else x[index]
         return jnp.broadcast_to(taken, (*shape, *taken.shape[2:]))
 
-    def read(x: jax.Array, t: Any, index: jax.Array) -> jax.Array:
+    def read(x: jax.Array, t: Int[Array, ""], index: jax.Array) -> jax.Array:
         # One gather: data of all runs with time in front would be copied anew for every update.
         return x[jnp.arange(runs), t, jnp.broadcast_to(index, shape)] if own else take(x[t], index)
 
-    def loop(length: Any, point: tuple, jet: Jet, series: Any, index: jax.Array) -> Jet:
+    def loop(length: Array, point: tuple, jet: Jet, series: PyTree, index: Array) -> Jet:
         across = jax.vmap(jax.vmap(advance), (None, 0, 0))
 
-        def step(t: Any, jet: Jet) -> Jet:
+        def step(t: Int[Array, ""], jet: Jet) -> Jet:
             new = across(point, jet, jax.tree.map(lambda x: read(x, t, index), series))
             if jnp.ndim(length) == 0:
                 return new
             return jax.tree.map(lambda new, old: jnp.where((t < length)[None], new, old), new, jet)
 
-        return jax.lax.fori_loop(0, jnp.max(length), step, jet)
+        return jax.lax.fori_loop(0, length if isinstance(length, int) else jnp.max(length), step, jet)
 
     state = jax.vmap(begin)(*point)
     state = (state, *(jnp.zeros(runs, point[0].dtype),) * 3) if masked else state
@@ -199,7 +206,7 @@ def _lanes(
     return Score(mean(loss), mean(right)), gradient
 
 
-def _assemble(cell: Any, numbers: list[jax.Array]) -> Any:
+def _assemble(cell: PyTree, numbers: list[Float[Array, "run"]]) -> PyTree:
     """Numbers (run,) in the order of `_coordinates`, back in the leaves (run, ...) of a cell."""
     leaves, tree = jax.tree.flatten(cell)
     rest = iter(numbers)

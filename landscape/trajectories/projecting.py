@@ -50,7 +50,7 @@ def project(
     return table.assign_attrs(made=dict(getattr(found, "about", {})), origin=origin)
 
 
-def _given(trajectory: Any, like: PyTree) -> Trajectory:
+def _given(trajectory: Path | str | Trajectory | PyTree, like: PyTree) -> Trajectory:
     if isinstance(trajectory, Path | str):
         return read(trajectory, like)
     if isinstance(trajectory, Trajectory):

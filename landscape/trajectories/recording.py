@@ -3,7 +3,7 @@
 import contextlib
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -11,6 +11,7 @@ from jax.tree_util import DictKey, keystr
 from jaxtyping import Float, Int, PyTree
 
 from landscape import store
+from landscape.blocks import Json
 from landscape.directions.base import floats
 
 
@@ -41,7 +42,7 @@ class record:
     def __enter__(self) -> "record":
         return self
 
-    def __exit__(self, *exception: Any) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._held.close()
 
     def __call__(self, step: int, params: PyTree) -> None:
@@ -76,7 +77,7 @@ def _row(params: PyTree) -> Float[np.ndarray, "number"]:
     return np.concatenate([np.asarray(leaf, np.float64 if double else np.float32).ravel() for leaf in moving])
 
 
-def _leaves(params: PyTree) -> list[dict[str, Any]]:
+def _leaves(params: PyTree) -> list[dict[str, Json]]:
     """What is known of every leaf that can move: where it stands, its shape and dtype."""
     found = [(path, leaf) for path, leaf in jax.tree.leaves_with_path(params) if floats(leaf)]
     return [
@@ -108,9 +109,9 @@ def read(path: Path | str, like: PyTree = None) -> Trajectory:
     return Trajectory(ds["step"].values, _nested(path, about, leaves) if like is None else _as(like, about, leaves))
 
 
-def _nested(path: Path | str, about: list[dict[str, Any]], leaves: list[np.ndarray]) -> dict:
+def _nested(path: Path | str, about: list[dict[str, Json]], leaves: list[np.ndarray]) -> dict:
     """Dictionaries of dictionaries."""
-    made: dict[str, Any] = {}
+    made: dict[str, PyTree] = {}
     for leaf, values in zip(about, leaves, strict=True):
         if None in leaf["at"] or not leaf["at"]:
             raise ValueError(f"the model of {path} is no dictionary of parameters; give one of its models as like=")
@@ -122,7 +123,7 @@ def _nested(path: Path | str, about: list[dict[str, Any]], leaves: list[np.ndarr
     return made
 
 
-def _as(like: PyTree, about: list[dict[str, Any]], leaves: list[np.ndarray]) -> PyTree:
+def _as(like: PyTree, about: list[dict[str, Json]], leaves: list[np.ndarray]) -> PyTree:
     """The structure of ``like``, each leaf with a leading axis; what cannot move is repeated."""
     if (given := _leaves(like)) != about:
         other = next((leaf for leaf in given if leaf not in about), about[-1])

@@ -1,13 +1,14 @@
 """How far the gradient of an answer reaches back."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from landscape.cells import Cell
 from landscape.models import as_rnn
 from landscape.tasks import Episode
 from landscape.views.walking import each
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
-def biases(cell: Any) -> list[int]:
+def biases(cell: Cell) -> list[int]:
     """Which leaves of a cell or stack are biases: those whose name begins with b."""
     paths = [path for path, _ in jax.tree.flatten_with_path(cell)[0]]
     return [i for i, path in enumerate(paths) if str(getattr(path[-1], "name", "")).split("_")[0] == "b"]

@@ -1,13 +1,14 @@
 """States: where they are, how they move, what they answer to, and how they come back from noise."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree
 
+from landscape.cells import Cell
 from landscape.models import as_rnn
 from landscape.planes import named_leaves
 from landscape.tasks import Episode
@@ -31,7 +32,7 @@ def states(model: PyTree, episodes: Episode, start: float = 0.0) -> "xarray.Data
     return xarray.DataArray(found, {"part": ("number", parts)}, ("episode", "time", "number"))
 
 
-def _flat(cell: Any, x: Array, start: Any) -> Float[Array, "time number"]:
+def _flat(cell: Cell, x: Array, start: ArrayLike) -> Float[Array, "time number"]:
     """States before every step, and the one after the last, each laid out flat."""
     return jax.vmap(lambda s: ravel_pytree(s)[0])(visited(cell, x, start))
 
@@ -120,7 +121,7 @@ def _apart(burst: tuple[int, int], held: tuple, x: Array, key: Key[Array, ""]) -
     return jnp.linalg.norm(other - s, axis=1) / jnp.linalg.norm(s, axis=1)
 
 
-def _shaken(x: Array, known: Array, noise: Any, key: Key[Array, ""]) -> Array:
+def _shaken(x: Array, known: Array, noise: ArrayLike, key: Key[Array, ""]) -> Array:
     """Numbers with noise; symbols of which some are others that are ``known``."""
     if jnp.issubdtype(x.dtype, jnp.floating):
         return x + (noise * jax.random.normal(key, x.shape, x.dtype)).astype(x.dtype)

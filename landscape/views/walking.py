@@ -2,18 +2,18 @@
 
 import functools
 from collections.abc import Callable, Hashable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PyTree
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, PyTree, Real, Shaped
 
 from landscape.cells import Cell
 
 BLOCK = 64  # episodes looked at together
 
 
-def each(f: Callable, choices: Hashable, model: PyTree, *along: PyTree) -> Any:
+def each(f: Callable, choices: Hashable, model: PyTree, *along: PyTree) -> PyTree[Shaped[np.ndarray, "episode ..."]]:
     """``f(choices, model, *one)`` for every episode of ``along``, block by block, as NumPy arrays.
 
     One program serves all models of a kind and size, if ``f`` is a function of a module.
@@ -22,12 +22,12 @@ def each(f: Callable, choices: Hashable, model: PyTree, *along: PyTree) -> Any:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _each(f: Callable, choices: Hashable, model: PyTree, along: PyTree) -> Any:
+def _each(f: Callable, choices: Hashable, model: PyTree, along: PyTree) -> PyTree:
     count = len(jax.tree.leaves(along)[0])
     return jax.lax.map(lambda one: f(choices, model, *one), along, batch_size=min(BLOCK, count))
 
 
-def visited(cell: Cell, x: Array, start: Any) -> PyTree:
+def visited(cell: Cell, x: Real[Array, "time *input"], start: Float[ArrayLike, "*unit"]) -> PyTree:
     """States before every step, and the one after the last, (time + 1, ...)."""
 
     def step(state: PyTree, x: Array) -> tuple[PyTree, PyTree]:
