@@ -157,7 +157,7 @@ def program(tree: Tree, units: int, starts: int, rates: tuple[float, ...], updat
 
         return jax.lax.scan(update, step.init(model), fresh)[1]
 
-    go = jax.jit(jax.vmap(one, (0, 0, None)), compiler_options=devices.effort(1))
+    go = jax.jit(jax.vmap(one, (0, 0, None)), compiler_options=devices.hasty())
     return go.lower(*tried(begun(tree, units, starts, seed), rates), stream("memorise", updates, seed)).compile()
 
 

@@ -12,7 +12,7 @@ from landscape.cells.expressions import Tree, h, linear, one, read, relu
 
 ROOT = names.shipped("experiments").parent
 mutants, figure = (names.module(str(ROOT / f"{kind}/mutants.py")) for kind in ("experiments", "figures"))
-COUNT = 80
+COUNT = 40
 
 
 def rung(task, cells, score, features, broken=()):
@@ -166,6 +166,6 @@ def test_the_figure_is_drawn_from_what_was_found():
     )
     assert figure.verdict(judged(world(-1, 0, 0)), "xml") == "XML: the origin's multiplier (less is more)"
     assert figure.fates(found) == (
-        "40 trained up to memorisation, 20 trained up to arithmetic, 19 trained up to XML; dropped: deaf 1"
+        "20 trained up to memorisation, 10 trained up to arithmetic, 9 trained up to XML; dropped: deaf 1"
     )
     assert len(figure.page(found).axes) == 9
