@@ -316,6 +316,14 @@ def test_a_file_that_is_not_there_is_said_so(tmp_path):
 # Results
 
 
+def test_threads_make_the_same_bits_and_a_failure_costs_one_chunk(experiment, whole, tmp_path):
+    made = sweeps.sweep(str(experiment), AXES, {"size": 4}, out=tmp_path / "s.zarr", engine=sweeps.threads)
+    assert bits(made.load()) == bits(whole)
+    axes = {"rate": [0.1], "name": ["a", "raise", "b"]}
+    some = sweeps.sweep(str(experiment), axes, out=tmp_path / "t.zarr", engine=sweeps.threads)
+    assert some.sweep_state.values.tolist() == [[1, 2, 1]]
+
+
 def test_a_sweep_holds_what_its_run_returns_at_every_point(experiment, whole):
     run = function(f"{experiment}:run")
     assert whole.x.dims == ("rate", "start", "length")
