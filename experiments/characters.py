@@ -28,7 +28,6 @@ characters, by the GRU beyond 10, of 46, 60 and 9 brackets: few. Some three minu
 The result holds the networks themselves and the text they were tested on, for `network` here and for other experiments.
 """
 
-import bisect
 import itertools
 import sysconfig
 from pathlib import Path
@@ -41,7 +40,7 @@ import optax
 import xarray
 from jax.flatten_util import ravel_pytree
 
-from landscape import data, training, views
+from landscape import data, models, training, views
 from landscape.cells import GRU, LSTM, SRNN, Cell
 from landscape.models import RNN, Stack
 from landscape.models import run as answers
@@ -78,15 +77,12 @@ def model(cell: Any, layers: int, units: int, symbols: int, key: Any) -> RNN:
 
 def numbers(cell: Any, layers: int, units: int, symbols: int) -> int:
     """How many parameters a network has."""
-    shapes = jax.eval_shape(lambda: model(cell, layers, units, symbols, jax.random.key(0)))
-    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
+    return models.size(lambda: model(cell, layers, units, symbols, jax.random.key(0)))
 
 
 def matched(cell: Any, layers: int, symbols: int, budget: int) -> int:
-    """The number of units, 2 to 1,024, that comes nearest to so many parameters."""
-    count = lambda units: numbers(cell, layers, units, symbols)  # noqa: E731
-    above = bisect.bisect_left(range(1025), budget, lo=3, hi=1024, key=count)
-    return min(above - 1, above, key=lambda units: abs(count(units) - budget))
+    """The number of units, up to 1,024, that comes nearest to so many parameters."""
+    return models.matched(lambda units: model(cell, layers, units, symbols, jax.random.key(0)), budget)
 
 
 def texts(text: str, characters: int) -> tuple[data.Text, data.Text]:

@@ -15,6 +15,7 @@ from landscape import activations
 
 Answer = Float[Array, "*output"]
 Target = Shaped[Array, "*output"]
+NARROWEST = 1e-3  # deviation of a Gaussian: a frame that repeats itself exactly would have an infinite density
 
 
 def squared_error(y: Answer, target: Target | float) -> Float[Array, ""]:
@@ -62,10 +63,14 @@ def binary_cross_entropy(logit: Float[Array, ""], label: Shaped[Array, ""]) -> F
 
 
 class Objective(NamedTuple):
-    """What training minimises, and when an answer counts as right: two functions of an answer and its target."""
+    """What training minimises, and when an answer counts as right: two functions of an answer and its target.
+
+    ``target``: the shape of one target, where it is neither a number nor shaped as the answer is.
+    """
 
     loss: Callable[[Answer, Target], Float[Array, ""]]
     correct: Callable[[Answer, Target], Bool[Array, ""]]
+    target: tuple[int, ...] | None = None
 
 
 def positive(target: Shaped[Array, "*batch"]) -> Int[Array, "*batch"]:
@@ -96,6 +101,45 @@ raw = Objective(loss=squared_error, correct=lambda y, target: (y > 0) == (target
 
 #: Logits against a class number, for any number of classes.
 classes = Objective(loss=cross_entropy, correct=lambda logits, label: jnp.argmax(logits) == label)
+
+
+#: A logit a key against 0 or 1 (key,): Bernoulli losses summed over keys, right if every key is (Chung et al. 2014).
+keys = Objective(
+    loss=lambda logits, held: jnp.sum(binary_cross_entropy(logits, held)),
+    correct=lambda logits, held: jnp.all((logits > 0) == (held > 0)),
+)
+
+
+def mixture(parts: int, samples: int) -> Objective:
+    """``-log sum_k a_k prod_d N(x_d; m_kd, s_kd²)`` of a frame x (samples,) under ``parts`` Gaussians.
+
+    As Chung et al. (2014) have it. The answer (parts * (1 + 2 * samples),) holds logits, then means, then logarithms of
+    deviations: a = softmax, s = `NARROWEST` + exp. Right if the mean of the mixture is nearer to the frame than
+    silence, 0. Raises ValueError for sizes below 1, and for an answer of another size.
+    """
+    if parts < 1 or samples < 1:
+        raise ValueError(f"a mixture needs 1 part or more of frames of 1 sample or more, given {parts} and {samples}")
+
+    def parted(answer: Answer) -> tuple[Array, Array, Array]:
+        if answer.shape != (parts * (1 + 2 * samples),):
+            raise ValueError(
+                f"{parts} Gaussians of {samples} samples are told by {parts * (1 + 2 * samples)} numbers, given "
+                f"{answer.shape}; make the model by begin(..., outputs={parts * (1 + 2 * samples)})"
+            )
+        means, spread = answer[parts:].reshape(2, parts, samples)
+        return jax.nn.log_softmax(answer[:parts]), means, NARROWEST + jnp.exp(spread)
+
+    def loss(answer: Answer, frame: Target) -> Float[Array, ""]:
+        weights, means, deviations = parted(answer)
+        each = jax.scipy.stats.norm.logpdf(frame[None], means, deviations)
+        return -jax.nn.logsumexp(weights + jnp.sum(each, 1))
+
+    def correct(answer: Answer, frame: Target) -> Bool[Array, ""]:
+        weights, means, _ = parted(answer)
+        mean = jnp.sum(jnp.exp(weights)[:, None] * means, 0)
+        return jnp.sum((mean - frame) ** 2) < jnp.sum(frame**2)
+
+    return Objective(loss, correct, (samples,))
 
 
 def within(tolerance: float) -> Objective:

@@ -13,6 +13,7 @@ import pytest
 
 import landscape as ls
 from landscape import data, losses
+from landscape.data import stand_ins
 from landscape.training import begin, fit, keras_adam
 
 IMAGES = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
@@ -305,3 +306,41 @@ def test_contexts_too_many_to_count_are_refused():
         data.ngrams(np.arange(5), np.arange(3), 3, 2)
     with pytest.raises(ValueError, match="contexts of 10 of 100 symbols are too many to count"):
         data.ngrams(np.arange(3), np.arange(3), 100, 10)
+
+
+def test_chorales_are_four_voices_in_triads_of_a_major_scale():
+    rolls = data.chorales(20, 60, seed=3)
+    assert rolls.shape == (20, 60, 88)
+    assert (rolls.sum(2) == 4).all()
+    rising = {k: [stand_ins.SCALE[(k + j) % 7] for j in (0, 2, 4)] for k in range(7)}
+    lasted = set()
+    for roll in rolls:
+        chords = [frozenset((np.flatnonzero(frame) + 21) % 12) for frame in roll]
+        keys = [
+            tonic
+            for tonic in range(12)
+            if all(any(c <= {(tonic + t) % 12 for t in tones} for tones in rising.values()) for c in chords)
+        ]
+        assert keys  # there is a scale in which all are triads
+        moved = np.flatnonzero(np.any(np.diff(roll, axis=0), 1))
+        lasted |= set(np.diff(moved).tolist())
+        assert np.diff(np.sort(np.stack([np.flatnonzero(frame) for frame in roll]), 1), axis=1).min() > 0
+    assert {1, 2, 4} <= lasted  # two chords may share the four keys
+
+
+def test_a_plucked_string_is_foretold_by_its_own_delay_but_for_its_bursts():
+    waves = data.plucked(8, 600, seed=1).astype(float)
+    np.testing.assert_allclose(np.mean(waves**2, 1), 1, atol=0.05)
+    for y in waves:
+        foretold = {n: y[70:] - stand_ins.DAMPED * (y[70 - n : -n] + y[70 - n - 1 : -n - 1]) / 2 for n in range(20, 61)}
+        quiet = {n: np.median(np.abs(left)) for n, left in foretold.items()}
+        assert min(quiet.values()) < 3 * stand_ins.NOISE  # the noise of three samples, over most of the wave
+
+
+@pytest.mark.parametrize("make", [data.chorales, data.plucked])
+def test_stand_ins_follow_their_seed_and_refuse_nothing_at_all(make):
+    np.testing.assert_array_equal(make(2, 30, seed=1), make(2, 30, seed=1))
+    np.testing.assert_array_equal(make(2, 30, seed=1)[0], make(1, 30, seed=1)[0])
+    assert (make(2, 30, seed=1) != make(2, 30, seed=2)).any()
+    with pytest.raises(ValueError, match="1 piece or more, of 1 step or more, given 0 and 30"):
+        make(0, 30)

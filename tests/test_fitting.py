@@ -232,6 +232,16 @@ WRONG = {
     "a batch too large": ({}, {"batch": 33}, "batch of 1 to 32"),
     "lengths of episodes": ({}, {"length": np.full(40, 5)}, "one whole number for all episodes"),
     "too long": ({}, {"length": 6}, "length must be 1 to 5"),
+    "frames of another size": (
+        {"target": X[:, :3]},
+        {"objective": losses.mixture(1, 2)},
+        r"shape \(2,\), given \(3,\)",
+    ),
+    "parts of another number": (
+        {"target": X[:, :2]},
+        {"objective": losses.mixture(1, 2)},
+        r"told by 5 numbers.*\(2,\)",
+    ),
     "another objective": ({}, {"objective": losses.sigmoid}, r"one loss and one verdict.*outputs="),
 }
 

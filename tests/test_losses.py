@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 from landscape import losses
 
@@ -150,3 +151,48 @@ def test_cross_entropy_in_double_precision_mixes_no_integers() -> None:
     assert value.dtype == np.float64
     p = np.exp([0.5, -1.0, 2.0]) / np.exp([0.5, -1.0, 2.0]).sum()
     np.testing.assert_allclose(slope, p - [0, 1, 0], rtol=1e-14)
+
+
+def test_keys_are_bernoulli_and_summed():
+    logits, held = np.array([-2.0, 0.3, 30.0, -30.0]), np.array([0.0, 1.0, 1.0, 1.0])
+    loss, right = jax.jit(lambda y, x: (losses.keys.loss(y, x), losses.keys.correct(y, x)))(logits, held)
+    assert float(loss) == pytest.approx(-stats.bernoulli.logpmf(held[:3], 1 / (1 + np.exp(-logits[:3]))).sum() + 30)
+    assert not bool(right)
+    assert bool(losses.keys.correct(jnp.asarray([-1.0, 2.0]), jnp.asarray([0, 1])))
+
+
+def spoken(parts, samples):
+    """An answer of a mixture as weights, means and deviations, and the answer itself."""
+    rng = np.random.default_rng(0)
+    answer = rng.normal(size=parts * (1 + 2 * samples)).astype(np.float32)
+    means, spread = answer[parts:].reshape(2, parts, samples).astype(float)
+    weights = np.exp(answer[:parts].astype(float))
+    return answer, weights / weights.sum(), means, losses.NARROWEST + np.exp(spread)
+
+
+def test_a_mixture_is_the_density_of_its_gaussians():
+    answer, weights, means, deviations = spoken(3, 4)
+    frame = np.array([0.3, -1.0, 2.0, 0.1], np.float32)
+    density = sum(w * stats.norm.pdf(frame, m, s).prod() for w, m, s in zip(weights, means, deviations, strict=True))
+    objective = losses.mixture(3, 4)
+    assert objective.target == (4,)
+    assert float(jax.jit(objective.loss)(answer, frame)) == pytest.approx(-np.log(density), rel=1e-5)
+    middle = (weights @ means).astype(np.float32)
+    right = jax.jit(jax.vmap(objective.correct, (None, 0)))(answer, np.stack([middle, -middle]))
+    assert right.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_a_mixture_integrates_to_one(samples):
+    answer, *_ = spoken(3, samples)
+    axis = np.linspace(-30, 30, 601, dtype=np.float32)  # deviations are 0.3 to 3 here: steps of .1 are fine enough
+    points = np.stack(np.meshgrid(*[axis] * samples), -1).reshape(-1, samples)
+    loss = jax.jit(jax.vmap(losses.mixture(3, samples).loss, (None, 0)))(answer, points)
+    assert np.exp(-np.asarray(loss, float)).sum() * 0.1**samples == pytest.approx(1, abs=1e-4)
+
+
+def test_a_mixture_refuses_what_it_cannot_score():
+    with pytest.raises(ValueError, match="1 part or more of frames of 1 sample or more, given 0 and 3"):
+        losses.mixture(0, 3)
+    with pytest.raises(ValueError, match=r"2 Gaussians of 3 samples are told by 14 numbers, given \(5,\)"):
+        losses.mixture(2, 3).loss(jnp.zeros(5), jnp.zeros(3))

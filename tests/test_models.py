@@ -10,7 +10,7 @@ import optax
 import pytest
 
 import landscape as ls
-from landscape import initialisers, losses, specs, tasks
+from landscape import initialisers, losses, models, specs, tasks
 from landscape.models import Embedding, Stack, TwoWay
 from landscape.planes import named_leaves
 from landscape.tasks import Episode, time_first
@@ -273,4 +273,16 @@ def test_curves_report_the_test_at_the_best_epoch_and_the_seconds_of_one():
     assert (found.best == found.val_loss.argmin("epoch") + 1).all()
     assert found.test_accuracy.dims == ("length", "seed")
     assert 0 < found.attrs["seconds_per_epoch"] < found.attrs["seconds"]
+    assert found.attrs["processor_seconds"] > 0
     assert "test_accuracy" not in curves(setup, ls.latch(), [5], seeds=3, count=100, epochs=4)
+
+
+def test_units_are_matched_to_a_budget_of_parameters():
+    make = lambda units: begin(ls.SRNN(), KEY, units=units, inputs=3, outputs=2)  # noqa: E731
+    assert models.size(lambda: make(5)) == 5 * 5 + 3 * 5 + 5 + 5 * 2 + 2
+    for units in (1, 2, 7):
+        assert models.matched(make, models.size(lambda units=units: make(units))) == units
+    assert models.matched(make, models.size(lambda: make(7)) + 5) == 7
+    assert models.matched(make, 10**9, most=9) == 9
+    with pytest.raises(ValueError, match="a budget is a number of parameters, 1 or more, given 0"):
+        models.matched(make, 0)

@@ -113,14 +113,17 @@ def fits(model: RNN, data: Episode, objective: losses.Objective) -> None:
     answer = jax.eval_shape(lambda model: model.output(model.initial()), model)
     each = 1 if data.mask is None else 2
     target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[each:], leaf.dtype), data.target)
-    if hasattr(target, "shape") and target.shape not in ((), answer.shape):
+    if objective.target is not None and getattr(target, "shape", None) != objective.target:
+        given = getattr(target, "shape", "a tree of them")
+        raise ValueError(f"the objective scores targets of shape {objective.target}, given {given}")
+    if objective.target is None and hasattr(target, "shape") and target.shape not in ((), answer.shape):
         raise ValueError(
             f"an episode has one answer, of shape {answer.shape}, after its last step, and a target of shape "
             f"{target.shape}; give targets (episode,) or (episode, *{answer.shape}), and with a target at every step "
             f"a mask"
         )
     try:
-        loss, right = (jax.eval_shape(f, answer, target).shape for f in objective)
+        loss, right = (jax.eval_shape(f, answer, target).shape for f in objective[:2])
     except (TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(

@@ -88,7 +88,8 @@ def curves(
     finite, or -1), and if the split has a third part ``test_accuracy`` and ``test_loss`` at the best epoch; with a last
     dim "epoch", NaN after an early stop, ``train_loss``, ``train_accuracy``, ``gradient_norm``, ``val_loss``,
     ``val_accuracy``; and with a last dim "parameter" the models before and after, ``initial`` and ``final``. attrs:
-    task, seconds in all, seconds_compiling, seconds_per_epoch (of one run, compiling apart), ....
+    task, seconds in all, seconds_compiling, seconds_per_epoch (of one run, compiling apart), processor_seconds (of this
+    process, compiling apart), ....
     """
     lengths = sorted({int(length) for length in lengths})
     if not lengths or lengths[0] < 1 or seeds < 1:
@@ -106,8 +107,8 @@ def curves(
     every = [jnp.asarray(group if together else group[0], jnp.int32) for group in groups]
     known = [] if together or jax.default_backend() == "cpu" else [length for (length,) in groups]
 
-    def computed(size: int) -> tuple[float, list]:
-        """When all was compiled, and for each length the models and what came of them, ``size`` runs at a time."""
+    def computed(size: int) -> tuple[tuple[float, float], list]:
+        """Clocks of wall and processor when all was compiled, and for each length its models and what came of them."""
 
         def part(since: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
             *settled, numbers = (np.resize(column[since : since + size], size) for column in columns)  # then again
@@ -121,7 +122,7 @@ def curves(
             routes.warned(error)
             with routes.scanned():
                 draw, begun, train = _compiled(programs(), every, known, *part(0))
-        ready = time.perf_counter()
+        ready = time.perf_counter(), time.process_time()
         drawn = functools.lru_cache(devices.threads())(lambda group: draw(every[group]))
 
         slabs = range(0, total, size)
@@ -143,12 +144,13 @@ def curves(
         return np.concatenate(parts)[:total].reshape(*shape, *parts[0].shape[1:])
 
     began = time.perf_counter()
-    ready, per_length = _in_memory(computed, slab(total, lambda: len(groups[0]) * about()))
+    (ready, spent), per_length = _in_memory(computed, slab(total, lambda: len(groups[0]) * about()))
     start, result = jax.tree.map(lambda *each: np.stack(each), *per_length)
     attrs = {**{"task": str(task)}, "count": count, "base_seed": seed, **here()}
     compiling, seconds = ready - began, time.perf_counter() - began
     each = (seconds - compiling) / int(result.epochs.sum())
     attrs |= {"seconds_compiling": compiling, "seconds": seconds, "seconds_per_epoch": each}
+    attrs["processor_seconds"] = time.process_time() - spent
     return _dataset(start, result, {"length": lengths, **values, "seed": np.arange(seeds)}, attrs)
 
 

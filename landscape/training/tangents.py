@@ -1,6 +1,6 @@
 """Gradients forward in time, for one unit: tangents of its few numbers jet along, and nothing is kept of the way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -89,17 +89,21 @@ def forward(objective: Objective, start: float = 0.0) -> Route:
     """
 
     def mapped(differentiate: bool) -> Callable:
-        def called(model: RNN, data: Episode, index: jax.Array, length: Any) -> Any:
+        def called(
+            model: RNN, data: Episode, index: Int[Array, "batch"], length: Int[Array, ""]
+        ) -> Score | tuple[Score, RNN]:
             known = isinstance(length, int)  # an argument of what is mapped would be traced
 
             @jax.custom_batching.custom_vmap
-            def one(model: RNN, data: Episode, index: jax.Array, *until: Any) -> Any:
+            def one(model: RNN, data: Episode, index: Array, *until: Array) -> Score | tuple[Score, RNN]:
                 model, last = jax.tree.map(_lift, model), length if known else until[0]
                 out = _lanes(objective, start, differentiate, 1, model, data, index[:, None], last)
                 return jax.tree.map(lambda leaf: leaf[0], out)
 
             @one.def_vmap
-            def runs(size: int, batched: Any, model: RNN, data: Episode, index: jax.Array, *until: Any) -> Any:
+            def runs(
+                size: int, batched: Sequence[PyTree], model: RNN, data: Episode, index: Array, *until: Array
+            ) -> tuple:
                 along = lambda leaf, has: leaf if has else jnp.broadcast_to(leaf, (size, *leaf.shape))  # noqa: E731
                 model = jax.tree.map(along, model, batched[0])
                 own = any(jax.tree.leaves(batched[1]))
