@@ -61,7 +61,7 @@ def effort(level: int) -> dict[str, Json]:
     return {"xla_backend_optimization_level": level} if jax.default_backend() == "cpu" else {}
 
 
-def hasty() -> dict[str, Any]:
+def hasty() -> dict[str, Json]:
     """What `jax.jit` compiles with on a CPU where each program is used once or twice: in three fifths of the time.
 
     Layers of 16 units, gradient included: 1.7 s instead of 3.1 for an LSTM, 1.5 instead of 2.5 for a GRU, and runs that
