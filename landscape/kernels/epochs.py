@@ -289,7 +289,7 @@ def _read(held: Held, refs: Sequence[Ref], at: tuple) -> PyTree:
     return jax.tree.unflatten(held.tree, boxes)
 
 
-def back_of(tree: PyTreeDef, like: Sequence[Box], numbers: Sequence[Array]) -> PyTree:
+def back_of(tree: PyTreeDef, like: Sequence[Box], numbers: Sequence[Shaped[Array, "..."]]) -> PyTree:
     """Numbers, one after the other, as the pytree of boxes that they were taken from."""
     return jax.tree.unflatten(tree, _shaped(numbers, like, boxed))
 
