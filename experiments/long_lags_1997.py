@@ -5,7 +5,25 @@
     landscape run long_lags_1997 --experiments 5 6b
     python figures/long_lags_1997.py
 
-WIP
+Memory blocks with shared gates that hear gates, as many weights as the source counts (264 on Reber's grammar), one
+update a sequence along the truncated gradient; eight runs each, up to twice the sequences that the source prints.
+Experiments 1, 2a, 3a (N = 3), 4 and 6a, T = 100; 1b (3 blocks of 2), 2b, 2c, 3b, 3c, 5 and 6b by name, with an
+estimate of their minutes. Success in 1 to 3 is that none of 256 test sequences is wrong, looked at after every 500
+(256 in 1), and in 4 to 6 the source's: the 2,000 most recent sequences right and a mean error below its bound.
+
+Expected (printed by the source in brackets): 1, Reber, 0 of 8 runs (9,500); 2a, 0 of 8 (5,040): the last symbol is not
+learned, or outputs saturate; 3a, 5 of 8, after 21,500 to 50,000 (27,380), while 18 of 4,096 guesses solve it: guessing
+is quicker; 4, adding, 0 of 8 (74,000): .993 to .996 of the last 2,000 sequences are right, never all; 6a, temporal
+order, 7 of 8, after 17,012 to 47,792 (31,390). Guesses solve no other in 4,096, too few to compare. So 6a is learned in
+more than half of the runs, 1, 2a and 4 are not within that many sequences, and 3a is not decided.
+
+Why Reber fails, all eight ways: not because gates are deaf to gates (2 of 16 truncated runs hearing, 1 of 16 deaf).
+With the full gradient 16 of 32 succeed, with the truncated one 3 of 32: that is .42 (.14 to .63) of the way to the
+printed .97. Biases on cells and outputs are not decided (3 of 16 with, 0 of 16 without). What else the source did
+is not known here.
+
+Another seed: 3a 7 of 8, after 3,500 to 31,000; 6a 8 of 8, after 21,788 to 55,723. Run one experiment at a time; five
+minutes of processor time in all, adding at most 45 seconds of it for 8 x 148,000 sequences.
 """
 
 import concurrent.futures
@@ -326,6 +344,11 @@ def run(
         tries = dict(
             zip(experiments, pool.map(lambda n: guessed(PROBLEMS[n], guesses, seed), experiments), strict=True)
         )
+    return gathered(cases, made, tries, seeds, patience, guesses)
+
+
+def gathered(cases, made, tries, seeds, patience, guesses):
+    """The runs of all cases as one Dataset, with what they say."""
     variables = {"sequences": (("case", "seed"), np.stack([found for found, _ in made]))}
     variables["right"] = (("case", "seed"), np.stack([right for _, right in made]))
     columns = {field: [getattr(case, field) for case in cases] for field in ("hears", "biased", "truncated")}
@@ -390,7 +413,8 @@ def solved(one):
     """Whether most runs get there."""
     text = f"{float(one.solved):.0%} ({float(one.solved_low):.0%} to {float(one.solved_high):.0%})"
     verdict = decided(float(one.solved_low), float(one.solved_high), 0.5)
-    return Claim(f"{one.case.item()}: more than half of the runs succeed", verdict, text)
+    within = f"within {one.attrs['patience']:g} times the printed sequences"
+    return Claim(f"{one.case.item()}: more than half of the runs succeed {within}", verdict, text)
 
 
 def paced(one):
@@ -406,18 +430,21 @@ def paced(one):
 
 
 def beaten(one, tried):
-    """Whether training sees fewer sequences than guessing, if a guess costs two of them."""
-    text = f"{int(one.guessed)} of {tried:,} guesses solve it"
-    claim = f"{one.case.item()}: training sees fewer sequences than guessing"
+    """Whether training sees fewer sequences than guessing, if a guess costs two of them.
+
+    Where a run did not get there the mean is known from below alone: by the quickest run.
+    """
+    ends = float(one.low), float(one.high)
     if not np.isfinite(one.sequences).all():
-        return Claim(claim, OPEN, text)
-    less = (2 * float(one.guesses_low) - float(one.high), 2 * float(one.guesses_high) - float(one.low))
-    return Claim(claim, decided(*less, 0), text)
+        ends = float(one.sequences.fillna(one.attrs["patience"] * one.printed).min()), np.inf
+    verdict = decided(2 * float(one.guesses_low) - ends[1], 2 * float(one.guesses_high) - ends[0], 0)
+    text = f"{int(one.guessed)} of {tried:,} guesses solve it"
+    return Claim(f"{one.case.item()}: training sees fewer sequences than guessing", verdict, text)
 
 
 PRINTED = 0.97  # the least share of runs that the source prints for Reber
 SUSPECTS = {
-    "gates that hear no gates": ("hears", True),
+    "gates deaf to gates": ("hears", True),
     "missing biases": ("biased", True),
     "the truncated gradient": ("truncated", False),
 }
@@ -439,7 +466,7 @@ def suspects(ds):
         part = Share(*(value / PRINTED for value in part))
         counts = " against ".join(f"{side.sum()} of {side.size}" for side in sides)
         word = {CAUSE: HELD, NOT: REFUTED, CONTRIBUTES: PART}.get(verdict(part), OPEN)
-        made.append(Claim(f"1: {name} is at fault", word, f"{counts}: explains {part}"))
+        made.append(Claim(f"1: at fault: {name}", word, f"{counts}: explains {part}"))
     return made
 
 
@@ -461,7 +488,8 @@ def sentence(ds: xarray.Dataset) -> str:
         span = f"; mean {float(one['mean']):,.0f} ({float(one.low):,.0f} to {float(one.high):,.0f})" * (
             got == len(one.seed)
         )
-        lines.append(f"{known}{span}; printed {int(one.printed):,}; guesses that solve it {int(one.guessed)}")
+        right = f"right at last {float(one.right.min()):.3f} to {float(one.right.max()):.3f}"
+        lines.append(f"{known}{span}; {right}; printed {int(one.printed):,}; guesses that solve it {int(one.guessed)}")
     rows = zip(ds.claim.values, ds.verdict.values, ds.evidence.values, strict=True)
     return "\n".join(lines + [f"{claim}: {verdict} ({evidence})" for claim, verdict, evidence in rows])
 
