@@ -273,6 +273,7 @@ def test_curves_report_the_test_at_the_best_epoch_and_the_seconds_of_one():
     assert (found.best == found.val_loss.argmin("epoch") + 1).all()
     assert found.test_accuracy.dims == ("length", "seed")
     assert 0 < found.attrs["seconds_per_epoch"] < found.attrs["seconds"]
+    assert found.attrs["processor_seconds"] > 0
     assert "test_accuracy" not in curves(setup, ls.latch(), [5], seeds=3, count=100, epochs=4)
 
 

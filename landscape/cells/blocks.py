@@ -1,14 +1,13 @@
 """The memory cell of 1997 in full: blocks of units that share their gates, and gates that hear gates."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, Real
 
 from landscape.activations import tanh
 from landscape.cells.base import Cell, logistic
 from landscape.cells.lstm import LSTMState
-from landscape.tree import dot, param, pytree, static
+from landscape.tree import Parameter, dot, param, pytree, static
 
 
 @pytree
@@ -21,21 +20,21 @@ class MemoryBlocks(Cell):
     held. A layer of n units has n / size gates of each kind. `LSTM1997` has blocks of one unit and deaf gates.
     """
 
-    w_g: Any = param("unit", "unit", default=1.0)
-    u_g: Any = param("input", "unit", default=1.0)
-    b_g: Any = param("unit")
-    r_ig: Any = param("block", "unit")
-    r_og: Any = param("block", "unit")
-    w_i: Any = param("unit", "block")
-    u_i: Any = param("input", "block")
-    b_i: Any = param("block")
-    r_ii: Any = param("block", "block")
-    r_oi: Any = param("block", "block")
-    w_o: Any = param("unit", "block")
-    u_o: Any = param("input", "block")
-    b_o: Any = param("block")
-    r_io: Any = param("block", "block")
-    r_oo: Any = param("block", "block")
+    w_g: Parameter | None = param("unit", "unit", default=1.0)
+    u_g: Parameter | None = param("input", "unit", default=1.0)
+    b_g: Parameter | None = param("unit")
+    r_ig: Parameter | None = param("block", "unit")
+    r_og: Parameter | None = param("block", "unit")
+    w_i: Parameter | None = param("unit", "block")
+    u_i: Parameter | None = param("input", "block")
+    b_i: Parameter | None = param("block")
+    r_ii: Parameter | None = param("block", "block")
+    r_oi: Parameter | None = param("block", "block")
+    w_o: Parameter | None = param("unit", "block")
+    u_o: Parameter | None = param("input", "block")
+    b_o: Parameter | None = param("block")
+    r_io: Parameter | None = param("block", "block")
+    r_oo: Parameter | None = param("block", "block")
     size: int = static(1)
 
     gates = ("g", "i", "o")
@@ -45,9 +44,9 @@ class MemoryBlocks(Cell):
         """The gates that are not open for good."""
         return "".join(gate for gate in "io" if getattr(self, f"u_{gate}") is not None)
 
-    def initial(self, h: Any = 0.0) -> LSTMState:
+    def initial(self, h: Float[ArrayLike, "*unit"] = 0.0) -> LSTMState:
         zero = self._zero("g")
-        return LSTMState(h + zero, zero, tuple(self._zero(gate) for gate in self.present))
+        return LSTMState(zero + h, zero, tuple(self._zero(gate) for gate in self.present))
 
     def _zero(self, gate: str) -> jax.Array:
         """0 for every unit of a gate, told by its bias or else by a column of its matrices."""
@@ -55,7 +54,7 @@ class MemoryBlocks(Cell):
         zero = 0.0 + jnp.zeros_like(getattr(self, f"{kind}_{gate}"))
         return zero if kind == "b" or zero.ndim == 0 else zero[0]
 
-    def _drive(self, gate: str, state: LSTMState, x: Any) -> Any:
+    def _drive(self, gate: str, state: LSTMState, x: ArrayLike) -> ArrayLike:
         """What reaches a gate: everything that it has weights for."""
         heard = {"w": state.h, "u": x} | {f"r_{k}": g for k, g in zip(self.present, state.gates, strict=True)}
         names = {kind: kind + gate if kind[0] == "r" else f"{kind}_{gate}" for kind in heard}
@@ -65,11 +64,11 @@ class MemoryBlocks(Cell):
                 total = total + dot(heard[kind], weight)
         return total
 
-    def _spread(self, gate: Any) -> Any:
+    def _spread(self, gate: Array) -> Array:
         """A gate of each block for each of its units."""
         return gate if self.size == 1 else jnp.repeat(gate, self.size)
 
-    def step(self, state: LSTMState, x: Any) -> LSTMState:
+    def step(self, state: LSTMState, x: Real[ArrayLike, "*input"]) -> LSTMState:
         gates = {gate: logistic(self._drive(gate, state, x)) for gate in self.present}
         i, o = (self._spread(gates[k]) if k in gates else 1.0 for k in "io")
         c = state.c + i * 2 * tanh(self._drive("g", state, x) / 2)

@@ -1,10 +1,10 @@
 """The truncated gradient of 1997 without a way back: along c errors stay as they are."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int, PyTree
 
 from landscape.activations import sigmoid, tanh
 from landscape.cells import LSTMState, MemoryBlocks
@@ -26,22 +26,22 @@ def carousel(objective: Objective, start: float = 0.0) -> Route:
     if start != 0:
         raise ValueError(f"the carousel begins with all states at 0; given start={start}")
 
-    def scored(model: RNN, own: Episode) -> tuple[Any, Any]:
+    def scored(model: PyTree, own: Episode) -> tuple[Float[Array, ""], Float[Array, ""]]:
         states = jax.vmap(lambda x: _lived(_net(model.cell.cell), x), 1, 1)(own.x)
         return weighed(score, model.readout, states, own)
 
-    def gradient(model: RNN, data: Episode, index: jax.Array, length: Any) -> tuple[Score, RNN]:
+    def gradient(model: RNN, data: Episode, index: Int[Array, "batch"], length: Int[Array, ""]) -> tuple[Score, RNN]:
         own = _own(model, data, index, length)
         (loss, right), slope = jax.value_and_grad(scored, has_aux=True)(model, own)
         return Score(loss, right), slope
 
-    def evaluate(model: RNN, data: Episode, index: jax.Array, length: Any) -> Score:
+    def evaluate(model: RNN, data: Episode, index: Int[Array, "batch"], length: Int[Array, ""]) -> Score:
         return blockwise(lambda index: Score(*scored(model, _own(model, data, index, length))), index)
 
     return Route(gradient, evaluate)
 
 
-def _own(model: RNN, data: Episode, index: jax.Array, length: Any) -> Episode:
+def _own(model: RNN, data: Episode, index: Int[Array, "batch"], length: Int[Array, ""]) -> Episode:
     """The episodes of a minibatch, of a model and data that the route is made for."""
     inner = getattr(model.cell, "cell", model.cell)
     if not isinstance(model.cell, Truncated) or not isinstance(inner, MemoryBlocks):
@@ -65,10 +65,10 @@ class _Net(NamedTuple):
     size: int
 
 
-def _net(cell: MemoryBlocks) -> _Net:
+def _net(cell: PyTree) -> _Net:
     sizes = {k: cell._zero(k).size for k in f"g{cell.present}"}
 
-    def part(name: str, rows: int, columns: int) -> Any:
+    def part(name: str, rows: int, columns: int) -> Float[Array, "row column"]:
         weight = getattr(cell, name)
         return jnp.zeros((rows, columns)) if weight is None else jnp.reshape(weight, (rows, columns))
 
@@ -112,7 +112,7 @@ def _step(a: jax.Array, net: _Net) -> tuple[jax.Array, dict[str, jax.Array]]:
     return _spread(net, gates, "i") * 2 * tanh(a[..., : net.units] / 2), gates
 
 
-def _spread(net: _Net, gates: dict[str, jax.Array], gate: str) -> Any:
+def _spread(net: _Net, gates: dict[str, jax.Array], gate: str) -> PyTree:
     """A gate of each block for each of its units; 1 where it is always open."""
     if gate not in gates:
         return 1.0
