@@ -297,6 +297,7 @@ def test_the_most_recent_sequences_must_all_be_right_and_well_right():
     right[300] = 0
     assert lags.recent(right, loss, 0.01) == 2301
     assert np.isnan(lags.recent(right[:2300], loss[:2300], 0.01))
+    assert lags.recent(right, loss, 0.01, spared=1) == 2000
     assert np.isnan(lags.recent(right, loss, 0.0005))
     assert np.isnan(lags.recent(right[:100], loss[:100], 0.01))
 
@@ -378,6 +379,30 @@ def test_the_figure_says_what_did_not_succeed():
     assert mended.endswith("most runs learn 4 and fail on 1; on 1 at fault, at least in part: the truncated gradient")
     drawing.page(ds).draw_without_rendering()
     assert "4: 0 of 8 solved; right at last 0.500 to 0.500; printed 74,000" in lags.sentence(ds)
+
+
+def test_a_noisy_target_is_judged_by_the_side_that_it_stands_for():
+    one = lags.PROBLEMS["3c"]
+    assert one.tested.floor == 0
+    assert bool(one.objective.correct(jnp.float32(1.3), 1.0))
+    assert not one.objective.correct(jnp.float32(-1.3), 1.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", lags.PROBLEMS)
+def test_every_experiment_takes_its_updates(name):
+    """Shapes alone: nothing is compiled."""
+    case = lags.Case(name)
+    one, keys = case.problem, jax.random.split(jax.random.key(0), 2)
+    step, go = lags.chunk(one, lags.TESTED, case.truncated and not one.direct)
+    begun = jax.eval_shape(jax.vmap(lambda key: step.init(lags.begin(one, key))), keys)
+    test = jax.eval_shape(jax.vmap(lambda key: lags.draw(one, key, lags.TESTED)), keys)
+    if one.task.name == "reber":
+        rows = jax.ShapeDtypeStruct((*test.x.shape, 7), bool)
+        test = dataclasses.replace(test, target={"next": test.target, "legal": rows, "steps": test.mask})
+    train = test if one.task.name == "reber" else ()
+    _, scores, _ = jax.eval_shape(go, keys, jnp.int32(0), begun, train, test)
+    assert scores.loss.shape == (2, lags.TESTED)
 
 
 @pytest.mark.slow
