@@ -310,7 +310,7 @@ def solve(case, seeds, most, seed, report=print):
         if number == 1:
             began = time.perf_counter()
         if number == 3:
-            rest = (time.perf_counter() - began) / 2 * (most / count - 4) / 60
+            rest = (time.perf_counter() - began) / 2 * max(most / count - 4, 0) / 60
             report(f"{case}: up to {most:,} sequences x {seeds} seeds, {rest:.1f} minutes more at most")
     report(f"{case}: {np.isfinite(found).sum()} of {seeds} solved")
     return found, right[:, -min(RECENT, done) :].mean(1)
