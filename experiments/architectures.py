@@ -188,9 +188,9 @@ def look(net: RNN, made: Setting) -> dict[str, float]:
         "radius": float(np.median([np.abs(turn.eigenvalue.values[:, 0]) for turn in turns])),
         "lyapunov": float(np.mean([turn.lyapunov.values[0] for turn in turns])),
         "resting": float(views.spectra(net, np.full(STEPS, LETTER, shown.dtype)).lyapunov.values[0]),
-        "ends": apart(np.asarray(means.h)),
-        "points": len(found.residual),
-        "stable": int(found.stable.sum()),
+        "ends": float(apart(np.asarray(means.h))),
+        "points": float(len(found.residual)),
+        "stable": float(found.stable.sum()),
     }
 
 
@@ -227,7 +227,9 @@ def run(
     folder = Path(out or f"results/architectures{'_quick' * quick}")
     moves = {"cell": list(cells)}
     parts = [
-        sweep(f"{__file__}:case", moves, {**fixed, "kind": kind}, out=folder / f"{kind}.zarr", report=print)
+        music.whole(
+            sweep(f"{__file__}:case", moves, {**fixed, "kind": kind}, out=folder / f"{kind}.zarr", report=print)
+        )
         for kind in kinds
     ]
     made = xarray.concat(parts, "kind", data_vars="all", coords="minimal", compat="override", join="exact")
