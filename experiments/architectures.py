@@ -10,6 +10,31 @@ The source searches 10,000 architectures and reports, accuracy of the next symbo
 .321; LSTM .892 and .425; without forget gate (LSTM-f) .293 and .234, without input gate .751 and .414, without output
 gate .867 and .421; with a forget bias of 1 (LSTM-b) .902 and .444; GRU .896 and .460; its mutants MUT1 .921 and .475,
 MUT2 .897 and .473, MUT3 .907 and .465 (quoted from memory).
+
+Here: sums of two digits among letters (10 steps), tags (30), and the source of Python's standard library or a text of
+yours, as a stand-in for Penn Treebank; layers with as many parameters as an LSTM of 24 units, Adam, norms clipped at 1,
+five repeats with data of their own, the best of three rates by validation. Bengio, Simard & Frasconi (1994) showed that
+a memory in attractors lets gradients fade; is an LSTM's none? The states that a trained network visits are left to read
+a letter that means nothing, 1,000 times, and it is counted in how many different places they end.
+
+The whole of it (by an estimate ten minutes of processor time) has not been seen to its end: neither the mutants, nor the input
+and output gate, nor tags and text are told of here. Expected, of five cells on sums at two rates, 870 updates of 16,
+shares of right next symbols and networks with several ends (seed 1 in brackets), by
+
+    landscape run architectures --kinds arithmetic --cells tanh LSTM LSTM-b LSTM-f GRU --rates 0.01 0.03
+
+              right                      seed 1                     several ends    how many ends
+    tanh      .650 (.619 to .681)        .656 (.640 to .673)        1 of 5 (2)      1 to 3
+    LSTM      .792 (.773 to .811)        .796 (.768 to .825)        1 of 5 (3)      1 to 7
+    LSTM-b    .802 (.758 to .846)        .767 (.711 to .823)        5 of 5 (5)      2 to 9
+    LSTM-f    .815 (.753 to .877)        .795 (.767 to .823)        not looked at
+    GRU       .845 (.815 to .875)        .864 (.821 to .907)        5 of 5 (5)      17 to 22 of 24
+
+So that an LSTM without forget gate is near tanh is refuted, twice: over ten steps nothing need be forgotten. That a
+forget bias closes the gap to the GRU is not decided, and refuted by the other seed. Whether an LSTM's memory is an
+attractor is not decided either (6 of 10 networks; 8 of 10): with a forget bias of 1 all ten have several ends, without
+one four. Along these episodes the largest Lyapunov exponent is -.05 a step for tanh, and -.03, .03 and .01 for LSTM,
+LSTM-b and GRU: over ten steps little fades. One minute of processor time.
 """
 
 import dataclasses
@@ -188,9 +213,9 @@ def look(net: RNN, made: Setting) -> dict[str, float]:
         "radius": float(np.median([np.abs(turn.eigenvalue.values[:, 0]) for turn in turns])),
         "lyapunov": float(np.mean([turn.lyapunov.values[0] for turn in turns])),
         "resting": float(views.spectra(net, np.full(STEPS, LETTER, shown.dtype)).lyapunov.values[0]),
-        "ends": apart(np.asarray(means.h)),
-        "points": len(found.residual),
-        "stable": int(found.stable.sum()),
+        "ends": float(apart(np.asarray(means.h))),
+        "points": float(len(found.residual)),
+        "stable": float(found.stable.sum()),
     }
 
 
@@ -227,7 +252,9 @@ def run(
     folder = Path(out or f"results/architectures{'_quick' * quick}")
     moves = {"cell": list(cells)}
     parts = [
-        sweep(f"{__file__}:case", moves, {**fixed, "kind": kind}, out=folder / f"{kind}.zarr", report=print)
+        music.whole(
+            sweep(f"{__file__}:case", moves, {**fixed, "kind": kind}, out=folder / f"{kind}.zarr", report=print)
+        )
         for kind in kinds
     ]
     made = xarray.concat(parts, "kind", data_vars="all", coords="minimal", compat="override", join="exact")
@@ -327,13 +354,16 @@ def leads(pair: xarray.Dataset, kind: str) -> Claim:
 
 def attractors(found: xarray.Dataset) -> list[Claim]:
     """An LSTM is not attractor-based: refuted if most of its networks, left alone, have two ends or more."""
-    runs = found.ends.sel(cell=[c for c in ("LSTM", "LSTM-b") if c in found.cell]).values.ravel()
-    runs = runs[np.isfinite(runs)]
-    if not len(runs):
+    there = [cell for cell in ("LSTM", "LSTM-b") if cell in found.cell]
+    runs = {cell: found.ends.sel(cell=cell).values.ravel() for cell in there}
+    runs = {cell: ends[np.isfinite(ends)] for cell, ends in runs.items() if np.isfinite(ends).any()}
+    if not runs:
         return []
-    won = share(int((runs >= 2).sum()), len(runs))
+    several = {cell: int((ends >= 2).sum()) for cell, ends in runs.items()}
+    won = share(sum(several.values()), sum(map(len, runs.values())))
     sign = -1 if won.low > 0.5 else 1 if won.high < 0.5 else 0
-    return [Claim("an LSTM's memory is no attractor", word(sign), f"two ends or more in {won} of {len(runs)} networks")]
+    told = ", ".join(f"{cell} {several[cell]} of {len(ends)}" for cell, ends in runs.items())
+    return [Claim("an LSTM's memory is no attractor", word(sign), f"networks with several ends: {won}; {told}")]
 
 
 def sentence(found: xarray.Dataset) -> str:

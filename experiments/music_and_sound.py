@@ -42,6 +42,7 @@ import optax
 import xarray
 
 from landscape import comparisons, data, losses, models, names, store, training
+from landscape.store.records import DONE
 from landscape.success import mean
 from landscape.sweeps import sweep
 from landscape.tasks import Episode
@@ -172,10 +173,10 @@ def run(
     fixed = {"pieces": pieces, "steps": steps, "units": units, "rates": rates, "repeats": repeats, "epochs": epochs}
     fixed["seed"] = seed
     moves = {"set": {"kind": list(SETS), "path": [rolls, wave]}, "cell": list(CELLS)}
-    made = sweep(f"{__file__}:case", moves, fixed, out=folder / "cases.zarr", report=print)
+    made = whole(sweep(f"{__file__}:case", moves, fixed, out=folder / "cases.zarr", report=print))
     # What an update costs is measured apart, cell after cell: the training itself shares the machine for minutes.
     alone = {**fixed, "rates": rates[:1], "repeats": 16, "epochs": 1}
-    costs = sweep(f"{__file__}:case", moves, alone, out=folder / "costs.zarr", report=print)
+    costs = whole(sweep(f"{__file__}:case", moves, alone, out=folder / "costs.zarr", report=print))
     made = made.assign(seconds=costs.seconds / costs.updates * made.updates)
     found = judged(made.assign_coords(set=list(SETS)).drop_vars(("kind", "path"), errors="ignore"))
     about = {"music": rolls or "generated chorales", "sound": wave or "synthesised plucked strings"}
@@ -184,6 +185,14 @@ def run(
     if store.find(folder / "found.zarr", settings) is None:
         store.save(found, folder / "found.zarr", settings)
     return found
+
+
+def whole(done: xarray.Dataset) -> xarray.Dataset:
+    """A sweep of which nothing failed; RuntimeError otherwise: what was not computed is no run that diverged."""
+    if "sweep_state" in done and (done.sweep_state != DONE).any():
+        failed = int((done.sweep_state != DONE).sum())
+        raise RuntimeError(f"{failed} of {done.sweep_state.size} cases failed; `landscape show` on the store says why")
+    return done
 
 
 def judged(made: xarray.Dataset) -> xarray.Dataset:

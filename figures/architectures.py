@@ -11,19 +11,25 @@ import numpy as np
 import xarray
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from landscape import plots
 from landscape.plots.curves import LINES
 from landscape.plots.parts import headed
 
-TITLES = {"arithmetic": "sums among letters", "xml": "tags", "text": "a text"}
+TITLES = {"arithmetic": "sums", "xml": "tags", "text": "a text"}
 FAMILIES = {"LSTM": LINES[2], "GRU": LINES[1], "MUT": LINES[3], "tanh": LINES[0]}
 OWN = LINES[4]  # a user's cell
 
 
+def family(cell: str) -> str:
+    """What a cell is a variant of; nothing if it is a user's."""
+    return next((name for name in FAMILIES if str(cell).startswith(name)), "")
+
+
 def style(cell: str) -> tuple[str, str]:
     """Colour and mark of a cell's family."""
-    return next((ink for family, ink in FAMILIES.items() if cell.startswith(family)), OWN)
+    return FAMILIES.get(family(cell), OWN)
 
 
 def right(ax, one: xarray.Dataset, named: bool) -> None:
@@ -51,6 +57,7 @@ def kept(axes, one: xarray.Dataset) -> None:
         ax.set(ylim=(len(there) - 0.5, -0.5), yticks=range(len(there)))
         ax.set_yticklabels(names or [""] * len(there))
     axes[0].set(xlabel="largest exponent a step")
+    axes[0].xaxis.set_major_locator(MaxNLocator(4))
     axes[1].set(xlabel="different ends of 24 states")
 
 
@@ -66,41 +73,55 @@ def memory(found: xarray.Dataset) -> str:
     """What the networks say of an LSTM's memory."""
     said = {claim: verdict for claim, verdict, _ in found.attrs["claims"]}.get("an LSTM's memory is no attractor")
     return {"held": "left alone, an LSTM forgets", "refuted": "an LSTM latches"}.get(
-        said, "whether an LSTM latches is not decided"
+        said, "whether an LSTM latches is open"
     )
+
+
+def panels(made: Figure, kinds: int) -> list:
+    """Axes of the tasks and two more: in one row if there is one task, else in two."""
+    if kinds == 1:
+        return list(made.subplots(1, 3))
+    above, below = made.subfigures(2, 1, height_ratios=(1.5, 1))
+    return [*above.subplots(1, kinds), *below.subplots(1, 2)]
 
 
 def page(found: xarray.Dataset) -> Figure:
-    """Right answers above, a panel for each task; exponents and ends below."""
-    made = Figure(figsize=(7.2, 5.6), layout="constrained")
-    above, below = made.subfigures(2, 1, height_ratios=(1.5, 1))
-    tops = above.subplots(1, found.sizes["kind"], squeeze=False)[0]
-    for k, (ax, kind) in enumerate(zip(tops, map(str, found.kind.values), strict=True)):
+    """Right answers, a panel for each task; exponents and ends."""
+    kinds = [str(kind) for kind in found.kind.values]
+    made = Figure(figsize=(7.2, 5.6 if len(kinds) > 1 else 3.9), layout="constrained")
+    axes = panels(made, len(kinds))
+    for k, (ax, kind) in enumerate(zip(axes, kinds, strict=False)):
         right(ax, found.sel(kind=kind), k == 0)
-        ax.set_title(f"{'abc'[k]}  {TITLES[kind]}", loc="left")
-    lows = below.subplots(1, 2)
-    if "arithmetic" in found.kind:
-        kept(lows, found.sel(kind="arithmetic"))
-    lows[0].set_title("d  along sums (filled), one letter for ever (open)", loc="left")
-    lows[1].set_title("e  where one letter for ever leads", loc="left")
-    for ax in (*tops, *lows):
+    if "arithmetic" in kinds:
+        kept(axes[-2:], found.sel(kind="arithmetic"))
+    about = [*(TITLES[kind] for kind in kinds), "sums filled, one letter open", "one letter for ever"]
+    for letter, ax, words in zip("abcde", axes, about, strict=False):
+        ax.set_title(f"{letter}  {words}", loc="left")
         ax.grid(alpha=0.4)
         ax.spines[["top", "right"]].set_visible(False)
-    about = found.attrs
-    note = (
-        f"Sums of two digits, 10 steps; tags, 30; {about['text'] or 'source of the Python library'}, 40: next symbols "
-        f"foretold by layers with as many parameters as an LSTM of {about['units']} units; LSTM-b: forget bias 1 or 2, "
-        f"-f, -i, -o: that gate left open. Adam, best of {len(about['rates'])} rates by validation, "
-        f"{about['repeats']} repeats each; bars: Student's 95 % of the mean. d, e: trained on sums, a mark for each "
-        "network; 24 states that it visits read the letter a 1,000 times; ends differ by .1 in some unit's mean."
-    )
-    families = {"tanh": "tanh", "LSTM": "LSTM", "GRU": "GRU", "MUT": "mutants"}
+    there = {name: ink for name, ink in FAMILIES.items() if name in map(family, found.cell.values)}
     handles = [
-        Line2D([], [], color=FAMILIES[f][0], marker=FAMILIES[f][1], markersize=3, linestyle="", label=name)
-        for f, name in families.items()
+        Line2D([], [], color=ink, marker=mark, markersize=3, linestyle="", label=name)
+        for name, (ink, mark) in there.items()
     ]
-    headed(made, title(found), [note], handles, columns=4)
+    headed(made, title(found), [note(found, kinds)], handles, columns=4)
     return made
+
+
+def note(found: xarray.Dataset, kinds: list[str]) -> str:
+    """Tasks, cells, sizes, and what the marks and bars are."""
+    about, first, last = found.attrs, "abcde"[len(kinds)], "abcde"[len(kinds) + 1]
+    told = {"arithmetic": "sums of two digits among letters, 10 steps", "xml": "tags, 30 steps"}
+    told["text"] = f"{about['text'] or 'source of the Python library'}, 40 steps"
+    one = ", the one task of this run" if len(kinds) == 1 else ""
+    return (
+        f"Next symbols of {'; '.join(told[kind] for kind in kinds)}{one}, foretold by layers with as many parameters "
+        f"as an LSTM of {about['units']} units. LSTM: forget bias 0; LSTM-b: 1 or 2; -f, -i, -o: that gate left open. "
+        f"Adam, best of {len(about['rates'])} rates by validation, {about['repeats']} repeats each with data of their "
+        f"own; bars: Student's 95 % of the mean. {first}, {last}: trained on sums, a mark for each network. {first}: "
+        f"Lyapunov exponents. {last}: 24 states that a network visits read the letter a 1,000 times; ends are "
+        "different where means over the last 500 steps differ by .1 in some unit."
+    )
 
 
 draw = plots.drawing(

@@ -86,6 +86,13 @@ def test_the_best_rate_is_that_of_the_held_out_loss_and_what_diverged_is_worth_a
     assert float(everywhere.best.sel(set="music", cell="tanh")) == BLIND
 
 
+def test_what_failed_is_no_run_that_diverged():
+    done = xarray.Dataset(coords={"sweep_state": ("cell", np.int8([1, 2, 1]))})
+    with pytest.raises(RuntimeError, match="1 of 3 cases failed"):
+        music.whole(done)
+    assert music.whole(done.isel(cell=[0, 2])).sizes == {"cell": 2}
+
+
 def test_the_figure_of_music_and_sound_has_a_row_for_each_and_says_so():
     found = played(SAME, [[5, 6], [4, 7], [7, 4]])
     assert len(drawn["music_and_sound"].page(found).axes) == 6
@@ -200,13 +207,13 @@ def test_a_users_cell_is_compared_with_the_lstm(level, word):
     [
         (1, "HELD", "left alone, an LSTM forgets"),
         (3, "REFUTED", "an LSTM latches"),
-        (np.array([1, 1, 3, 3]), "OPEN", "whether an LSTM latches is not decided"),
+        (np.array([1, 1, 3, 3]), "OPEN", "whether an LSTM latches is open"),
     ],
 )
 def test_an_lstm_latches_where_its_networks_have_several_ends(ends, word, title):
     found = raced(ends, GRU=0.9, LSTM_f=0.1)
     assert told(found, "an LSTM's memory is no attractor") == getattr(music, word)
-    assert drawn["architectures"].title(found) == f"GRU 90% right on sums among letters, LSTM-f 10%; {title}"
+    assert drawn["architectures"].title(found) == f"GRU 90% right on sums, LSTM-f 10%; {title}"
 
 
 def test_the_figure_of_architectures_has_a_panel_for_each_task_and_two_for_memory():
