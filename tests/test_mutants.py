@@ -168,3 +168,14 @@ def test_the_figure_is_drawn_from_what_was_found():
         "20 trained up to memorisation, 10 trained up to arithmetic, 9 trained up to XML; dropped: deaf 1"
     )
     assert len(figure.page(found).axes) == 9
+
+
+def test_a_search_in_which_no_mutant_learns_says_so():
+    rungs = world(1, 1, 1)
+    rungs["memorise"]["broken"] = rungs["memorise"].broken.where(rungs["memorise"].cell.isin(mutants.PARENTS), "deaf")
+    known = {task: done.sel(cell=list(mutants.PARENTS)) for task, done in rungs.items() if task != "memorise"}
+    found = judged({"memorise": rungs["memorise"], **known})
+    said = mutants.sentence(found)
+    assert f"{COUNT} mutants: deaf {COUNT}" in said
+    assert said.count("mutants none trained") == 3
+    assert {claim.verdict for claim in mutants.claims(found)} == {mutants.OPEN}
