@@ -10,6 +10,20 @@ the better half on arithmetic, the better half of those on XML. What is no cell 
 counted: without a path from x or from h to h', too large, not finite after ten steps, deaf to its inputs; and what
 learns nothing by memorising. Of every cell *before* training: the multiplier of the origin, the growth of the gradient
 with lag, and the Lyapunov exponent under the task's input; then how these rank beside what was learned.
+
+Expected of ``--mutants 120``, the largest size run so far: Spearman's correlation over mutants, its bootstrapped
+interval of 95 %, and * where p < .05 by permutations with Holm's correction over nine:
+
+    memorisation, 81 mutants  multiplier .46 (.27 to .63)*  gradient .47 (.27 to .64)*  exponent .43 (.21 to .62)*
+    arithmetic, 60                      -.23 (-.50 to .04)         -.28 (-.55 to -.01)         -.36 (-.60 to -.09)*
+    XML, 30                             -.19 (-.50 to .15)         -.36 (-.63 to -.04)         -.31 (-.59 to .02)
+
+So who will memorise is foretold by what a cell keeps before training. Among those that memorise best, which alone go on
+to the other tasks, keeping more helps no longer, and the larger exponent learns less arithmetic; XML is not decided:
+all learn alike there (median .143 of a blind guess's loss, best .147). Of the 120, 31 are deaf, 8 not finite, and 20
+learn nothing by memorising; 25 more draws were dropped unseen. The best mutant memorises all (1.00; GRU .53, MUT1 .55,
+an LSTM with biases 0 nothing), and none is far ahead at sums (.36; GRU .33). One seed. Seventeen minutes on two cores
+that ten other processes shared.
 """
 
 import collections

@@ -42,20 +42,18 @@ def scatter(ax, found: xarray.Dataset, feature: str) -> None:
 
 
 def verdict(found: xarray.Dataset, task: str) -> str:
-    """What of the start foretells what is learned on a task, in words."""
-    short = {"origin": "the origin's multiplier", "gradient": "the gradient's reach", "lyapunov": "the exponent"}
+    """What of the start goes with what is learned on a task, in words."""
+    short = {"origin": "multiplier", "gradient": "gradient", "lyapunov": "exponent"}
     one = found.sel(task=task)
-    signs = {f: float(one["rank"].sel(feature=f)) for f in short if one.holm.sel(feature=f) < 0.05}
-    words = [name + " (less is more)" * (signs[f] < 0) for f, name in short.items() if f in signs]
-    return f"{NAMES[task]}: {', '.join(words) if words else 'nothing that was looked at'}"
+    signs = {f: np.sign(one["rank"].sel(feature=f)) for f in short if one.holm.sel(feature=f) < 0.05}
+    sides = {side: [short[f] for f in signs if signs[f] == sign] for side, sign in {"large": 1, "small": -1}.items()}
+    words = [f"a {side} {', '.join(names)}" for side, names in sides.items() if names]
+    return f"on {NAMES[task]}, {' and '.join(words) if words else 'nothing'}"
 
 
 def title(found: xarray.Dataset) -> str:
     """The finding, from the numbers."""
-    every = [verdict(found, task).partition(": ") for task in map(str, found.task.values)]
-    if len({words for *_, words in every}) == 1:
-        return f"What foretells learning, on every task: {every[0][2]}"
-    return "What foretells learning: " + "; ".join(f"on {name}, {words}" for name, _, words in every)
+    return "What foretells learning: " + "; ".join(verdict(found, t) for t in map(str, found.task.values))
 
 
 def fates(found: xarray.Dataset) -> str:

@@ -159,13 +159,23 @@ def test_a_search_runs_resumes_and_is_judged(tmp_path):
 
 
 def test_the_figure_is_drawn_from_what_was_found():
-    found = judged(world(1, 0, 0, noise=0.01, broken=("LSTM 0",)))
-    assert figure.title(found) == "What foretells learning, on every task: the origin's multiplier"
-    assert figure.title(judged(world(0, 0, 0))) == (
-        "What foretells learning, on every task: nothing that was looked at"
-    )
-    assert figure.verdict(judged(world(-1, 0, 0)), "xml") == "XML: the origin's multiplier (less is more)"
+    found = judged(world(1, -1, 0, noise=0.01, broken=("LSTM 0",)))
+    told = "a large multiplier and a small gradient"
+    wanted = f"What foretells learning: on memorisation, {told}; on arithmetic, {told}; on XML, {told}"
+    assert figure.title(found) == wanted
+    assert figure.verdict(judged(world(0, 0, 0)), "xml") == "on XML, nothing"
     assert figure.fates(found) == (
         "20 trained up to memorisation, 10 trained up to arithmetic, 9 trained up to XML; dropped: deaf 1"
     )
     assert len(figure.page(found).axes) == 9
+
+
+def test_a_search_in_which_no_mutant_learns_says_so():
+    rungs = world(1, 1, 1)
+    rungs["memorise"]["broken"] = rungs["memorise"].broken.where(rungs["memorise"].cell.isin(mutants.PARENTS), "deaf")
+    known = {task: done.sel(cell=list(mutants.PARENTS)) for task, done in rungs.items() if task != "memorise"}
+    found = judged({"memorise": rungs["memorise"], **known})
+    said = mutants.sentence(found)
+    assert f"{COUNT} mutants: deaf {COUNT}" in said
+    assert said.count("mutants none trained") == 3
+    assert {claim.verdict for claim in mutants.claims(found)} == {mutants.OPEN}
