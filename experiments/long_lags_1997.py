@@ -44,7 +44,7 @@ from landscape.cells import MemoryBlocks
 from landscape.initialisers import keras3
 from landscape.losses import Objective
 from landscape.models import RNN, Around, Dense, Truncated
-from landscape.success import Share, mean, share, wilson
+from landscape.success import Share, difference, mean, share, wilson
 from landscape.tasks import Episode, Task, grammar, time_first
 from landscape.tree import dot, param, pytree
 from landscape.verdicts import CAUSE, CONTRIBUTES, NOT, verdict
@@ -351,9 +351,8 @@ def run(
 
     with concurrent.futures.ThreadPoolExecutor(devices.threads()) as pool:
         made = list(pool.map(one, cases))
-        tries = dict(
-            zip(experiments, pool.map(lambda n: guessed(PROBLEMS[n], guesses, seed), experiments), strict=True)
-        )
+        won = pool.map(lambda name: guessed(PROBLEMS[name], guesses, seed), experiments)
+        tries = dict(zip(experiments, won, strict=True))
     return gathered(cases, made, tries, seeds, patience, guesses)
 
 
@@ -472,19 +471,12 @@ def suspects(ds):
         mended = reber[field].values.astype(bool) == cured
         among = np.ones_like(mended) if field == "truncated" else reber.truncated.values.astype(bool)
         sides = [won[among & (mended == side)] for side in (True, False)]
-        part = gap(*[(int(side.sum()), side.size) for side in sides], 1 - 0.05 / len(SUSPECTS))
+        part = difference(*[(int(side.sum()), side.size) for side in sides], 1 - 0.05 / len(SUSPECTS))
         part = Share(*(value / PRINTED for value in part))
         counts = " against ".join(f"{side.sum()} of {side.size}" for side in sides)
         word = {CAUSE: HELD, NOT: REFUTED, CONTRIBUTES: PART}.get(verdict(part), OPEN)
         made.append(Claim(f"1: at fault: {name}", word, f"{counts}: explains {part}"))
     return made
-
-
-def gap(more, less, confidence):
-    """The difference of two shares (solved, tried) with its score interval (Newcombe 1998, method 10)."""
-    p, q = (k / n for k, n in (more, less))
-    (a, b), (c, d) = (map(float, wilson(k, n, confidence)) for k, n in (more, less))
-    return Share(p - q, p - q - np.hypot(p - a, d - q), p - q + np.hypot(b - p, q - c))
 
 
 def sentence(ds: xarray.Dataset) -> str:

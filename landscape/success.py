@@ -52,6 +52,16 @@ def share(solved: int, tried: int) -> Share:
     return Share(solved / tried, *(float(end) for end in wilson(solved, tried)))
 
 
+def difference(more: tuple[int, int], less: tuple[int, int], confidence: float = 0.95) -> Share:
+    """The difference of two independent shares, each (solved, tried), with its score interval (Newcombe 1998, no. 10).
+
+    From `wilson`'s ends l, u of shares p, q: down by ``sqrt((p - l_p)² + (u_q - q)²)``, up by the same crosswise.
+    """
+    p, q = (k / n for k, n in (more, less))
+    (a, b), (c, d) = (map(float, wilson(k, n, confidence)) for k, n in (more, less))
+    return Share(p - q, p - q - float(np.hypot(p - a, d - q)), p - q + float(np.hypot(b - p, q - c)))
+
+
 def mean(values: "Float[np.ndarray, 'run']", confidence: float = 0.95) -> Share:
     """The mean of independent ``values`` (run,) with Student's interval; without end if one is not finite or alone."""
     from scipy.stats import t

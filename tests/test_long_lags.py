@@ -12,7 +12,7 @@ import oracles
 import pytest
 import xarray
 
-from landscape import cells, initialisers, losses, names, tasks, training
+from landscape import cells, initialisers, losses, names, success, tasks, training
 from landscape.models import RNN, Dense, Truncated, run
 from landscape.tasks import long_lags
 
@@ -365,6 +365,12 @@ def test_who_is_at_fault_on_reber_follows_the_ablation(cured, words):
     found = world(cured=cured)
     got = [verdicts(found, f"1: at fault: {name}")[0] for name in lags.SUSPECTS]
     assert got == [getattr(lags, word) for word in words]
+
+
+def test_the_interval_of_a_difference_is_newcombes():
+    found = success.difference((56, 70), (48, 80))  # the first example of his table II, method 10
+    np.testing.assert_allclose(found, (0.2, 0.0524, 0.3339), atol=5e-5)
+    assert success.difference((0, 10), (0, 20)).value == 0
 
 
 def test_no_suspect_is_named_without_the_ablation():
