@@ -5,7 +5,27 @@
     landscape run long_lags_1997 --experiments 5 6b
     python figures/long_lags_1997.py
 
-WIP
+Memory blocks with shared gates that hear gates, as many weights as the source counts (264 on Reber's grammar), one
+update a sequence along the truncated gradient; eight runs each, up to twice the sequences that the source prints.
+Experiments 1, 2a, 3a (N = 3), 4 and 6a, T = 100; 1b (3 blocks of 2), 2b, 2c, 3b, 3c, 5 and 6b by name, with an
+estimate of their minutes. Success in 1 to 3 is that none of 256 test sequences is wrong, looked at after every 500
+(256 in 1), and in 4 to 6 the source's: the 2,000 most recent sequences right and a mean error below its bound.
+
+Expected (printed by the source in brackets): 1, Reber, 0 of 8 runs (9,500); 2a, 0 of 8 (5,040): the last symbol is not
+learned, or outputs saturate; 3a, 5 of 8, after 21,500 to 50,000 (27,380), while 18 of 4,096 guesses solve it: guessing
+is quicker; 4, adding, 0 of 8 (74,000): .993 to .996 of the last 2,000 sequences are right, never all; 6a, temporal
+order, 7 of 8, after 17,012 to 47,792 (31,390). Guesses solve no other in 4,096, too few to compare. So 6a is learned in
+more than half of the runs, 1, 2a and 4 are not within that many sequences, and 3a is not decided.
+
+Why Reber fails, all eight ways: not because gates are deaf to gates (2 of 16 truncated runs hearing, 1 of 16 deaf).
+With the full gradient 16 of 32 succeed, with the truncated one 3 of 32: that is .42 (.14 to .63) of the way to the
+printed .97. Biases on cells and outputs are not decided (3 of 16 with, 0 of 16 without). What else the source did
+is not known here.
+
+With ``--seed 1``: 3a 7 of 8, after 3,500 to 31,000; 6a 8 of 8, after 21,788 to 55,723; of the eight ways on Reber the
+full gradient 14 of 32, the truncated one 2 of 32, both hearing and with biases; 2a and 4 have been run with one seed.
+Each experiment was run by itself; five minutes of processor time in all, 45 seconds of it for 8 x 148,000 sequences of
+adding.
 """
 
 import concurrent.futures
@@ -96,7 +116,8 @@ class Problem(NamedTuple):
 
     ``blocks`` of ``size`` units; ``b_i`` and ``b_o`` begin as told, every other weight uniform within ``reach``, and
     ``absent`` ones are not there. Success: all of 256 fresh sequences are right, or with a ``bound`` the 2,000 most
-    recent ones, with a mean error below it. ``odds``: the share of runs of the source that got there.
+    recent ones but for ``spared`` of them, with a mean error below it. ``tested``: what test sequences are of, if not
+    the task itself.
     """
 
     task: Task
@@ -115,6 +136,8 @@ class Problem(NamedTuple):
     absent: tuple = ()
     biased: bool = True
     bound: float | None = None
+    spared: int = 0
+    tested: Task | None = None
 
     @property
     def direct(self):
@@ -151,9 +174,9 @@ PROBLEMS = {
                   absent=("b_g", "b_i", "b_o"), biased=False),
     "3a": _beginning(27380),
     "3b": _beginning(41740, shown=0.2),
-    "3c": _beginning(269650, 0.1, 0.3, blur=0.1),
+    "3c": _beginning(269650, 0.1, 0.5, blur=0.1)._replace(tested=tasks.beginning_1997()),  # which side of 1/2
     "4": _marked(tasks.adding_1997(), 74000),
-    "5": _marked(tasks.multiplication_1997(), 1273000, 0.1),
+    "5": _marked(tasks.multiplication_1997(), 1273000, 0.1)._replace(spared=12),
     "6a": Problem(tasks.order_1997(), 110, 2, 2, 8, 4, near(0.3, 4), 0.5, 156, 31390, (-2, -4), bound=0.1),
     "6b": Problem(tasks.order_1997(3), 110, 3, 2, 8, 8, near(0.3, 8), 0.1, 308, 571100, (-2, -4, -6), bound=0.1),
 }  # fmt: skip
@@ -245,12 +268,14 @@ def chunk(one, count, quick):
     return step, jax.jit(jax.vmap(go, (0, None, 0, 0, 0)))
 
 
-def recent(right, loss, bound):
-    """After which of the sequences given the 2,000 most recent were all right, mean loss below a bound; or NaN."""
+def recent(right, loss, bound, spared=0):
+    """After which of the sequences given the 2,000 most recent were right but for some, mean loss below a bound."""
     if len(right) < RECENT:
         return np.nan
     ones = np.ones(RECENT)
-    won = (np.convolve(right > 0.5, ones, "valid") > RECENT - 0.5) & (np.convolve(loss, ones, "valid") < RECENT * bound)
+    won = (np.convolve(right > 0.5, ones, "valid") > RECENT - spared - 0.5) & (
+        np.convolve(loss, ones, "valid") < RECENT * bound
+    )
     return RECENT + float(np.argmax(won)) if won.any() else np.nan
 
 
@@ -261,9 +286,8 @@ def solve(case, seeds, most, seed, report=print):
     fixed = one.task.name == "reber"  # 256 strings to train on
     count = TESTED if fixed else CHUNK
     step, go = chunk(one, count, case.truncated and not one.direct)
-    pools = [
-        jax.jit(jax.vmap(lambda k, n=n: draw(one, jax.random.fold_in(k, n), TESTED)))(keys) for n in (2**31, 2**30)
-    ]
+    sets = ((one, 2**31), (one._replace(task=one.tested or one.task), 2**30))
+    pools = [jax.jit(jax.vmap(lambda k, p=p, n=n: draw(p, jax.random.fold_in(k, n), TESTED)))(keys) for p, n in sets]
     train, test = map(legal, pools) if fixed else ((), pools[1])
     state = jax.jit(jax.vmap(lambda k: step.init(begin(one, jax.random.fold_in(k, 2**29), case.truncated))))(keys)
     found, seen, began = np.full(seeds, np.nan), [], time.perf_counter()
@@ -273,7 +297,11 @@ def solve(case, seeds, most, seed, report=print):
         right, loss = (np.concatenate([getattr(s, name) for s in seen], 1) for name in ("accuracy", "loss"))
         done = (number + 1) * count
         if one.bound:
-            now = done - right.shape[1] + np.array([recent(*each, one.bound) for each in zip(right, loss, strict=True)])
+            now = (
+                done
+                - right.shape[1]
+                + np.array([recent(*each, one.bound, one.spared) for each in zip(right, loss, strict=True)])
+            )
         else:
             now = np.where(np.asarray(tested) > 1 - 1e-6, done, np.nan)
         found = np.where(np.isnan(found), now, found)
@@ -282,7 +310,7 @@ def solve(case, seeds, most, seed, report=print):
         if number == 1:
             began = time.perf_counter()
         if number == 3:
-            rest = (time.perf_counter() - began) / 2 * (most / count - 4) / 60
+            rest = (time.perf_counter() - began) / 2 * max(most / count - 4, 0) / 60
             report(f"{case}: up to {most:,} sequences x {seeds} seeds, {rest:.1f} minutes more at most")
     report(f"{case}: {np.isfinite(found).sum()} of {seeds} solved")
     return found, right[:, -min(RECENT, done) :].mean(1)
@@ -326,6 +354,11 @@ def run(
         tries = dict(
             zip(experiments, pool.map(lambda n: guessed(PROBLEMS[n], guesses, seed), experiments), strict=True)
         )
+    return gathered(cases, made, tries, seeds, patience, guesses)
+
+
+def gathered(cases, made, tries, seeds, patience, guesses):
+    """The runs of all cases as one Dataset, with what they say."""
     variables = {"sequences": (("case", "seed"), np.stack([found for found, _ in made]))}
     variables["right"] = (("case", "seed"), np.stack([right for _, right in made]))
     columns = {field: [getattr(case, field) for case in cases] for field in ("hears", "biased", "truncated")}
@@ -390,7 +423,8 @@ def solved(one):
     """Whether most runs get there."""
     text = f"{float(one.solved):.0%} ({float(one.solved_low):.0%} to {float(one.solved_high):.0%})"
     verdict = decided(float(one.solved_low), float(one.solved_high), 0.5)
-    return Claim(f"{one.case.item()}: more than half of the runs succeed", verdict, text)
+    within = f"within {one.attrs['patience']:g} times the printed sequences"
+    return Claim(f"{one.case.item()}: more than half of the runs succeed {within}", verdict, text)
 
 
 def paced(one):
@@ -406,18 +440,21 @@ def paced(one):
 
 
 def beaten(one, tried):
-    """Whether training sees fewer sequences than guessing, if a guess costs two of them."""
-    text = f"{int(one.guessed)} of {tried:,} guesses solve it"
-    claim = f"{one.case.item()}: training sees fewer sequences than guessing"
+    """Whether training sees fewer sequences than guessing, if a guess costs two of them.
+
+    Where a run did not get there the mean is known from below alone: by the quickest run.
+    """
+    ends = float(one.low), float(one.high)
     if not np.isfinite(one.sequences).all():
-        return Claim(claim, OPEN, text)
-    less = (2 * float(one.guesses_low) - float(one.high), 2 * float(one.guesses_high) - float(one.low))
-    return Claim(claim, decided(*less, 0), text)
+        ends = float(one.sequences.fillna(one.attrs["patience"] * one.printed).min()), np.inf
+    verdict = decided(2 * float(one.guesses_low) - ends[1], 2 * float(one.guesses_high) - ends[0], 0)
+    text = f"{int(one.guessed)} of {tried:,} guesses solve it"
+    return Claim(f"{one.case.item()}: training sees fewer sequences than guessing", verdict, text)
 
 
 PRINTED = 0.97  # the least share of runs that the source prints for Reber
 SUSPECTS = {
-    "gates that hear no gates": ("hears", True),
+    "gates deaf to gates": ("hears", True),
     "missing biases": ("biased", True),
     "the truncated gradient": ("truncated", False),
 }
@@ -439,7 +476,7 @@ def suspects(ds):
         part = Share(*(value / PRINTED for value in part))
         counts = " against ".join(f"{side.sum()} of {side.size}" for side in sides)
         word = {CAUSE: HELD, NOT: REFUTED, CONTRIBUTES: PART}.get(verdict(part), OPEN)
-        made.append(Claim(f"1: {name} is at fault", word, f"{counts}: explains {part}"))
+        made.append(Claim(f"1: at fault: {name}", word, f"{counts}: explains {part}"))
     return made
 
 
@@ -461,7 +498,8 @@ def sentence(ds: xarray.Dataset) -> str:
         span = f"; mean {float(one['mean']):,.0f} ({float(one.low):,.0f} to {float(one.high):,.0f})" * (
             got == len(one.seed)
         )
-        lines.append(f"{known}{span}; printed {int(one.printed):,}; guesses that solve it {int(one.guessed)}")
+        right = f"right at last {float(one.right.min()):.3f} to {float(one.right.max()):.3f}"
+        lines.append(f"{known}{span}; {right}; printed {int(one.printed):,}; guesses that solve it {int(one.guessed)}")
     rows = zip(ds.claim.values, ds.verdict.values, ds.evidence.values, strict=True)
     return "\n".join(lines + [f"{claim}: {verdict} ({evidence})" for claim, verdict, evidence in rows])
 

@@ -52,7 +52,7 @@ def arms(ax, ds: xarray.Dataset) -> None:
         ink = BLUE if bool(one.truncated) else RED
         ax.errorbar(one.solved, y, xerr=reach, color=ink, marker="o", markersize=3.5, capsize=2, linestyle="")
     words = [
-        case.removeprefix("1").strip(", ").removesuffix("full gradient").strip(", ") or "as printed" for case in rows
+        case.removeprefix("1").strip(", ").removesuffix("full gradient").strip(", ") or "its own net" for case in rows
     ]
     ax.axvline(0.97, color="black", linewidth=1.4)
     ax.set(
@@ -87,12 +87,16 @@ def ink(row: xarray.Dataset) -> str:
 
 
 def title(ds: xarray.Dataset) -> str:
-    """How many experiments succeed more often than not, and what Reber's grammar says, from the numbers."""
-    own = [str(case) for case in ds.case.values if "," not in str(case)]
-    won = [case for case in own if float(ds.solved.sel(case=case)) > 0.5]
-    lost = [case for case in own if case not in won]
-    text = f"The cell of 1997 succeeds on {len(won)} of its {len(own)} experiments tried"
-    return text + (f"; in most runs it does not on {' and '.join(lost)}" if lost else "")
+    """Which experiments most runs learn, and who is at fault on Reber's grammar, by the verdicts."""
+    rows = list(zip(map(str, ds.claim.values), map(str, ds.verdict.values), strict=True))
+    names = {
+        word: ", ".join(c.split(":")[0] for c, v in rows if "half of the runs" in c and v == word) or "none"
+        for word in ("held", "refuted")
+    }
+    blamed = [c.removeprefix("1: at fault: ") for c, v in rows if "at fault" in c and v in ("held", "in part")]
+    text = f"Within {ds.attrs['patience']:g} times the printed sequences most runs learn {names['held']}"
+    text += f" and fail on {names['refuted']}"
+    return text + (f"; on 1 at fault, at least in part: {', '.join(blamed)}" if blamed else "")
 
 
 def page(ds: xarray.Dataset) -> Figure:

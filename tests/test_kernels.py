@@ -145,7 +145,7 @@ def both(cell: Cell, problem: ls.Recurrence, **axes: Any) -> tuple[dict, dict]:
         (cells.Pascanu(), ls.Recurrence(tasks.pascanu(), [4], order=2), 96),
         pytest.param(ls.GRU(), ls.Recurrence(tasks.echo(-1), [3, 4], episodes=3), 24, marks=pytest.mark.slow),
         pytest.param(ls.SRNN(), ls.Recurrence(tasks.parity(), [2, 5], order=2), 96, marks=pytest.mark.slow),
-        pytest.param(ls.SRNN(), ls.Recurrence(tasks.adding(), [2, 5], order=2), 96, marks=pytest.mark.slow),
+        pytest.param(ls.GRU(), ls.Recurrence(tasks.relay(), [2, 5], order=2), 96, marks=pytest.mark.slow),
         *(
             pytest.param(make(), ls.Recurrence(tasks.latch(), lengths, order=order), 96, marks=pytest.mark.slow)
             for make in (ls.SRNN, ls.GRU, ls.LSTM)
