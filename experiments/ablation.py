@@ -24,14 +24,17 @@ keeps all, and whether the plane foretells it is open. Three minutes of processo
 
 import dataclasses
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray
+from jaxtyping import Array, Float, Key, PyTree
+from optax import GradientTransformation
 
 from landscape import cliffs, comparisons, dynamics, initialisers, losses, names, store, training
+from landscape.cells import Cell
 from landscape.planes import plane
 from landscape.recurrence import Recurrence
 from landscape.success import share
@@ -60,12 +63,12 @@ FEATURES = {
 }
 
 
-def with_bias(cell: Any, bias: float) -> Any:
+def with_bias(cell: PyTree, bias: float) -> PyTree:
     """A cell with this forget bias, if it has one of its own."""
     return dataclasses.replace(cell, b_f=cell.b_f * 0 + bias) if getattr(cell, "b_f", None) is not None else cell
 
 
-def seen(cell: Any, points: int, length: int, at: float) -> dict[str, Any]:
+def seen(cell: Cell, points: int, length: int, at: float) -> dict[str, np.ndarray | float]:
     """What a cell's plane shows: ``loss`` (w_g, b_g), its ``room``, and position and growth of its cliff at w_g = at.
 
     The cliff is that of an episode without noise, as the bias of the candidate grows: beyond it one sign is forgotten.
@@ -86,11 +89,11 @@ def seen(cell: Any, points: int, length: int, at: float) -> dict[str, Any]:
     }
 
 
-def learned(cell: Any, bias: float, lengths: tuple[int, ...], rates: tuple[float, ...], seeds: int, epochs: int,
+def learned(cell: Cell, bias: float, lengths: tuple[int, ...], rates: tuple[float, ...], seeds: int, epochs: int,
             seed: int) -> xarray.Dataset:  # fmt: skip
     """Training one unit to keep the bit: ``accuracy`` (length, rate, seed), and what starts ``keep`` on average."""
 
-    def setup(key: jax.Array, rate: Any) -> tuple[Any, Any]:
+    def setup(key: Key[Array, ""], rate: Float[Array, ""]) -> tuple[PyTree, GradientTransformation]:
         model = training.begin(cell, key, initialisers.flax)
         return dataclasses.replace(model, cell=with_bias(model.cell, bias)), training.keras_adam(rate)
 

@@ -17,9 +17,9 @@ five repeats with data of their own, the best of three rates by validation. Beng
 a memory in attractors lets gradients fade; is an LSTM's none? The states that a trained network visits are left to read
 a letter that means nothing, 1,000 times, and it is counted in how many different places they end.
 
-The whole of it (by an estimate ten minutes of processor time) has not been seen to its end: neither the mutants, nor
-the input and output gate, nor tags and text are told of here. Expected, of five cells on sums at two rates, 870 updates
-of 16, shares of right next symbols and networks with several ends (seed 1 in brackets), by
+The whole of it (by an estimate ten minutes of processor time) has not been seen to its end: neither mutants, nor the
+input and output gate, nor tags and text are told of here. Expected, of five cells on sums at two rates, 870 updates of
+16 each, shares of right next symbols and networks with several ends (seed 1 in brackets), by
 
     landscape run architectures --kinds arithmetic --cells tanh LSTM LSTM-b LSTM-f GRU --rates 0.01 0.03
 

@@ -19,13 +19,13 @@ Seven CPU-minutes, under four on two cores; the quick one 40 CPU-seconds.
 import functools
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import xarray
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from landscape import devices, provenance, store
 from landscape.cells import SRNN, BengioLatch
@@ -42,8 +42,15 @@ NAMES = ("accuracy", "w_final", "error")
 
 
 def train(
-    key: jax.Array, w: Any, noise: Any, free: Any, length: Any, longest: int, updates: int, rate: float = 0.1
-) -> tuple[Any, Any, Any]:
+    key: Key[Array, ""],
+    w: Float[Array, ""],
+    noise: Float[Array, ""],
+    free: Float[Array, ""],
+    length: Int[Array, ""],
+    longest: int,
+    updates: int,
+    rate: float = 0.1,
+) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
     """Gradient descent on w and the evidence from (w, U[-.1, .1]); the share of right signs, w and the squared error.
 
     Each update sees `FRESH` new episodes of each class under noise of sd ``noise``; at the end `TESTED` of each. The
@@ -57,7 +64,7 @@ def train(
         made = episodes(bengio(1.0, EVIDENCE), key, count, longest)
         return Episode(x=made.x.at[..., -1].multiply(noise), target=made.target)
 
-    def hold(change: RNN, _: Any) -> RNN:
+    def hold(change: RNN, _: PyTree) -> RNN:
         return RNN(cell=BengioLatch(w=free * change.cell.w, e=change.cell.e))
 
     descent = optax.chain(optax.sgd(rate), optax.stateless(hold))
@@ -71,7 +78,7 @@ def train(
 POINTS = 9  # computed together
 
 
-def trained(points: Sequence[tuple[float, float, float]], lengths: Sequence[int], runs: int, updates: int) -> Any:
+def trained(points: Sequence[tuple[float, float, float]], lengths: Sequence[int], runs: int, updates: int) -> tuple:
     """`train` from each (w, noise, free) at each length, by one program: arrays (length, point, run)."""
     longest, size = max(lengths), min(POINTS, len(points))
     each = functools.partial(train, longest=longest, updates=updates)
@@ -79,7 +86,7 @@ def trained(points: Sequence[tuple[float, float, float]], lengths: Sequence[int]
     keys = jax.random.split(jax.random.key(0), runs)
 
     @jax.jit
-    def program(columns: jax.Array, length: Any) -> Any:
+    def program(columns: Float[Array, "column point"], length: Int[Array, ""]) -> tuple:
         return jax.vmap(within, (0, None, None, None, None), 1)(keys, *columns, length)
 
     blocks = [np.resize(np.asarray(points[i:], np.float32), (size, 3)).T for i in range(0, len(points), size)]
@@ -117,7 +124,7 @@ def problems(lengths: Sequence[int], runs: int, tried: int, count: int) -> xarra
     ``guessed`` (problem, length): the share of ``tried`` weights from U[-100, 100] that solve 64 episodes.
     """
 
-    def setup(key: jax.Array) -> tuple[RNN, Any]:
+    def setup(key: Key[Array, ""]) -> tuple[RNN, optax.GradientTransformation]:
         return begin(SRNN(), key, keras3, outputs=None), keras_adam(1e-2)
 
     made = []

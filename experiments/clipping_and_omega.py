@@ -25,11 +25,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import xarray
+from jaxtyping import Array, Float, Key
 
 from landscape import losses, names, provenance, store
 from landscape.cells import SRNN
 from landscape.models import RNN, Dense
 from landscape.success import wilson
+from landscape.tasks import Task
 from landscape.training import curves, omega_squared, reverse
 
 
@@ -44,7 +46,13 @@ def start(key: jax.Array, units: int, inputs: int, outputs: int | None, sd: floa
 
 
 def train(
-    task: Any, lengths: tuple[int, ...], clip: tuple[float, ...], weight: float, units: int, rate: float, **options: Any
+    task: Task,
+    lengths: tuple[int, ...],
+    clip: tuple[float, ...],
+    weight: float,
+    units: int,
+    rate: float,
+    **options: Any,
 ) -> xarray.Dataset:
     """`landscape.training.curves` over the norm that gradients are clipped to, with Omega at ``weight`` if not 0."""
     inputs = task.sample(jax.random.key(0), 10, 0).x.shape[-1]
@@ -52,7 +60,7 @@ def train(
     objective = losses.classes if outputs else losses.within(0.2)  # squared error below .04
     route = functools.partial(reverse, penalty=omega_squared(weight) if weight else None)
 
-    def setup(key: jax.Array, clip: Any) -> tuple[RNN, Any]:
+    def setup(key: Key[Array, ""], clip: Float[Array, ""]) -> tuple[RNN, optax.GradientTransformation]:
         made = start(key, units, inputs, outputs, options["sd"])
         return made, optax.chain(optax.clip_by_global_norm(clip), optax.sgd(rate))
 

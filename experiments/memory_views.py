@@ -35,11 +35,11 @@ networks of two layers.
 """
 
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 import xarray
+from jaxtyping import ArrayLike, Real
 
 from landscape import names, store, views
 from landscape.cells import LSTM, drive
@@ -62,7 +62,7 @@ KEEPS = {"LSTM": "f", "GRU": "z"}  # gates that hold the memory where they are o
 class LazyLSTM(LSTM):
     """``h' = o tanh(c)``, o = s(w_o h + u_o x + b_o), and after that ``c' = f c + i g``: an LSTM with lazy update."""
 
-    def step(self, state: LSTMState, x: Any) -> LSTMState:
+    def step(self, state: LSTMState, x: Real[ArrayLike, "*input"]) -> LSTMState:
         i, f, o = (self.gate(drive(self, name, state.h, x)) for name in "ifo")
         c = f * state.c + i * self.g_act(drive(self, "g", state.h, x))
         return LSTMState(o * self.h_act(state.c), c)
@@ -93,7 +93,7 @@ def fading(distance: np.ndarray, low: float = 1e-5) -> float:
     return -1 / np.polyfit(seen, np.log(distance[seen]), 1)[0]
 
 
-def look(net: RNN, episodes: Episode, along: np.ndarray, seed: int) -> dict[str, Any]:
+def look(net: RNN, episodes: Episode, along: np.ndarray, seed: int) -> dict:
     """All views of one network."""
     held = memory(views.states(net, episodes))
     values = np.asarray(held).ravel()
@@ -165,7 +165,7 @@ DIMS = {
 }
 
 
-def gathered(seen: dict[str, dict[str, Any]], attrs: dict[str, Any]) -> xarray.Dataset:
+def gathered(seen: dict[str, dict], attrs: dict[str, float | str]) -> xarray.Dataset:
     """Views by cell as one Dataset; spectra of fewer numbers end in NaN."""
     most = max(len(one["lyapunov"]) for one in seen.values())
     padded = lambda v: np.pad(v, (0, most - len(v)), constant_values=np.nan)  # noqa: E731

@@ -23,17 +23,20 @@ rate and momentum .27. One seed. Eleven minutes of processor time.
 import concurrent.futures
 import dataclasses
 import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import xarray
+from jaxtyping import Array, Float, Int, Key
 from scipy.stats import binomtest, t
 
 from landscape import comparisons, devices, dynamics, initialisers, losses, names, store, tasks, training
+from landscape.cells import Cell
 from landscape.models import RNN, Sized
 from landscape.success import share
 from landscape.sweeps import anova, draw, even, log, ranked, sweep
@@ -61,14 +64,16 @@ SETTINGS = {
 }
 
 
-def episodes(setting: Setting, key: jax.Array, count: int, noise: Any) -> Episode:
+def episodes(setting: Setting, key: Key[Array, ""], count: int, noise: Float[Array, ""]) -> Episode:
     """Episodes with symbols as one-hot vectors, and Gaussian noise of a standard deviation on all inputs."""
     drawn = tasks.episodes(setting.task, key, count, setting.length)
     x = drawn.x if jnp.issubdtype(drawn.x.dtype, jnp.floating) else jax.nn.one_hot(drawn.x, setting.inputs)
     return dataclasses.replace(drawn, x=x + noise * jax.random.normal(jax.random.fold_in(key, count), x.shape))
 
 
-def begin(cell: Any, key: jax.Array, setting: Setting, units: int, size: Any, bias: Any) -> RNN:
+def begin(
+    cell: Cell, key: Key[Array, ""], setting: Setting, units: int, size: Float[Array, ""], bias: Float[Array, ""]
+) -> RNN:
     """A layer of which ``size`` units are in use, all weights from N(0, .1²), with a forget bias where it has one."""
     one, two = jax.random.split(key)
     made = initialisers.gaussian(0.1)(cell, one, units, setting.inputs)
@@ -79,12 +84,14 @@ def begin(cell: Any, key: jax.Array, setting: Setting, units: int, size: Any, bi
 
 
 @functools.cache
-def program(cell: str, task: str, units: int, epochs: int, seed: int) -> Any:
+def program(cell: str, task: str, units: int, epochs: int, seed: int) -> Callable:
     """All that a cell compiles: many trials at once, by their numbers and settings, to losses (trial, epoch)."""
     setting, made, root = SETTINGS[task], names.cell(cell, {}), jax.random.key(seed)
     key = jax.random.fold_in(root, 0)
 
-    def one(trial: Any, rate: Any, size: Any, damping: Any, noise: Any, bias: Any, clip: Any) -> Any:
+    def one(
+        trial: Int[Array, ""], rate: Array, size: Array, damping: Array, noise: Array, bias: Array, clip: Array
+    ) -> Float[Array, "epoch"]:
         model = begin(made, jax.random.fold_in(root, trial + 1), setting, units, size, bias)
         rule = optax.chain(optax.clip(clip), optax.sgd(rate, momentum=1 - damping, nesterov=True))
         fresh = lambda key: episodes(setting, key, EPOCH, noise)  # noqa: E731
@@ -96,12 +103,14 @@ def program(cell: str, task: str, units: int, epochs: int, seed: int) -> Any:
     return jax.jit(jax.vmap(one, (0, 0, 0, 0, 0, None, None)))
 
 
-def ranges(units: int) -> dict[str, Any]:
+def ranges(units: int) -> dict:
     """What trials are drawn from: the source's ranges but for the rate, whose losses are sums, and the size."""
     return {"rate": log(1e-3, 10), "size": log(4, units, whole=True), "damping": log(0.01, 1), "noise": even(0, 1)}
 
 
-def trained(cell: str, task: str, units: int, epochs: int, seed: int, points: dict, bias: float, clip: float) -> Any:
+def trained(
+    cell: str, task: str, units: int, epochs: int, seed: int, points: dict, bias: float, clip: float
+) -> Float[np.ndarray, "trial epoch"]:
     """Losses (trial, epoch) of trials at ``points``, in slabs of equal size, one a core."""
     count = len(points["rate"])
     columns = [np.asarray(points[name], np.float32) for name in ("rate", "size", "damping", "noise")]

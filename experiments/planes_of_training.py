@@ -35,8 +35,8 @@ processor time.
 """
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,9 +44,11 @@ import numpy as np
 import optax
 import xarray
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Key, PyTree
 
 import landscape as ls
 from landscape import cliffs, curvature, data, losses, names, training, views
+from landscape.models import RNN
 from landscape.tasks import Episode
 
 HERE = Path(__file__)
@@ -80,18 +82,18 @@ def read(task: str, most: int) -> tuple[Episode, Episode, int]:
     return lanes, shown, len(train.alphabet)
 
 
-def begin(cell: str, task: str, answers: int, key: jax.Array) -> Any:
+def begin(cell: str, task: str, answers: int, key: Key[Array, ""]) -> RNN:
     made, start = pixels.CELLS[cell]
     inputs = 1 if task == "digits" else answers
     return training.begin(made, key, start, units=UNITS, inputs=inputs, outputs=answers)
 
 
-def train(cell: str, task: str, episodes: Episode, shown: Episode, answers: int, epochs: int, seed: int) -> Any:
+def train(cell: str, task: str, episodes: Episode, shown: Episode, answers: int, epochs: int, seed: int) -> tuple:
     """Both paths (threshold, update, number), of models laid out flat, and the largest gradient of each epoch."""
     first, second = jax.random.split(jax.random.key(seed))
     rate = RATES[cell][TASKS.index(task)]
 
-    def one(clip: jax.Array) -> Any:
+    def one(clip: Float[Array, ""]) -> tuple:
         rule = optax.chain(optax.clip_by_global_norm(clip), optax.sgd(rate, momentum=0.9))
         begun, watch = begin(cell, task, answers, first), lambda state: ravel_pytree(state.model)[0]
         if task == "text":
@@ -115,7 +117,7 @@ def risk(task: str, shown: Episode) -> ls.Risk:
     return ls.Risk(answer, (shown.x, shown.target), losses.Objective(every, lambda y, target: y[0, 0] > 0))
 
 
-def spanned(start: Any, end: Any, problem: ls.Risk, seed: int) -> ls.directions.Directions:
+def spanned(start: PyTree, end: PyTree, problem: ls.Risk, seed: int) -> ls.directions.Directions:
     """From the start to the end, and at a right angle to it the end's leading eigenvector, as long."""
     found = curvature.top(curvature.hessian(problem, end), 1, jax.random.key(seed))
     vector = curvature.directions(found, end, ("v",))["v"]
@@ -123,7 +125,7 @@ def spanned(start: Any, end: Any, problem: ls.Risk, seed: int) -> ls.directions.
     return ls.directions.between([start, end, beside], ("along", "across"))
 
 
-def placed(around: Any, start: Any, back: Any, path: np.ndarray, problem: ls.Risk) -> dict[str, Any]:
+def placed(around: ls.directions.Directions, start: PyTree, back: Callable, path: np.ndarray, problem: ls.Risk) -> dict:
     """`KEPT` moments of a path (update, number) by the plane, and the losses of their models."""
     moments = np.unique(np.geomspace(1, len(path), KEPT).astype(int) - 1)
     moments = np.pad(moments, (0, KEPT - len(moments)), mode="edge")
@@ -141,7 +143,7 @@ def placed(around: Any, start: Any, back: Any, path: np.ndarray, problem: ls.Ris
     }
 
 
-def steepest(start: Any, direction: Any, low: float, high: float, task: ls.Task, episodes: int) -> xarray.Dataset:
+def steepest(start: PyTree, direction: PyTree, low: float, high: float, task: ls.Task, episodes: int) -> xarray.Dataset:
     """Along a line, at every length: where the loss is steepest, how steep, and whether samples lie near enough."""
     line = ls.span(start, {"s": direction}, s=np.linspace(low, high, LINE))
     made = ls.surface(line, task, range(1, TIME + 1), episodes=episodes)
@@ -156,7 +158,7 @@ def steepest(start: Any, direction: Any, low: float, high: float, task: ls.Task,
     return xarray.Dataset({key: ("length", value) for key, value in found.items()}, {"length": made.length})
 
 
-def far(model: Any, shown: Episode, task: str) -> dict[str, Any]:
+def far(model: RNN, shown: Episode, task: str) -> dict:
     """How far back a network's gradient reaches, and the exponents of its state along four episodes."""
     lag = views.gradient_by_lag(model, shown, losses.classes.loss).gradient
     top = [float(views.spectra(model, x).lyapunov[0]) for x in shown.x[:4]]

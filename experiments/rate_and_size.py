@@ -22,15 +22,15 @@ So the start foretells the edge within the distance of two rates, and 2 / lambda
 from 4 to 24 units. 42 seconds of processor time.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import xarray
+from jaxtyping import Array, Float, Key
 
 from landscape import initialisers, losses, names, tasks, training
+from landscape.cells import Cell
 from landscape.models import RNN, Sized
 from landscape.sweeps import log
 from landscape.tasks import Episode
@@ -38,7 +38,7 @@ from landscape.tasks import Episode
 TASK, LENGTH, SYMBOLS = tasks.reber(), 20, 7
 
 
-def begin(cell: Any, key: jax.Array, units: int, size: Any) -> RNN:
+def begin(cell: Cell, key: Key[Array, ""], units: int, size: Float[Array, ""]) -> RNN:
     """A layer of which ``size`` units are in use, all weights from N(0, .1²)."""
     one, two = jax.random.split(key)
     made = initialisers.gaussian(0.1)(cell, one, units, SYMBOLS)
@@ -46,7 +46,7 @@ def begin(cell: Any, key: jax.Array, units: int, size: Any) -> RNN:
     return RNN(cell=Sized(cell=made, size=size), readout=out)
 
 
-def descended(model: RNN, rate: Any, read: Episode, other: Episode, updates: int) -> training.Record:
+def descended(model: RNN, rate: Float[Array, ""], read: Episode, other: Episode, updates: int) -> training.Record:
     """Gradient descent at one rate on all strings of ``read``: what it saw, update by update."""
     count = len(read.x)
     done = training.fit(

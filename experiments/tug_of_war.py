@@ -15,12 +15,13 @@ at .001 learn 9 and 0; at .3 learn 0 and 52, where the blind part has the time t
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray
+from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree
 
 from landscape import provenance, store
 from landscape.cells import GRU, LSTM, Cell
@@ -38,11 +39,11 @@ class View(NamedTuple):
     """
 
     cell: Cell
-    where: Callable[[Any], jax.Array]
-    place: Callable[[Any, Any, Any], Any]
+    where: Callable[[PyTree], Float[Array, "axis"]]
+    place: Callable[[PyTree, Float[Array, ""], Float[Array, ""]], PyTree]
 
 
-def logit(p: Any) -> jax.Array:
+def logit(p: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     return jnp.log(p) - jnp.log1p(-p)
 
 
@@ -72,7 +73,7 @@ WINDOWS = {  # logit of what the gate keeps, what the loop returns
 RATES = (0.001, 0.3)
 
 
-def multiplier(cell: str, keep: Any, loop: Any) -> Any:
+def multiplier(cell: str, keep: xarray.DataArray, loop: xarray.DataArray) -> xarray.DataArray:
     """What a step keeps of a small memory, by place."""
     return keep + loop if cell == "LSTM" else keep + (1 - keep) * loop
 
@@ -99,7 +100,14 @@ def paired(key: jax.Array, pairs: int, length: int) -> Episode:
     return Episode(x=x, target=jnp.repeat(jnp.array([1.0, -1.0]), pairs))
 
 
-def field(view: View, places: Any, numbers: Any, length: int, pairs: int, seed: int = 0) -> np.ndarray:
+def field(
+    view: View,
+    places: Float[ArrayLike, "place axis"],
+    numbers: Int[ArrayLike, "draw"],
+    length: int,
+    pairs: int,
+    seed: int = 0,
+) -> np.ndarray:
     """`pulls` (place, draw, part, axis) on default starts, moved to each of ``places`` (place, axis); float64.
 
     ``numbers`` (place, draw) says which starts; where a place is NaN they stay where they begin.
@@ -123,7 +131,9 @@ def grid(cell: str, rate: float, points: int) -> tuple[np.ndarray, np.ndarray]:
     return 1 / (1 + np.exp(-np.linspace(low, high, points))), np.sinh(np.linspace(*np.arcsinh(ends), points))
 
 
-def path(view: View, key: jax.Array, rate: Any, data: Episode, epochs: int) -> tuple[jax.Array, Any, Any]:
+def path(
+    view: View, key: Key[Array, ""], rate: Float[Array, ""], data: Episode, epochs: int
+) -> tuple[Float[Array, "update axis"], RNN, Float[Array, ""]]:
     """The places (update, axis) of a run of `landscape.training.fit`, the model it ends with, and its accuracy."""
     start, order = jax.random.split(key)
     model = begin(view.cell, start)
@@ -132,7 +142,9 @@ def path(view: View, key: jax.Array, rate: Any, data: Episode, epochs: int) -> t
     return places, seen.model, seen.record.val_accuracy[-1]
 
 
-def paths(view: View, rates: tuple[float, ...], length: int, runs: int, count: int, epochs: int, seed: int = 0) -> Any:
+def paths(
+    view: View, rates: tuple[float, ...], length: int, runs: int, count: int, epochs: int, seed: int = 0
+) -> tuple:
     """`path` (rate, run, update, axis) and accuracy (rate, run); a run has the same start at every rate."""
     one, two = jax.random.split(jax.random.key(seed))
     data = episodes(latch(NOISE), one, count, length)

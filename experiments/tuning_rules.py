@@ -49,6 +49,7 @@ import numpy as np
 import optax
 import xarray
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
 
 from landscape import data, devices, initialisers, losses, tasks, training, verdicts
 from landscape import run as answers
@@ -134,7 +135,7 @@ def ended(found: xarray.Dataset) -> np.ndarray:
     return np.minimum(found.loss.fillna(np.inf).values, 2 * BLIND)
 
 
-def clipped(rate: Any, clip: Any) -> optax.GradientTransformation:
+def clipped(rate: Float[Array, ""], clip: Float[Array, ""]) -> optax.GradientTransformation:
     """Plain descent along gradients whose norm is at most ``clip``."""
     return optax.chain(optax.clip_by_global_norm(clip), optax.sgd(rate))
 

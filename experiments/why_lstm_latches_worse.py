@@ -44,6 +44,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import xarray
+from jaxtyping import Array, Float, Key
 
 from landscape import losses, provenance, store
 from landscape.cells import LSTM, SRNN, Cell, GRUResetAfter, HardGRU, HardLSTM
@@ -105,7 +106,7 @@ class Program(NamedTuple):
     noise: float = NOISE
     epochs: int = 5
     objective: losses.Objective = losses.softmax
-    optimiser: Callable[[Any], optax.GradientTransformation] = keras_adam
+    optimiser: Callable[[Float[Array, ""]], optax.GradientTransformation] = keras_adam
 
     def cases(self) -> list[str]:
         return [f"{self.name}, {start}" for start in self.starts]
@@ -186,7 +187,7 @@ RATES = {
     "RMSprop": (1e-3, 1e-2, 1e-1),
     "AdamW": (1e-3, 1e-1),
 }
-OPTIMISERS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
+OPTIMISERS: dict[str, Callable[[Float[Array, ""]], optax.GradientTransformation]] = {
     "Adam": keras_adam,
     "SGD": optax.sgd,
     "RMSprop": functools.partial(optax.rmsprop, decay=0.9, eps=1e-7),
@@ -236,7 +237,7 @@ def train(program: Program, count: int = 10_000, seed: int = 0) -> xarray.Datase
     """
     starts = list(program.starts.values())
 
-    def setup(key: jax.Array, start: Any) -> tuple[RNN, Any]:
+    def setup(key: Key[Array, ""], start: Float[Array, ""]) -> tuple[RNN, optax.GradientTransformation]:
         models = [start.model(program.cell, key) for start in starts]
         chosen = jax.tree.map(lambda *leaves: jnp.stack(leaves)[start.astype(int)], *models)
         return chosen, program.optimiser(jnp.asarray([start.rate for start in starts])[start.astype(int)])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import xarray
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from landscape import plots
@@ -17,7 +18,7 @@ CONVERGED = 0.99
 BARS = {"elinewidth": 0.8, "capsize": 1.8, "capthick": 0.8, "markersize": 3.5}
 
 
-def rates(ax: Any, x: Any, accuracy: xarray.DataArray, **style: Any) -> None:
+def rates(ax: Axes, x: np.ndarray, accuracy: xarray.DataArray, **style: Any) -> None:
     """The share of runs that converged, with Wilson intervals of 95 %."""
     solved, tried = (accuracy >= CONVERGED).sum("run").values, accuracy.sizes["run"]
     (low, high), share = wilson(solved, tried), solved / tried

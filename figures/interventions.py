@@ -9,10 +9,9 @@ Expected at T = 50: SRNN .58, from .7 .00; LSTM .07, from 1 by three routes .63,
 .53, with gates that forget in 100 steps .86; GRU .00, from 1 .64 and .81. Two seconds.
 """
 
-from typing import Any
-
 import numpy as np
 import xarray
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -41,7 +40,7 @@ def there(runs: xarray.Dataset) -> dict[str, str]:
     return {case: words for case, words in STARTS.items() if case in set(map(str, runs.case.values))}
 
 
-def multipliers(ax: Any, runs: xarray.Dataset) -> None:
+def multipliers(ax: Axes, runs: xarray.Dataset) -> None:
     """What a step keeps of a small memory at the start: median and 10 to 90 %."""
     for row, case in enumerate(reversed(there(runs))):
         low, middle, high = np.nanquantile(abs(runs.multiplier.sel(case=case)), [0.1, 0.5, 0.9])

@@ -6,11 +6,11 @@ Top: arrows over the plane of what the gate keeps and what the loop returns, tin
 over the same plane: where training began, how it went, and where it ended. Five seconds.
 """
 
-from typing import Any
-
 import numpy as np
 import xarray
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
+from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -26,7 +26,7 @@ LOOP = {"LSTM": r"loop $i\,o\,w_g$", "GRU": r"loop $r\,w_h$"}
 STEP = {"LSTM": lambda keep, loop: keep + loop, "GRU": lambda keep, loop: keep + (1 - keep) * loop}
 
 
-def field(ax: Any, one: xarray.Dataset) -> Any:
+def field(ax: Axes, one: xarray.Dataset) -> QuadContourSet:
     """Which part of the gradient is the larger, as a tint, and the mean direction of each over draws."""
     size = np.linalg.norm(one.pull, axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -42,14 +42,14 @@ def field(ax: Any, one: xarray.Dataset) -> Any:
     return tint
 
 
-def lines(ax: Any, one: xarray.Dataset, cell: str) -> None:
+def lines(ax: Axes, one: xarray.Dataset, cell: str) -> None:
     """Where a step keeps all of a small memory, with its sign or turned."""
     fine = np.meshgrid(*(np.interp(np.linspace(0, 1, 400), np.linspace(0, 1, len(a)), a) for a in (one.keep, one.loop)))
     style = {"levels": [-1, 1], "colors": "black", "linestyles": [":", "--"], "linewidths": 1, "zorder": 4}
     ax.contour(*fine, STEP[cell](*fine), **style)
 
 
-def paths(ax: Any, one: xarray.Dataset) -> None:
+def paths(ax: Axes, one: xarray.Dataset) -> None:
     """Where every run began and ended, and how the first `MOST` went; those that learned in a colour of their own."""
     for k, (place, accuracy) in enumerate(zip(one.place.values, one.accuracy.values, strict=True)):
         good = accuracy > SOLVED
@@ -61,7 +61,7 @@ def paths(ax: Any, one: xarray.Dataset) -> None:
     ax.plot(*one.place.values[:, 0].T, "o", color="black", **begun)
 
 
-def axes(ax: Any, cell: str, keep: np.ndarray, loop: np.ndarray) -> None:
+def axes(ax: Axes, cell: str, keep: np.ndarray, loop: np.ndarray) -> None:
     """The bias of the gate even, the loop even near 0 and by ratio beyond."""
     ax.set_xscale("logit")
     ax.set_yscale("asinh", linear_width=1)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import xarray
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -35,7 +36,7 @@ FRAMEWORKS = {"Keras 2": "default", "Keras 3": "Keras 3", "Flax": "Flax", "PyTor
 INK = {"is the cause": "#000000", "contributes": "#555555", "not the cause": "#999999", "cannot tell": "#999999"}
 
 
-def keeps(ax: Any, start: xarray.Dataset) -> None:
+def keeps(ax: Axes, start: xarray.Dataset) -> None:
     """What one step keeps at every default start: a histogram for each cell."""
     edges = np.linspace(0.2, 1.025, 34)
     for name, colour in COLOURS.items():
@@ -47,7 +48,7 @@ def keeps(ax: Any, start: xarray.Dataset) -> None:
     ax.set(xlabel="what one step keeps at the start", ylabel="share of starts", ylim=(0, 1.05))
 
 
-def noise(ax: Any, start: xarray.Dataset, updates: int) -> None:
+def noise(ax: Axes, start: xarray.Dataset, updates: int) -> None:
     """The gradient of the bit over the noise of a minibatch, against length."""
     for name, colour in COLOURS.items():
         starts.banded(ax, start.ratio.sel(cell=name), colour, name)
@@ -61,7 +62,7 @@ def noise(ax: Any, start: xarray.Dataset, updates: int) -> None:
     ax.set_yticks([1e-12, 1e-8, 1e-4, 1])
 
 
-def followed(ax: Any, runs: xarray.Dataset, at: int) -> None:
+def followed(ax: Axes, runs: xarray.Dataset, at: int) -> None:
     """Success against what one step keeps, by every route that was run; crosses are default starts."""
     for name, ways in ROUTES.items():
         for way, style in ways.items():
@@ -88,7 +89,7 @@ def route(runs: xarray.Dataset, name: str, way: str, at: int) -> tuple[np.ndarra
     return np.array(mu), [starts.rate(runs, given[each], at) for each in mu]
 
 
-def elsewhere(ax: Any, runs: xarray.Dataset, framework: str, lengths: tuple[int, ...]) -> None:
+def elsewhere(ax: Axes, runs: xarray.Dataset, framework: str, lengths: tuple[int, ...]) -> None:
     """Success of one framework's starts against length."""
     there = set(map(str, runs.case.values))
     for name, colour in COLOURS.items():
@@ -104,7 +105,7 @@ LEFT, WIDE = 0.55, 0.165  # where the axes of the table stand, in parts of the p
 COLUMNS = {"it would be that": 0.02, "the test: removed, or added": 0.285, "closes": 0.73, "so it": 0.888}
 
 
-def judged(ax: Any, verdicts: xarray.Dataset) -> None:
+def judged(ax: Axes, verdicts: xarray.Dataset) -> None:
     """A row for each suspect: the share of the gap that is closed without it, and the verdict."""
     rows = np.arange(verdicts.sizes["hypothesis"])[::-1]
 

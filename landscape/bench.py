@@ -70,7 +70,7 @@ class Job(NamedTuple):
     functions: int
     measure: Callable[[float], Measured]
     loops: Callable[[float], Measured] | None = None
-    exact: Callable[[], dict[str, np.ndarray]] | None = None  # the first results in float64
+    exact: Callable[[], dict[str, Float[np.ndarray, "..."]]] | None = None  # the first results in float64
     written: float = 0.0
 
 

@@ -54,6 +54,22 @@ def rank_correlation(
     return found, float((1 + np.sum(np.abs(turned) >= abs(found) - 1e-12)) / (draws + 1))
 
 
+def rank_interval(x: Float[np.ndarray, "case"], y: Float[np.ndarray, "case"], draws: int = 1999) -> tuple[float, float]:
+    """The interval of 95 % of Spearman's correlation: its quantiles over cases drawn anew with replacement.
+
+    (-1, 1) where nothing can be said: less than three cases, or one of the two is constant.
+    """
+    from scipy.stats import rankdata
+
+    if len(x) < 3 or 0 in (np.ptp(rankdata(x)), np.ptp(rankdata(y))):
+        return -1.0, 1.0
+    drawn = np.random.default_rng(0).integers(len(x), size=(draws, len(x)))
+    one, other = (rankdata(np.asarray(v)[drawn], axis=1) - (len(x) + 1) / 2 for v in (x, y))
+    size = np.sqrt((one**2).sum(1) * (other**2).sum(1))
+    found = (one * other).sum(1)[size > 0] / size[size > 0]
+    return float(np.quantile(found, 0.025)), float(np.quantile(found, 0.975))
+
+
 def welch(groups: Mapping[str, Float[np.ndarray, "trial"]], to: str) -> "xarray.Dataset":
     """Each group's mean against that of the group ``to``, dims (group,): Welch's test, unequal variances.
 

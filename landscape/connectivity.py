@@ -109,10 +109,10 @@ class Aligned(NamedTuple):
     """A model with its hidden units in another order, and the order of each layer's: unit k is the old ``order[k]``."""
 
     params: PyTree
-    orders: list[Int[np.ndarray, "unit"]]
+    orders: list[Int[np.ndarray, "_"]]
 
 
-def permuted(params: PyTree, layers: Sequence[Units], orders: Sequence[Int[np.ndarray, "unit"]]) -> PyTree:
+def permuted(params: PyTree, layers: Sequence[Units], orders: Sequence[Int[np.ndarray, "_"]]) -> PyTree:
     """The same function with the hidden units of each layer in another order."""
     leaves, tree = jax.tree.flatten(params)
     names = named_leaves(params)

@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Key, PyTree
 
 from landscape.cells import GRU, LSTM, MUT1, MUT2, MUT3, SRNN, BengioLatch, Cell, LeakyRNN, Pascanu, logistic
@@ -98,7 +99,7 @@ def pytorch(cell: Cell, key: Key[Array, ""], units: int | None = None, inputs: i
     One unit so draws all of them from U(-1, 1). PyTorch adds two biases to every gate, one with the input and one with
     the state: ``b`` is the sum of two draws, or one of them where the cell has the other itself (``c_h``).
     """
-    sizes, reach = {"unit": units, "input": inputs}, (units or 1) ** -0.5
+    sizes, reach = _sizes(cell, units, inputs), (units or 1) ** -0.5
     values = {}
     for index, (name, field) in enumerate(params(cell).items()):
         kind, _, gate = name.partition("_")
@@ -207,6 +208,14 @@ def readout(key: Key[Array, ""], units: int | None = None, outputs: int | None =
     return Dense(w=w.reshape(_shape(("unit", "output"), sizes)), b=jnp.zeros(_shape(("output",), sizes)))
 
 
+def _sizes(cell: Any, units: int | None, inputs: int | None) -> dict[str, int | None]:
+    """How long each axis of a cell's parameters is; blocks are of ``cell.size`` units where gates are shared."""
+    size = getattr(cell, "size", 1)
+    if (units or 1) % size:
+        raise ValueError(f"blocks of {size} units make no layer of {units}; give units, a multiple of {size}")
+    return {"unit": units, "input": inputs, "block": units and units // size}
+
+
 def _shape(axes: tuple[str, ...], sizes: dict[str, int | None]) -> tuple[int, ...]:
     """The shape of a parameter; an axis of size None is left out."""
     return tuple(size for axis in axes if (size := sizes[axis]) is not None)
@@ -237,7 +246,7 @@ def _initialise(
     forget: float,
 ) -> PyTree:
     """``cell`` with its matrices drawn block by block, zero biases, and the bias ``b_f = forget``."""
-    sizes = {"unit": units, "input": inputs}
+    sizes = _sizes(cell, units, inputs)
     axes = {name: field.metadata["axes"] for name, field in params(cell).items() if getattr(cell, name) is not None}
     values = {}
     for name, named in axes.items():
@@ -245,12 +254,12 @@ def _initialise(
             own = {"b_f": forget}.get(name, 0.0) if name.split("_")[0] == "b" else getattr(cell, name)
             values[name] = jnp.broadcast_to(jnp.asarray(own, float), _shape(named, sizes))
     for index, block in enumerate(_blocks(cell, together)):
-        named = axes[block[0]]
-        rows, columns = (sizes[axis] or 1 for axis in named)
-        draw = recurrent if named[0] == "unit" else kernel
-        matrix = draw(jax.random.fold_in(key, index), (rows, columns * len(block)))
-        for name, part in zip(block, jnp.split(matrix, len(block), axis=1), strict=True):
-            values[name] = part.reshape(_shape(named, sizes))
+        first = axes[block[0]][0]
+        widths = [sizes[axes[name][1]] or 1 for name in block]
+        draw = recurrent if first == "unit" else kernel
+        matrix = draw(jax.random.fold_in(key, index), (sizes[first] or 1, sum(widths)))
+        for name, part in zip(block, jnp.split(matrix, np.cumsum(widths)[:-1], axis=1), strict=True):
+            values[name] = part.reshape(_shape(axes[name], sizes))
     return dataclasses.replace(cell, **values)
 
 

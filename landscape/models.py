@@ -63,10 +63,10 @@ class Around(Cell):
 
     cell: PyTree = None  # a Cell
 
-    def initial(self, h: Float[ArrayLike, "*unit"] = 0.0) -> PyTree[Float[Array, "*unit"]]:
+    def initial(self, h: Float[ArrayLike, "*unit"] = 0.0) -> PyTree[Float[Array, "..."]]:
         return self.cell.initial(h)
 
-    def step(self, state: PyTree[Float[Array, "*unit"]], x: Real[ArrayLike, "*input"]) -> PyTree[Float[Array, "*unit"]]:
+    def step(self, state: PyTree[Float[Array, "..."]], x: Real[ArrayLike, "*input"]) -> PyTree[Float[Array, "..."]]:
         return self.cell.step(state, x)
 
 
@@ -78,7 +78,7 @@ class Truncated(Around):
     learns from its last step alone. Errors through peepholes, which read c, still pass.
     """
 
-    def step(self, state: PyTree[Float[Array, "*unit"]], x: Real[ArrayLike, "*input"]) -> PyTree[Float[Array, "*unit"]]:
+    def step(self, state: PyTree[Float[Array, "..."]], x: Real[ArrayLike, "*input"]) -> PyTree[Float[Array, "..."]]:
         return self.cell.step(_held(state), x)
 
 
@@ -101,14 +101,14 @@ class Sized(Around):
 
     size: Real[Array, ""] | float = param()
 
-    def initial(self, h: Float[ArrayLike, "*unit"] = 0.0) -> PyTree[Float[Array, "*unit"]]:
+    def initial(self, h: Float[ArrayLike, "*unit"] = 0.0) -> PyTree[Float[Array, "..."]]:
         state = self.cell.initial(h)
         units = jnp.shape(state.h)[-1] if jnp.ndim(state.h) else 0
         if not isinstance(self.size, jax.core.Tracer) and not 1 <= self.size <= units:
             raise ValueError(f"size must be 1 to {units}, the units of the layer; given {self.size}")
         return self._masked(state)
 
-    def step(self, state: PyTree[Float[Array, "*unit"]], x: Real[ArrayLike, "*input"]) -> PyTree[Float[Array, "*unit"]]:
+    def step(self, state: PyTree[Float[Array, "..."]], x: Real[ArrayLike, "*input"]) -> PyTree[Float[Array, "..."]]:
         return self._masked(self.cell.step(state, x))
 
     def _masked(self, state: PyTree) -> PyTree:
@@ -140,8 +140,8 @@ class TwoWayState(NamedTuple):
     """The states of the two cells of a `TwoWay`; ``h`` is that of both, (2 unit,)."""
 
     h: Float[Array, "*unit"]
-    ahead: PyTree[Float[Array, "*unit"]]
-    back: PyTree[Float[Array, "*unit"]]
+    ahead: PyTree[Float[Array, "..."]]
+    back: PyTree[Float[Array, "..."]]
 
 
 @pytree
@@ -194,20 +194,20 @@ class RNN:
     cell: Cell
     readout: PyTree = None  # a function of h such as a Dense
 
-    def initial(self, h: Float[ArrayLike, "*unit"] = 0.0) -> State:
+    def initial(self, h: Float[ArrayLike, "*unit"] = 0.0) -> PyTree[Float[Array, "..."]]:
         return self.cell.initial(h)
 
-    def step(self, state: State, x: Real[ArrayLike, "*input"]) -> State:
+    def step(self, state: PyTree[Float[Array, "..."]], x: Real[ArrayLike, "*input"]) -> PyTree[Float[Array, "..."]]:
         return self.cell.step(state, x)
 
-    def output(self, state: State) -> Float[Array, "*output"]:
+    def output(self, state: PyTree[Float[Array, "..."]]) -> Float[Array, "*output"]:
         return self.read(state.h)
 
     def read(self, h: Float[Array, "*unit"]) -> Float[Array, "*output"]:
         return h if self.readout is None else self.readout(h)
 
 
-def as_rnn(model: PyTree) -> RNN:
+def as_rnn(model: PyTree) -> PyTree:
     """The model itself, or a bare cell read out by its own ``h``."""
     return RNN(cell=model) if isinstance(model, Cell) else model
 
@@ -224,7 +224,7 @@ def run(
         return jax.vmap(rnn.read)(rnn.cell.along(inputs, start))
     begin = rnn.initial(start)
 
-    def step(state: State, x: Real[ArrayLike, "*input"]) -> tuple[State, Float[Array, "*output"]]:
+    def step(state: PyTree, x: Real[ArrayLike, "*input"]) -> tuple[PyTree, Float[Array, "*output"]]:
         state = rnn.step(state, x)
         return state, rnn.output(state)
 
@@ -252,7 +252,7 @@ def matched(make: Callable[[int], PyTree], budget: int, most: int = 1024) -> int
     return min(above - 1, above, key=lambda units: abs(count(units) - budget))
 
 
-def _refuse_mixture(model: RNN, begin: State, x: jax.Array, error: TypeError) -> None:
+def _refuse_mixture(model: RNN, begin: PyTree, x: jax.Array, error: TypeError) -> None:
     """Raise, in one sentence, if ``error`` came of a step that changes the dtype of the state."""
     before, after = (_dtypes(state) for state in (begin, jax.eval_shape(model.step, begin, x[0])))
     if before != after:

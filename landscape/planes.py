@@ -84,7 +84,7 @@ class Plane:
     """An affine family of models and, for each coordinate by name, the 1-D values at which a surface samples it."""
 
     affine: Affine
-    axes: dict[str, Float[np.ndarray, "point"]]
+    axes: dict[str, Float[np.ndarray, "_"]]
     moves: dict[str, tuple[str, ...]]  # the parameters that each coordinate is the value of; none if a displacement
     center: tuple[float, ...]  # the coordinates of the model the plane was made from
     about: dict[str, Json] = dataclasses.field(default_factory=dict)  # how its directions were made, in plain values
@@ -133,7 +133,7 @@ def plane(
     model: PyTree,
     /,
     ties: Mapping[str, Sequence[str]] | None = None,
-    **axes: Real[ArrayLike, "point"] | Sequence[float],
+    **axes: Real[ArrayLike, "_"] | Sequence[float],
 ) -> Plane:
     """The plane of named parameters: ``plane(SRNN(), w=linspace(-3, 3, 201), b=linspace(-2, 2, 201))``.
 
@@ -198,7 +198,7 @@ def _refuse_maker(model: object) -> None:
         raise TypeError(f"a plane needs a model, given {name} itself; call it: {name}()")
 
 
-def span(model: PyTree, directions: Mapping[str, PyTree], **axes: Real[ArrayLike, "point"] | Sequence[float]) -> Plane:
+def span(model: PyTree, directions: Mapping[str, PyTree], **axes: Real[ArrayLike, "_"] | Sequence[float]) -> Plane:
     """The plane through ``model`` along arbitrary directions, pytrees like the model: ``model + sum_k p_k d_k``.
 
     Coordinates are displacements: the model itself lies at the origin, and a step of 1 moves it by the length of the

@@ -27,7 +27,7 @@ from landscape.tasks import episodes as draw
 MOST_SEEDS = 2**32  # `jax.random.key` tells no more apart
 Carry = tuple[Jet, tuple, tuple]  # a jet (batch, point), exponents and their powers 2**-e, each a tuple of (point,)
 Step = Int[Array, ""] | int
-Data = tuple[Episode, Int[np.ndarray, "length"]]  # episodes as `_drawn` stacks them, and lengths
+Data = tuple[Episode, Int[Array | np.ndarray, "length"]]  # episodes as `_drawn` stacks them, and lengths
 
 
 class Layout(NamedTuple):
@@ -80,12 +80,12 @@ class Scan:
         task, order, count, here = self.task, self.order, len(points), points[0]
         unmoved = (jnp.zeros((), here.dtype),) * count  # where on the plane is in the model already
 
-        def advance(model: Placed, scale: tuple, jet: Jet, read: PyTree) -> Jet:
+        def advance(model: PyTree, scale: tuple, jet: Jet, read: PyTree) -> Jet:
             if masked:
                 return push(lambda p, s: _summed(task, model.at(p), s, *read), unmoved, scale, jet)
             return push(lambda p, s: model.at(p).step(s, read), unmoved, scale, jet)
 
-        def score(model: Placed, scale: tuple, jet: Jet, target: PyTree) -> Jet:
+        def score(model: PyTree, scale: tuple, jet: Jet, target: PyTree) -> Jet:
             if masked:
                 return push(lambda _, s: s[1] / target, unmoved, scale, jet)
             return push(lambda p, s: task.loss(model.at(p).output(s), target), unmoved, scale, jet)

@@ -1,7 +1,7 @@
 """Compile a job for an H200, or a surface for a TPU, without one, and print what the compiler says of it as JSON.
 
 JAX_SKIP_CUDA_CONSTRAINTS_CHECK=1 python tests/aot.py 'SRNN 1' FOLDER   # a surface of order 1, or
-of 'SRNN 1 v5e', 'SRNN plain' by the scan, 'layer plain' by training, 'SRNN epoch', 'Pascanu map'
+of 'SRNN 1 v5e', 'SRNN plain' by the scan, 'layer plain' by training, 'SRNN epoch', 'SRNN echo', 'Pascanu map'
 """
 
 import dataclasses
@@ -84,14 +84,15 @@ def descended(cell: Any, x: str, y: str) -> tuple[Any, tuple]:
     return _program(ends.fused(evaluator._affine)), (affine, points, np.asarray(1, "int32"), evaluator._data)
 
 
-def epoch(cell: Any, fused: bool = True, **sizes: int) -> tuple[Any, tuple]:
+def epoch(cell: Any, fused: bool = True, masked: bool = False, **sizes: int) -> tuple[Any, tuple]:
     def one(key: Any, rate: Any, data: Any) -> Any:
         optimiser, model = training.keras_adam(rate), training.begin(cell, key, **sizes)
         return training.fit(key, model, data, optimiser, epochs=1, batch=16, validation=data)
 
     if fused:
         routes.hindrance = lambda: ""
-    data = ls.Episode(x=np.zeros((320, 100), "float32"), target=np.zeros(320, "float32"))
+    x = np.zeros((320, 100), "float32")
+    data = ls.Episode(x=x, target=x, mask=x) if masked else ls.Episode(x=x, target=x[:, 0])
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 64))
     return jax.jit(jax.vmap(one, (0, 0, None))), (keys, np.zeros(64, "float32"), data)
 
@@ -133,7 +134,7 @@ if what.isdecimal():
 elif what == "plain":
     program, args = epoch(ls.GRU(), False, units=32) if name == "layer" else plain(*CELLS[name])
 else:
-    program, args = descended(*CELLS[name]) if what == "map" else epoch(CELLS[name][0])
+    program, args = descended(*CELLS[name]) if what == "map" else epoch(CELLS[name][0], masked=what == "echo")
 text = program.lower(*there(args, card())).compile().as_text()
 loose = [line for line in re.findall(r".* dot\(.*", text) if "operand_precision={highest,highest}" not in line]
 print(json.dumps({"loops": loops(text), "kernels": kernels(), "loose": loose}))

@@ -1,8 +1,10 @@
 """How the tests run JAX: strictly, with a shelf of compiled programs, and most without the compiler's last effort."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 CACHE = Path(__file__).parents[1] / ".pytest_cache" / "programs"
 
@@ -15,6 +17,9 @@ import jax  # noqa: E402
 import pytest  # noqa: E402
 from chromium import CHROMIUM, Browser  # noqa: E402
 from jax._src import compiler  # noqa: E402
+
+# Tracing makes many objects and little garbage: looking for cycles every 700 of them takes a sixth of its time.
+gc.set_threshold(100_000)
 
 # A silent change of rank or dtype is a bug in a surface.
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -29,9 +34,9 @@ QUICK = list(OLDER.items()) if jax.version.__version_info__ < (0, 12) else []
 compile_options = compiler.get_compile_options  # JAX has no public place for options of every program
 
 
-def quick_unless_optimised(*args: object, **kwargs: object) -> object:
-    options = compile_options(*args, **kwargs)
-    if not LEVEL.get("full", True):
+def quick_unless_optimised(*args: Any, backend: Any, **kwargs: Any) -> Any:
+    options = compile_options(*args, backend=backend, **kwargs)
+    if backend.platform == "cpu" and not LEVEL.get("full", True):
         options.env_option_overrides = [*options.env_option_overrides, *QUICK]
     return options
 

@@ -135,3 +135,12 @@ NOG = functools.partial(_lstm, absent="o")
 NIAF = functools.partial(_lstm, g_act=same)
 NOAF = functools.partial(_lstm, h_act=same)
 CIFG = functools.partial(_lstm, coupled=True)
+
+
+def MemoryBlocks(p, state, x):
+    h, c, i, o = state
+    reach = lambda k: h @ p[f"w_{k}"] + i @ p[f"r_i{k}"] + o @ p[f"r_o{k}"] + x @ p[f"u_{k}"] + p[f"b_{k}"]  # noqa: E731
+    opened, shown = s(reach("i")), s(reach("o"))
+    share = len(c) // len(opened)
+    new = c + np.repeat(opened, share) * (4 * s(reach("g")) - 2)
+    return np.repeat(shown, share) * (2 * s(new) - 1), new, opened, shown

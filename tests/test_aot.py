@@ -41,7 +41,9 @@ def test_a_block_of_a_surface_is_one_kernel_that_spills_nothing_in_no_loop_of_th
     assert found["loops"] == []
 
 
-@pytest.mark.parametrize("job", [f"{cell} epoch" for cell in ("SRNN", "GRU", "LSTM")])
+@pytest.mark.parametrize(
+    "job", [f"{cell} {answers}" for cell in ("SRNN", "GRU", "LSTM") for answers in ("epoch", "echo")]
+)
 def test_an_epoch_of_training_is_one_kernel_that_spills_nothing(job: str, tmp_path: Path) -> None:
     assert [spilled for _, _, spilled in compiled(job, tmp_path)["ours"]] == [0]
 

@@ -32,7 +32,7 @@ def example(name: str, make: Any = None, units: int | None = 3, inputs: int | No
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     cell = (make or KNOWN[name])()
     inputs = inputs and WIDTH.get(name, inputs)
-    sizes = {"unit": units, "input": inputs}
+    sizes = {"unit": units, "input": inputs, "block": units}
 
     def draw(axes: tuple[str, ...]) -> Any:
         return jnp.asarray(rng.normal(size=[sizes[axis] for axis in axes if sizes[axis]]))
@@ -81,7 +81,7 @@ def test_one_unit_is_a_layer_of_one(name):
     with jax.enable_x64(True):
         unit, state, x = example(name, units=None, inputs=None)
         wide = x.shape[:1] or (1,)
-        shapes = {"unit": 1, "input": wide[0] - NOISE.get(name, 0)}
+        shapes = {"unit": 1, "block": 1, "input": wide[0] - NOISE.get(name, 0)}
         values = {n: getattr(unit, n) for n in params(unit) if getattr(unit, n) is not None}
         if name == "BengioLatch":
             values["e"] = values["e"] * jnp.array([-1.0, 1.0])
@@ -104,7 +104,9 @@ def flags() -> Iterator:
     """Every static choice of every cell class, with another choice."""
     for name, make in KNOWN.items():
         for field in dataclasses.fields(make) if isinstance(make, type) else ():
-            if field.metadata.get("static"):
+            if (
+                field.metadata.get("static") and field.name != "size"
+            ):  # that of a block changes shapes: see its own test
                 other = (not field.default) if isinstance(field.default, bool) else cells.hard_sigmoid
                 yield pytest.param(name, {field.name: other}, id=f"{name}-{field.name}")
 

@@ -49,7 +49,7 @@ def drawn(loss, shape=(31, 41)):
     """A surface made of a formula, with the derivatives that autodiff gives."""
     w, b = np.linspace(-1, 1, shape[0]), np.linspace(-2, 2, shape[1])
     with jax.enable_x64(True):
-        across = lambda f: np.asarray(jax.vmap(jax.vmap(f, (None, 0)), (0, None))(w, b))[None]  # noqa: E731
+        across = lambda f: np.asarray(jax.jit(jax.vmap(jax.vmap(f, (None, 0)), (0, None)))(w, b))[None]  # noqa: E731
         found = {"loss": across(loss)}
         for a, k in (("w", 0), ("b", 1)):
             found[f"d_{a}"] = across(jax.grad(loss, k))
@@ -237,10 +237,10 @@ def test_growth_needs_enough_lengths(basin):
 
 
 def test_the_largest_sampled_gradient_falls_while_the_cliff_steepens(basin):
-    window = plane(Pascanu(), w=np.linspace(3.5, 7, 400), b=np.linspace(-4, -1.8, 400))
-    sampled = np.abs(surface(window, pascanu(), (50, 100, 1000), dtype="float64")["d_b"]).max(("w", "b"))
+    window = plane(Pascanu(), w=np.linspace(3.5, 7, 200), b=np.linspace(-4, -1.8, 200))
+    sampled = np.abs(surface(window, pascanu(), (50, 100, 400), dtype="float64")["d_b"]).max(("w", "b"))
     # The largest lies in a cell of the cliff, where rounding is amplified: three digits, not fifteen.
-    np.testing.assert_allclose(sampled, (2357, 1203, 23), rtol=0.01)
+    np.testing.assert_allclose(sampled, (184.2, 69.2, 18.5), rtol=0.01)
     assert float(basin["slope"].sel(length=100)) > 1e7
 
 

@@ -2,9 +2,12 @@
 
 import os
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from landscape import compiler, verify
+from landscape import compiler, devices, verify
 
 
 @pytest.mark.optimised
@@ -30,3 +33,10 @@ def test_releases_that_sum_wrongly_are_told_not_to(
     monkeypatch.setenv("XLA_FLAGS", given)
     compiler.avoid_wrong_sums()
     assert os.environ["XLA_FLAGS"] == after
+
+
+def test_what_is_compiled_in_haste_is_the_same_to_rounding() -> None:
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    slope = jax.grad(lambda w: jnp.sum(jnp.tanh(x @ w) ** 2))
+    in_haste = jax.jit(slope, compiler_options=devices.hasty())(x[:4])
+    np.testing.assert_allclose(in_haste, jax.jit(slope)(x[:4]), rtol=1e-5, atol=1e-5)  # sums of twenty in another order

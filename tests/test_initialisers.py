@@ -51,7 +51,9 @@ def test_every_cell_gets_the_shapes_that_its_axes_name(name, initialise):
 
     own = known()[name]()
     axes = {n: field.metadata["axes"] for n, field in params(own).items() if getattr(own, n) is not None}
-    assert shapes(3, 2) == {n: tuple({"unit": 3, "input": 2}[a] for a in named) for n, named in axes.items()}
+    assert shapes(3, 2) == {
+        n: tuple({"unit": 3, "block": 3, "input": 2}[a] for a in named) for n, named in axes.items()
+    }
     assert shapes(None, None) == dict.fromkeys(axes, ())
     assert shapes(None, 2) == {n: (2,) if named[0] == "input" else () for n, named in axes.items()}
 

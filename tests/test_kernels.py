@@ -145,7 +145,7 @@ def both(cell: Cell, problem: ls.Recurrence, **axes: Any) -> tuple[dict, dict]:
         (cells.Pascanu(), ls.Recurrence(tasks.pascanu(), [4], order=2), 96),
         pytest.param(ls.GRU(), ls.Recurrence(tasks.echo(-1), [3, 4], episodes=3), 24, marks=pytest.mark.slow),
         pytest.param(ls.SRNN(), ls.Recurrence(tasks.parity(), [2, 5], order=2), 96, marks=pytest.mark.slow),
-        pytest.param(ls.SRNN(), ls.Recurrence(tasks.adding(), [2, 5], order=2), 96, marks=pytest.mark.slow),
+        pytest.param(ls.GRU(), ls.Recurrence(tasks.relay(), [2, 5], order=2), 96, marks=pytest.mark.slow),
         *(
             pytest.param(make(), ls.Recurrence(tasks.latch(), lengths, order=order), 96, marks=pytest.mark.slow)
             for make in (ls.SRNN, ls.GRU, ls.LSTM)
@@ -416,12 +416,12 @@ OPTIMISERS = {
 
 def fitted(make: Any, cell: Cell, **options: Any) -> training.Fit:
     """Three runs of their own rate, 5 updates each."""
-    data = tasks.episodes(tasks.latch(), jax.random.key(0), 15, 4)
+    data = tasks.episodes(options.pop("task", tasks.latch()), jax.random.key(0), 15, 4)
     rates, keys = jnp.float32([0.01, 0.03, 0.1]), jax.random.split(jax.random.key(1), 3)
 
     def one(key: Any, rate: Any) -> training.Fit:
         settings = {"epochs": 1, "batch": 3, "validation": data, **options}
-        outputs = None if options.get("objective") is losses.sigmoid else 2
+        outputs = None if options.get("objective") in (losses.sigmoid, losses.raw) else 2
         return training.fit(key, training.begin(cell, key, outputs=outputs), data, make(rate), **settings)
 
     return jax.vmap(one)(keys, rates)
@@ -444,19 +444,20 @@ def test_an_epoch_in_one_kernel_is_the_scan_of_its_updates_for_any_optimiser(nam
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
-def test_updates_in_one_kernel_are_those_of_the_scan_one_after_the_other() -> None:
-    """Three runs, each with its rate and its batches, of which two share a block of lanes."""
+@pytest.mark.parametrize("masked", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_updates_in_one_kernel_are_those_of_the_scan_one_after_the_other(masked: bool) -> None:
+    """Three runs, each with its rate and its batches, of which two share a block of lanes; an answer, or four."""
     optimiser = lambda rate: optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(rate, momentum=0.9))  # noqa: E731
     rng = np.random.default_rng(0)
     x, batches = rng.normal(size=(4, 15)).astype("float32"), rng.integers(0, 15, (3, 5, 16)).astype("int32")
-    data = ls.Episode(x=x, target=np.sign(x[0]))
+    weights = rng.uniform(size=(4, 15)).astype("float32") if masked else None
+    data = ls.Episode(x=x, target=np.sign(x if masked else x[0]), mask=weights)
     numbers = rng.uniform(-1, 1, (3, 5)).astype("float32")
 
     def made(updates: Any) -> Any:
         def one(rate: Any, number: Any, batches: Any) -> Any:
-            model = ls.RNN(
-                cell=ls.SRNN(w=number[0], u=number[1], b=number[2]), readout=ls.Dense(w=number[3], b=number[4])
-            )
+            cell = ls.SRNN(w=number[0], u=number[1], b=number[2])
+            model = ls.RNN(cell=cell, readout=ls.Dense(w=number[3], b=number[4]))
             return updates(optimiser(rate), begun(optimiser(rate), model), batches)
 
         return jax.jit(jax.vmap(one))(np.float32([0.01, 0.03, 0.1]), numbers, batches)
@@ -484,6 +485,10 @@ def launches(cell: Cell, make: Any, **options: Any) -> int:
 )
 def test_an_epoch_of_all_runs_is_one_launch_on_a_gpu(cell: Cell) -> None:
     assert launches(cell, training.keras_adam) == 1
+
+
+def test_an_epoch_with_an_answer_at_every_step_is_one_launch_on_a_gpu() -> None:
+    assert launches(ls.SRNN(), optax.sgd, task=tasks.echo(1), objective=losses.raw) == 1
 
 
 @pytest.mark.slow

@@ -188,6 +188,23 @@ def test_rank_correlation_is_spearmans_with_the_p_of_all_orders():
     assert comparisons.rank_correlation(np.ones(6), y)[1] == 1
 
 
+def test_the_interval_of_a_rank_correlation_is_the_bootstraps():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=60)
+    y = x + rng.normal(size=60)
+    low, high = comparisons.rank_interval(x, y)
+    assert low < comparisons.rank_correlation(x, y)[0] < high
+    theirs = scipy.stats.bootstrap(
+        (x, y), lambda a, b: scipy.stats.spearmanr(a, b).statistic, paired=True, vectorized=False, n_resamples=999,
+        method="percentile",
+    ).confidence_interval  # fmt: skip
+    np.testing.assert_allclose((low, high), (theirs.low, theirs.high), atol=0.04)  # a quantile of 999 draws
+    assert comparisons.rank_interval(x, np.exp(x)) == (1, 1)
+    few, none = comparisons.rank_interval(x[:6], y[:6]), comparisons.rank_interval(np.ones(6), x[:6])
+    assert few[1] - few[0] > high - low
+    assert none == (-1, 1)
+
+
 def test_groups_that_do_not_vary_are_compared_by_their_means():
     same, other = np.full(3, 0.5), np.full(3, 0.7)
     found = comparisons.welch({"V": same, "equal": same, "apart": other}, "V")

@@ -36,17 +36,22 @@ def plain(model, episodes, objective, length):
 
 
 def echoed(lag=1):
-    return tasks.episodes(tasks.echo(lag), KEY, COUNT, TIME)
+    return jax.jit(lambda: tasks.episodes(tasks.echo(lag), KEY, COUNT, TIME))()
 
 
 def spoken():
     """Symbols, the next one of which is asked for."""
-    x = jax.random.randint(KEY, (COUNT, TIME), 0, SYMBOLS)
-    return Episode(x=x, target=jnp.roll(x, -1, 1), mask=jnp.ones(x.shape))
+    x = np.random.default_rng(7).integers(0, SYMBOLS, (COUNT, TIME), np.int32)
+    return jax.tree.map(jnp.asarray, Episode(x=x, target=np.roll(x, -1, 1), mask=np.ones(x.shape, np.float32)))
 
 
 def hot(episodes):
     return dataclasses.replace(episodes, x=jax.nn.one_hot(episodes.x, SYMBOLS))
+
+
+def jitted(route):
+    """Gradient and evaluation of a route, compiled."""
+    return map(jax.jit, route)
 
 
 @pytest.fixture(scope="module")
@@ -81,18 +86,22 @@ def test_entry_l_of_a_surface_is_the_weighted_mean_of_the_first_l_steps_with_its
     plane = ls.plane(ls.SRNN(), **axes)
     made = ls.surface(plane, task, lengths, order=2, episodes=4)
     for k, length in enumerate(lengths):
-        drawn = tasks.episodes(task, jax.random.key(0), 4, length)
-        loss = lambda p: plain(plane.affine.at(p), drawn, losses.raw, length)  # noqa: B023, E731
-        point = jnp.array([axes["w"][1], axes["b"][0]], jnp.float32)
+
+        def loss(p, length=length):
+            drawn = tasks.episodes(task, jax.random.key(0), 4, length)
+            return plain(plane.affine.at(p), drawn, losses.raw, length)
+
+        point = np.array([axes["w"][1], axes["b"][0]], np.float32)
         at = made.isel(w=1, b=0, length=k)
-        (dw, db), hessian = jax.grad(loss)(point), jax.hessian(loss)(point)
-        want = [loss(point), dw, db, hessian[0, 0], hessian[0, 1], hessian[1, 1]]
+        both = jax.jit(lambda p, loss=loss: (jax.value_and_grad(loss)(p), jax.hessian(loss)(p)))
+        (mean, (dw, db)), hessian = both(point)
+        want = [mean, dw, db, hessian[0, 0], hessian[0, 1], hessian[1, 1]]
         got = [at[name].item() for name in ("loss", "d_w", "d_b", "d_w_w", "d_w_b", "d_b_b")]
         np.testing.assert_allclose(got, want, rtol=50 * EPS, atol=50 * EPS)  # some 5 steps of 3 operations each
     assert made.attrs["origin_loss"] == pytest.approx(made.attrs["origin_loss_by_another_route"], rel=10 * EPS)
 
 
-def test_a_target_at_the_last_step_alone_is_the_task_without_a_mask_bit_for_bit():
+def test_a_target_at_the_last_step_alone_is_the_task_without_a_mask():
     latch, length = ls.latch(), 5
 
     def sample(key, length, index):
@@ -103,8 +112,8 @@ def test_a_target_at_the_last_step_alone_is_the_task_without_a_mask_bit_for_bit(
     plane = ls.plane(ls.SRNN(), w=np.linspace(-2, 2, 4), b=np.linspace(-1, 1, 3))
     one = ls.surface(plane, latch, [length], order=1, episodes=4)
     two = ls.surface(plane, Task(sample, classes=2), [length], order=1, episodes=4)
-    for name in one.data_vars:
-        np.testing.assert_array_equal(one[name], two[name])
+    for name in one.data_vars:  # one program adds up its steps, the other has one
+        np.testing.assert_allclose(one[name], two[name], rtol=16 * EPS, atol=4 * EPS)
 
 
 def test_before_any_answer_is_asked_for_the_loss_is_nan():
@@ -118,13 +127,13 @@ def test_before_any_answer_is_asked_for_the_loss_is_nan():
 def test_gradients_of_answers_at_every_step_are_those_of_the_plain_scan(route, unit, layer):
     length = 4
     model, episodes, objective = (unit, echoed(), losses.raw) if route is forward else (layer, spoken(), losses.classes)
-    gradient, evaluate = route(objective)
-    loss, slope = jax.value_and_grad(plain)(model, episodes, objective, length)
+    gradient, evaluate = jitted(route(objective))
+    loss, slope = jax.jit(jax.value_and_grad(lambda model: plain(model, episodes, objective, length)))(model)
     data = time_first(episodes)
-    score, found = jax.jit(gradient)(model, data, ALL, jnp.int32(length))
+    score, found = gradient(model, data, ALL, jnp.int32(length))
     np.testing.assert_allclose(score.loss, loss, rtol=20 * EPS)
     np.testing.assert_allclose(flat(found), flat(slope), atol=20 * EPS)  # gradients of order 1
-    again = jax.jit(evaluate)(model, data, ALL, jnp.int32(length))
+    again = evaluate(model, data, ALL, jnp.int32(length))
     np.testing.assert_allclose(again, score, rtol=20 * EPS)
 
 
@@ -142,14 +151,15 @@ def test_what_a_mask_hides_changes_nothing_even_if_it_is_not_finite(route, unit,
 
 
 def test_symbols_are_one_hot_vectors_without_the_vector(layer):
-    gradient, evaluate = reverse(losses.classes)
+    gradient, evaluate = jitted(reverse(losses.classes))
     one, two = (time_first(e) for e in (spoken(), hot(spoken())))
     length = jnp.int32(TIME)
     np.testing.assert_allclose(
         flat(gradient(layer, one, ALL, length)), flat(gradient(layer, two, ALL, length)), atol=4 * EPS
     )
     np.testing.assert_allclose(evaluate(layer, one, ALL, length), evaluate(layer, two, ALL, length), rtol=4 * EPS)
-    np.testing.assert_allclose(ls.run(layer, spoken().x[0]), ls.run(layer, hot(spoken()).x[0]), atol=4 * EPS)
+    answers = jax.jit(ls.run)
+    np.testing.assert_allclose(answers(layer, spoken().x[0]), answers(layer, hot(spoken()).x[0]), atol=4 * EPS)
 
 
 def test_a_surface_reads_symbols_and_its_origin_is_the_models_own_loss(layer):
@@ -195,7 +205,7 @@ def test_training_learns_symbols_and_echoes(layer):
 def test_a_stack_of_one_is_its_cell(layer):
     one = begin(Stack(layers=(ls.GRU(),)), KEY, units=3, inputs=SYMBOLS, outputs=SYMBOLS)
     np.testing.assert_array_equal(flat(one), flat(layer))
-    route, data = reverse(losses.classes).gradient, time_first(spoken())
+    route, data = jax.jit(reverse(losses.classes).gradient), time_first(spoken())
     np.testing.assert_array_equal(
         flat(route(one, data, ALL, jnp.int32(TIME))), flat(route(layer, data, ALL, jnp.int32(TIME)))
     )
@@ -296,20 +306,21 @@ def test_back_propagation_cut_after_k_steps_is_that_with_the_state_there_given(m
 
         return jnp.mean(jax.vmap(one)(episodes))
 
-    full = flat(reverse(losses.classes).gradient(layer, data, ALL, whole)[1])
+    def slope(k):
+        return flat(jax.jit(reverse(losses.classes, truncate=k).gradient)(layer, data, ALL, whole)[1])
+
+    full = slope(None)
     for k in (2, 4):
-        found = flat(reverse(losses.classes, truncate=k).gradient(layer, data, ALL, whole)[1])
-        np.testing.assert_allclose(found, flat(jax.grad(cut)(layer, k)), atol=20 * EPS)
+        found = slope(k)
+        np.testing.assert_allclose(found, flat(jax.jit(jax.grad(cut), static_argnums=1)(layer, k)), atol=20 * EPS)
         assert np.abs(found - full).max() > 1e-3
-    np.testing.assert_array_equal(
-        flat(reverse(losses.classes, truncate=TIME).gradient(layer, data, ALL, whole)[1]), full
-    )
+    np.testing.assert_array_equal(slope(TIME), full)
 
 
 def test_where_errors_stop_may_be_traced(layer):
     data = time_first(Episode(x=spoken().x, target=spoken().target[:, -1]))
     cut = jax.jit(lambda k: reverse(losses.classes, truncate=k).gradient(layer, data, ALL, jnp.int32(TIME))[1])
-    known = reverse(losses.classes, truncate=2).gradient(layer, data, ALL, jnp.int32(TIME))[1]
+    known = jax.jit(reverse(losses.classes, truncate=2).gradient)(layer, data, ALL, jnp.int32(TIME))[1]
     np.testing.assert_allclose(flat(cut(2)), flat(known), atol=20 * EPS)
     np.testing.assert_array_equal(flat(cut(TIME)), flat(cut(2 * TIME)))
     assert np.abs(flat(cut(2)) - flat(cut(TIME))).max() > 1e-3

@@ -9,7 +9,18 @@ import pytest
 
 from landscape import tasks
 
-STRINGS = {"adding_1997", "order_1997", "reber", "arithmetic", "xml", "memorise"}  # tests/test_strings.py
+STRINGS = {
+    "adding_1997",
+    "order_1997",
+    "reber",
+    "arithmetic",
+    "xml",
+    "memorise",
+    "lag_1997",
+    "trigger_1997",
+    "beginning_1997",
+    "multiplication_1997",
+}  # tests/test_strings.py
 MADE = {name: make() for name, make in tasks.known().items() if name not in STRINGS}
 LENGTH = 21
 KEY = jax.random.key(5)

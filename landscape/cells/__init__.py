@@ -15,3 +15,4 @@ from landscape.cells.simple import LeakyRNN, Pascanu, TanhMap, BengioLatch
 from landscape.cells.gru import GRU, GRUResetAfter, GRUChung, HardGRU, MUT1, MUT2, MUT3
 from landscape.cells.lstm import LSTM, LSTMState, HardLSTM, FrozenLSTM, LSTM1997
 from landscape.cells.lstm import LSTMPeephole, NIG, NFG, NOG, NIAF, NOAF, CIFG, NP, FGR
+from landscape.cells.blocks import MemoryBlocks

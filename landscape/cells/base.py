@@ -62,11 +62,11 @@ class Cell:
 
     gates: tuple[str, ...] = ("",)  # the gates in the order in which frameworks concatenate them
 
-    def initial(self, h: Float[ArrayLike, "*unit"] = 0.0) -> PyTree[Float[Array, "*unit"]]:
+    def initial(self, h: Float[ArrayLike, "*unit"] = 0.0) -> PyTree[Float[Array, "..."]]:
         """The state before the first step: every unit at ``h``, all else zero."""
         return State(zeros(self) + h)
 
-    def step(self, state: PyTree[Float[Array, "*unit"]], x: Real[ArrayLike, "*input"]) -> PyTree[Float[Array, "*unit"]]:
+    def step(self, state: PyTree[Float[Array, "..."]], x: Real[ArrayLike, "*input"]) -> PyTree[Float[Array, "..."]]:
         """The state after reading ``x``: one input () or (input,), one unit () or (unit,)."""
         raise NotImplementedError(f"{type(self).__name__} must define step(state, x) -> state")
 
@@ -82,7 +82,9 @@ def zeros(cell: Cell) -> Float[Array, "*unit"]:
     )
 
 
-def drive(cell: Cell, gate: str, h: Float[ArrayLike, "*unit"], x: Real[ArrayLike, "*input"]) -> Float[Array, "*unit"]:
+def drive(
+    cell: Cell, gate: str, h: Float[ArrayLike, "*unit"], x: Real[ArrayLike, "*input"]
+) -> Float[ArrayLike, "*unit"]:
     """``w h + u x + b`` of one gate: what reaches its nonlinearity."""
     w, u, b = (getattr(cell, f"{kind}_{gate}") for kind in "wub")
     return dot(h, w) + dot(x, u) + b

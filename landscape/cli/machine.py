@@ -62,6 +62,7 @@ def devices() -> None:
 
 def jobs() -> Iterator[tuple[str, str]]:
     """Each kind of job, and why it is not fused here; nothing if it is."""
+    import numpy as np
     import optax
 
     import landscape as ls
@@ -78,7 +79,11 @@ def jobs() -> Iterator[tuple[str, str]]:
         yield f"paths and trainability of {name}, each update", Evaluator(made, path).route.why
         yield f"training of {name}, each epoch", training(cell)
     made = ls.plane(ls.SRNN(), w=line)
-    yield "surface of a task that is not nested", Evaluator(made, ls.Recurrence(ls.relay(), [10])).route.why
+    for each, task in (("that is not nested", ls.relay()), ("that asks at every step", ls.tasks.echo())):
+        yield f"surface of a task {each}", Evaluator(made, ls.Recurrence(task, [10])).route.why
+    layer = ls.SRNN(w=np.eye(9, dtype="float32"), u=np.ones(9, "float32"), b=np.zeros(9, "float32"))
+    made = ls.span(layer, {"p": layer}, p=line)
+    yield "surface of a layer of 9 units", Evaluator(made, ls.Recurrence(ls.latch(), [10])).route.why
 
 
 def training(cell: "Cell") -> str:

@@ -17,7 +17,7 @@ MISSED, LEAST = 0.2, 0.01  # of a change along an edge, and in the loss, that gr
 class Grid(NamedTuple):
     """A surface over two coordinates as arrays: nodes (length, i, j), cells (length, i - 1, j - 1)."""
 
-    axes: list[Float[np.ndarray, "point"]]
+    axes: list[Float[np.ndarray, "_"]]
     loss: Float[np.ndarray, "length i j"]
     field: Float[np.ndarray, "length i j"]  # what is zero on a ridge, positive below it and negative above
     gradient: Float[np.ndarray, "coordinate length i j"]
@@ -80,7 +80,7 @@ def _touching(cells: np.ndarray) -> np.ndarray:
 
 
 def slopes(
-    values: Float[np.ndarray, "length i j"], axes: list[Float[np.ndarray, "point"]]
+    values: Float[np.ndarray, "length i j"], axes: list[Float[np.ndarray, "_"]]
 ) -> Float[np.ndarray, "coordinate length i-1 j-1"]:
     """The mean gradient over each cell, (coordinate, length, i - 1, j - 1)."""
     one, two = np.diff(values, axis=1), np.diff(values, axis=2)

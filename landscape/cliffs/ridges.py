@@ -193,7 +193,7 @@ def pieces(good: Bool[np.ndarray, "place"]) -> Iterator[slice]:
     yield from (part for part in spans(bridged(good)) if part.stop - part.start >= SHORTEST)
 
 
-def ordered(lines: Iterable[Line], axes: list[Float[np.ndarray, "point"]]) -> list[Line]:
+def ordered(lines: Iterable[Line], axes: list[Float[np.ndarray, "_"]]) -> list[Line]:
     """Lines in order of their extent, relative to the window, times height."""
     window = np.array([np.ptp(axis) for axis in axes])
 

@@ -49,7 +49,7 @@ class Descent(NamedTuple):
     """``begin(points, one a coordinate) -> State`` and ``step(State) -> (Look at this place, State at the next)``."""
 
     names: tuple[str, ...]
-    begin: Callable[[Sequence[Float[Array, "*point"]]], State]
+    begin: Callable[[Float[Array, "coordinate *point"] | Sequence[Float[Array, "*point"]]], State]
     step: Callable[[State], tuple[Look, State]]
 
 
@@ -63,7 +63,7 @@ def descent(
     first = each(functools.partial(begun, optimiser))
     following = each(functools.partial(moved, optimiser))
 
-    def begin(points: Sequence[Float[Array, "*point"]]) -> State:
+    def begin(points: Float[Array, "coordinate *point"] | Sequence[Float[Array, "*point"]]) -> State:
         return first(dict(zip(names, points, strict=True)))
 
     def step(state: State) -> tuple[Look, State]:
@@ -93,7 +93,9 @@ class Walk:
         return self.of(descent(self.names, look, self.optimiser), points, *self.static, *traced)
 
 
-def path(descent: Descent, points: Sequence[Float[Array, "*point"]], steps: int) -> list[Shaped[Array, "row point"]]:
+def path(
+    descent: Descent, points: Float[Array, "coordinate *point"] | Sequence[Float[Array, "*point"]], steps: int
+) -> list[Shaped[Array, "row point"]]:
     """The variables of `Paths`, each (step, point), for one tile of starts."""
     following = lambda at, _: descent.step(at)[::-1]  # noqa: E731
     return seen(descent.names, jax.lax.scan(following, descent.begin(points), length=steps + 1)[1])
@@ -105,7 +107,10 @@ def seen(names: Sequence[str], look: Look) -> list[Float[Array, "..."]]:
 
 
 def end(
-    descent: Descent, points: Sequence[Float[Array, "*point"]], steps: Int[Array, ""], tolerance: Float[Array, ""]
+    descent: Descent,
+    points: Float[Array, "coordinate *point"] | Sequence[Float[Array, "*point"]],
+    steps: Int[Array, ""],
+    tolerance: Float[Array, ""],
 ) -> list[Shaped[Array, "row point"]]:
     """The variables of `Ends`, each (1, point), for one tile of starts."""
     start = dict(zip(descent.names, points, strict=True))
@@ -336,6 +341,6 @@ def trainability(
     return filled(evaluator, variables, block, about, out, progress).assign_coords(_length(updates))
 
 
-def _length(updates: _Updates) -> dict[str, Int[np.ndarray, ""]]:
+def _length(updates: _Updates) -> dict[str, np.generic]:
     """The length of the problem, as a coordinate."""
     return {name: values[0] for name, values in updates.problem.leading.items()}

@@ -48,7 +48,7 @@ def directions(
     return Directions(trees, {"made": made, **about, **told})
 
 
-def rows(leaves: Sequence[Float[ArrayLike, "..."]]) -> Float[np.ndarray, "row number"]:
+def rows(leaves: Sequence[Float[ArrayLike, "..."]] | Float[np.ndarray, "row ..."]) -> Float[np.ndarray, "row number"]:
     return np.stack([np.asarray(leaf, np.float64).ravel() for leaf in leaves])
 
 

@@ -125,8 +125,8 @@ def shifted(jet: Jet, shift: tuple) -> Jet:
 
 
 def log10_norm(
-    mantissas: Sequence[Float[Array, "row point"]], exponents: Sequence[Int[Array, "row point"]]
-) -> Float[Array, "row point"]:
+    mantissas: Sequence[Float[Array, "*row point"]], exponents: Sequence[Int[Array, "*row point"]]
+) -> Float[Array, "*row point"]:
     """``log10 |(m_k 2**e_k)_k|`` without leaving the range of the dtype; -inf where all are zero."""
     pairs = list(zip(mantissas, exponents, strict=True))
     least = jnp.iinfo(jnp.int32).min // 2
@@ -135,7 +135,7 @@ def log10_norm(
     return jnp.log10(sum(squares)) / 2 + top.astype(squares[0].dtype) * math.log10(2)
 
 
-def unscaled(jet: Jet, exponents: Sequence[Int[Array, "row point"]]) -> list[Float[Array, "row point"]]:
+def unscaled(jet: Jet, exponents: Sequence[Int[Array, "*row point"]]) -> list[Float[Array, "*row point"]]:
     """Loss, gradient, log10 of its norm, Hessian from mantissas (row, point) and an exponent for each coordinate."""
     first = [load(m, e) for m, e in zip(jet.first, exponents, strict=False)]
     norm = [log10_norm(jet.first, exponents)] if jet.first else []

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.experimental import pallas as pl
-from jaxtyping import Array, ArrayLike, DTypeLike, Int, PyTree, Shaped
+from jaxtyping import Array, ArrayLike, DTypeLike, Int, PyTree, PyTreeDef, Shaped
 
 from landscape.engine.jets import Jet
 from landscape.kernels.lanes import Box, Lane, Ref, Unfusable, boxed, lanes, numbers
@@ -24,7 +24,7 @@ from landscape.models import RNN
 from landscape.tasks import Episode
 from landscape.training.scores import Score, scorer
 from landscape.training.steps import Seen, State, moved
-from landscape.training.tangents import advancing
+from landscape.training.tangents import advancing, scoring
 
 WARP = 32  # lanes of a block: episodes of a minibatch x runs
 NUMBERS = 256  # of a run, parameters and what the optimiser keeps of them
@@ -92,11 +92,11 @@ def launch(
     order = jnp.moveaxis(batches, 0, -1)[:, np.arange(kernel.lanes) % kernel.batch][..., filled]
     packed = [rows[:, filled] for rows in kernel.pack((state, held))]
     lengths = length[filled] if own[1] else jnp.reshape(length, 1)
-    x, *targets = kernel.data(episodes)
+    data = [*kernel.series.arrays, *kernel.answers.arrays]
     whole = lambda a: pl.BlockSpec(a.shape, lambda i: (0,) * a.ndim)  # noqa: E731
     rows = lambda a: pl.BlockSpec((*a.shape[:-1], kernel.width), lambda i: (*(0,) * (a.ndim - 1), i))  # noqa: E731
     shape = lambda count, dtype: jax.ShapeDtypeStruct((count, len(filled)), dtype)  # noqa: E731
-    series = [shape(kernel.updates, x.dtype)] * 3
+    series = [shape(kernel.updates, kernel.dtype)] * 3
     out = [*(shape(len(p), p.dtype) for p in packed), *series]
     *after, loss, right, norm = pl.pallas_call(
         kernel.body,
@@ -105,15 +105,30 @@ def launch(
             rows(lengths) if own[1] else whole(lengths),
             rows(order),
             *map(rows, packed),
-            *map(whole, (x, *targets)),
+            *map(whole, data),
         ],
         out_specs=[*map(rows, out)],
         out_shape=out,
         interpret=asked.interpret,
         compiler_params=None if asked.interpret else _triton(),
-    )(lengths, order, *packed, x, *targets)
+    )(lengths, order, *packed, *data)
     loss, right, norm = (each[:, :runs].T for each in (loss, right, norm))
     return kernel.unpack([rows[:, :runs] for rows in after], runs)[0], Seen(Score(loss, right), norm)
+
+
+class Held(NamedTuple):
+    """Data as a kernel reads them, (number, *lead, episode) each: their tree, and the shape of one."""
+
+    tree: PyTreeDef
+    shapes: list[tuple[int, ...]]
+    arrays: list[Shaped[Array, "number *lead episode"]]
+
+
+def held_in_front(tree: PyTree, lead: int) -> Held:
+    """Arrays (*lead, episode, ...) with the axes of one episode, as one, in front."""
+    leaves, structure = jax.tree.flatten(tree)
+    flat = [jnp.moveaxis(jnp.reshape(leaf, (*leaf.shape[: lead + 1], -1)), -1, 0) for leaf in leaves]
+    return Held(structure, [leaf.shape[lead + 1 :] for leaf in leaves], flat)
 
 
 class Kernel:
@@ -132,17 +147,17 @@ class Kernel:
         self.lanes = power_of_two(self.batch)
         self.width = max(1, WARP // self.lanes)
         self.blocks = -(-runs // self.width)
-        if episodes.mask is not None:
-            raise Unfusable("training on an answer at every step is no kernel")
         leaves, self.tree = jax.tree.flatten(carried)
-        self.shapes, self.dtype = [leaf.shape[1:] for leaf in leaves], episodes.x.dtype
+        self.shapes = [leaf.shape[1:] for leaf in leaves]
+        self.dtype = np.dtype(jnp.result_type(*jax.tree.leaves(carried[0].model)))
         self.whole = [leaf.dtype == np.int32 for leaf in leaves]
         self._refuse(leaves)
         model = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), carried[0].model)
         self.state = state_of(model, asked.start)
-        targets, self.target = jax.tree.flatten(episodes.target)
-        self.answers = [leaf.shape[1 + own[0] :] for leaf in targets]
-        self.channels = episodes.x.shape[2 + own[0] :]
+        self.masked = episodes.mask is not None
+        read = (episodes.x, episodes.target, episodes.mask) if self.masked else episodes.x
+        self.series = held_in_front(read, 1 + own[0])
+        self.answers = held_in_front(() if self.masked else episodes.target, int(own[0]))
 
     def _refuse(self, leaves: list[Array]) -> None:
         strange = {str(leaf.dtype) for leaf in leaves} - {str(self.dtype), "int32"}
@@ -168,26 +183,21 @@ class Kernel:
             leaves.append(boxed(own, shape) if runs is None else own.T.reshape(runs, *shape))
         return jax.tree.unflatten(self.tree, leaves)
 
-    def data(self, episodes: Episode) -> list[Shaped[Array, "number ..."]]:
-        """Inputs and targets with the axes of one input, or of one target, in front, as one."""
-        lead = 1 + self.own[0]
-        flat = lambda leaf, axes: jnp.moveaxis(leaf.reshape(*leaf.shape[:axes], -1), -1, 0)  # noqa: E731
-        return [flat(episodes.x, lead + 1), *(flat(leaf, lead) for leaf in jax.tree.leaves(episodes.target))]
-
-    def body(self, length_ref: Ref, order_ref: Ref, floats_ref: Ref, wholes_ref: Ref, x_ref: Ref, *refs: Ref) -> None:
+    def body(self, length_ref: Ref, order_ref: Ref, floats_ref: Ref, wholes_ref: Ref, *refs: Ref) -> None:
         """All updates of one block of runs."""
-        targets, outs, series = refs[: len(self.answers)], refs[-5:-3], refs[-3:]
+        timed = len(self.series.shapes)
+        read, ask, outs, series = refs[:timed], refs[timed:-5], refs[-5:-3], refs[-3:]
         carried = [[ref[i, :] for i in range(ref.shape[0])] for ref in (floats_ref, wholes_ref)]
         _, held = self.unpack(carried)
         length = length_ref[...] if self.own[1] else length_ref[0]
-        read = functools.partial(self._read, self._runs())
+        runs = self._runs()
 
         def update(n: Int[Array, ""], packed: PyTree) -> PyTree:
             state, _ = self.unpack(packed)
             index = order_ref[n]
-            inputs = lambda t: read(x_ref, self.channels, (t, index))  # noqa: E731
-            each = [read(ref, shape, (index,)) for ref, shape in zip(targets, self.answers, strict=True)]
-            score, slope = self._gradient(state.model, inputs, jax.tree.unflatten(self.target, each), length)
+            inputs = lambda t: _read(self.series, read, (*runs, t, index))  # noqa: E731
+            target = _read(self.answers, ask, (*runs, index))
+            score, slope = self._gradient(state.model, inputs, target, length)
             state, norm = lanes(self.asked.update)(state, slope, *held)
             for ref, value in zip(series, (*score, norm), strict=True):
                 ref[n, :] = self._each(value, self.dtype)
@@ -217,34 +227,49 @@ class Kernel:
         return (jnp.minimum(run, self.runs - 1),)
 
     def _gradient(self, model: RNN, inputs: Callable, target: PyTree, length: Int[Array, "*run"]) -> tuple[Score, RNN]:
-        """Score and slope of each run on a minibatch with ``inputs(t)`` and ``target``: tangents jet along."""
-        column = jax.tree.map(lambda box: boxed([n[None, :] for n in box.flat], box.shape), model)
-        leaves, tree = jax.tree.flatten(column.cell)
-        point = tuple(number for box in leaves for number in box.flat)
+        """Score and slope of each run on a minibatch with ``inputs(t)`` and ``target``: tangents jet along.
 
-        def cell(given: tuple) -> Model:
-            return Model(jax.tree.unflatten(tree, _shaped(given, leaves, jnp.stack)), *self.state)
+        With an answer at every step the score is summed beside the state, and tangents by the readout jet along too.
+        """
+        column = jax.tree.map(lambda box: boxed([n[None, :] for n in box.flat], box.shape), model)
+        leaves, tree = jax.tree.flatten(column if self.masked else column.cell)
+        point = tuple(number for box in leaves for number in box.flat)
+        back = lambda given: jax.tree.unflatten(tree, _shaped(given, leaves, jnp.stack))  # noqa: E731
+        cell = lambda given: Model(back(given).cell if self.masked else back(given), *self.state)  # noqa: E731
+        whole = lambda given: RNN(cell=cell(given), readout=back(given).readout)  # type: ignore[arg-type] # noqa: E731
+
+        def begun(point: tuple) -> tuple:
+            state = cell(point).initial(self.asked.start)
+            return (state, *(jnp.zeros((), self.dtype),) * 3) if self.masked else state
 
         shape = (self.lanes, self.width)
         full = lambda tree: jax.tree.map(lambda a: jnp.broadcast_to(a, shape).astype(self.dtype), tree)  # noqa: E731
-        begin = full(lanes(lambda point: cell(point).initial(self.asked.start))(point))
+        begin = full(lanes(begun)(point))
         zero = jax.tree.map(jnp.zeros_like, begin)
+        advance = lanes(scoring(whole, self._score) if self.masked else advancing(cell))
 
         def step(t: Int[Array, ""], jet: Jet) -> Jet:
-            new = full(lanes(advancing(cell))(point, jet, inputs(t)))
+            new = full(advance(point, jet, inputs(t)))
             going = lambda new, old: jnp.where((t < length)[None], new, old) if self.own[1] else new  # noqa: E731
             return jax.tree.map(going, new, jet)
 
         jet = jax.lax.fori_loop(0, jnp.max(length), step, Jet(begin, (zero,) * len(point), {}))
-        loss, right, readout, through = lanes(self._scored)(column.readout, jet.value, target, jet.first)
         mean = lambda tree: jax.tree.map(lambda leaf: self._mean(leaf, shape), tree)  # noqa: E731
-        slope = jax.tree.unflatten(tree, _shaped(mean(through), leaves, boxed))
-        return Score(mean(loss), mean(right)), RNN(cell=slope, readout=mean(readout))
+        if self.masked:
+            _, loss, right, weight = jet.value
+            through = [tangent[1] / weight for tangent in jet.first]
+            return Score(*mean((loss / weight, right / weight))), back_of(tree, leaves, mean(through))
+        loss, right, readout, through = lanes(self._scored)(column.readout, jet.value, target, jet.first)
+        slope = RNN(cell=back_of(tree, leaves, mean(through)), readout=mean(readout))
+        return Score(mean(loss), mean(right)), slope
+
+    def _score(self, readout: PyTree, state: tuple, target: PyTree) -> tuple:
+        """Loss and correctness of one answer."""
+        return scorer(self.asked.objective)(readout, Model(None, *self.state).join(state), target)
 
     def _scored(self, readout: PyTree, state: tuple, target: PyTree, tangents: tuple) -> tuple:
         """Loss and correctness of one answer, the slope by its readout, and by every parameter through the state."""
-        whole = Model(None, *self.state)
-        score = lambda readout, state: scorer(self.asked.objective)(readout, whole.join(state), target)  # noqa: E731
+        score = lambda readout, state: self._score(readout, state, target)  # noqa: E731
         (loss, right), (own, pull) = jax.value_and_grad(score, (0, 1), has_aux=True)(readout, state)
         return loss, right, own, [sum(map(jnp.multiply, pull, tangent)) for tangent in tangents]
 
@@ -256,10 +281,17 @@ class Kernel:
         live = jax.lax.broadcasted_iota(jnp.int32, shape, 0) < self.batch
         return jnp.sum(every if self.lanes == self.batch else jnp.where(live, every, 0), 0) / self.batch
 
-    def _read(self, run: tuple, ref: Ref, shape: tuple[int, ...], at: tuple) -> Array | Box:
-        """The numbers of the episodes in a minibatch: lanes, or a box of ``shape``."""
-        each = [ref[(n, *run, *at)] for n in range(math.prod(shape))]
-        return boxed(each, shape) if shape else each[0]
+
+def _read(held: Held, refs: Sequence[Ref], at: tuple) -> PyTree:
+    """The numbers of the episodes in a minibatch: lanes, or boxes of the shapes of one."""
+    each = [[ref[(n, *at)] for n in range(math.prod(shape))] for ref, shape in zip(refs, held.shapes, strict=True)]
+    boxes = [boxed(own, shape) if shape else own[0] for own, shape in zip(each, held.shapes, strict=True)]
+    return jax.tree.unflatten(held.tree, boxes)
+
+
+def back_of(tree: PyTreeDef, like: Sequence[Box], numbers: Sequence[Shaped[Array, "..."]]) -> PyTree:
+    """Numbers, one after the other, as the pytree of boxes that they were taken from."""
+    return jax.tree.unflatten(tree, _shaped(numbers, like, boxed))
 
 
 def _shaped(given: Sequence, like: Sequence[Box], stack: Callable) -> list:

@@ -17,7 +17,9 @@ from jax.extend.core import Jaxpr, Primitive, Var
 from jaxtyping import Array, ArrayLike, PyTree, Shaped
 
 Box = np.ndarray  # of objects: a lane array for each number of a small array
-Lane = Array | np.ndarray | float  # a number at every lane; one that is known stays a number of NumPy
+Lane = (
+    Array | np.ndarray | np.number | np.bool | float
+)  # a number at every lane; one that is known stays a number of NumPy
 Ref = Any  # of Pallas: read and written by indices, as an array is; JAX has no public type of it
 Equation = Any  # of a jaxpr: the types that JAX gives its variables tell neither shape nor dtype
 

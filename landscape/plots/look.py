@@ -6,7 +6,7 @@ import functools
 import inspect
 import io
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -42,6 +42,7 @@ STYLE: dict[str, Any] = {
 }
 SIZES = {"xtick.labelsize", "ytick.labelsize", "legend.fontsize", "legend.title_fontsize", "figure.titlesize"}
 SMALL = 0.8125  # small print, of the size of the text: 6.5 points of 8
+T = TypeVar("T")
 OURS: Any = ...  # where the user says nothing
 
 
@@ -177,14 +178,14 @@ def styled(draw: Callable) -> Callable:
     """``draw`` in our style under the user's; the caller's settings of matplotlib stay as they were."""
 
     @functools.wraps(draw)
-    def within(*args: object, **kwargs: object) -> Figure:
+    def within(*args: object, **kwargs: object) -> object:
         with mpl.rc_context(style()):
             return _ticked(draw(*args, **kwargs))
 
     return within
 
 
-def _ticked(figure: Figure) -> Figure:
+def _ticked(figure: T) -> T:
     """The figure, with its ticks made in the style: matplotlib makes them when it first draws, then in the caller's."""
     for ax in figure.axes if isinstance(figure, Figure) else ():
         for axis in (ax.xaxis, ax.yaxis, *([ax.zaxis] if hasattr(ax, "zaxis") else [])):

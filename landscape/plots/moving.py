@@ -14,7 +14,6 @@ import xarray
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from landscape.blocks import Json
 from landscape.plots.files import whole
 from landscape.plots.look import LOSS, Look, drawn, styled
 from landscape.plots.parts import (
@@ -107,7 +106,7 @@ def interactive(
 
 def contents(
     ds: xarray.Dataset, lengths: Iterable[float] | float | None, look: Look, at: dict[str, float]
-) -> dict[str, Json]:
+) -> dict[str, object]:
     """What a page knows: the surface in steps of its scale, the scale and its colours, and what to say of it."""
     one, rest = panel(ds, "loss", at)
     data, note = thin(cut(one, "loss", choose(one, lengths, most=32), rest), 129)

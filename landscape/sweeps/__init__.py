@@ -19,7 +19,7 @@ from landscape.progress import QUIET
 from landscape.store import StoreError
 from landscape.store.records import DONE, FAILED
 from landscape.sweeps.chunks import Chunks, create
-from landscape.sweeps.engines import STOPPED, TAKEN, Engine, Job, Row, cluster, dask, serial
+from landscape.sweeps.engines import STOPPED, TAKEN, Engine, Job, Row, cluster, dask, serial, threads
 from landscape.sweeps.estimate import Estimate
 from landscape.sweeps.file import read
 from landscape.sweeps.forest import forest
@@ -53,6 +53,7 @@ __all__ = [
     "serial",
     "status",
     "sweep",
+    "threads",
     "ticker",
     "to_csv",
 ]

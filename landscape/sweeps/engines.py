@@ -1,5 +1,6 @@
 """Who computes the chunks: this process, or workers of Dask distributed. An engine turns jobs into rows as they end."""
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import functools
@@ -116,6 +117,19 @@ def serial(jobs: dict[int, Job]) -> Rows:
     """One chunk after the other in this process."""
     for index, job in jobs.items():
         yield index, job()
+
+
+def threads(jobs: dict[int, Job]) -> Rows:
+    """As many chunks at a time as there are cores, in this process; the first alone, since it shapes the store."""
+    order = list(jobs)
+    for index in order[:1]:
+        yield index, jobs[index]()
+    with concurrent.futures.ThreadPoolExecutor(devices.threads()) as pool:
+        found = {pool.submit(jobs[index]): index for index in order[1:]}
+        try:
+            yield from ((found[job], job.result()) for job in concurrent.futures.as_completed(found))
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def dask(client: "Client") -> Engine:

@@ -12,8 +12,9 @@ draw every length.
 # The order in which `known` lists them.
 # isort: off
 from landscape.tasks.base import Episode, Index, Length, Task, by_time, check, episodes, gaussian, known, named, sign
-from landscape.tasks.base import time_first
+from landscape.tasks.base import own_end, time_first
 from landscape.tasks.latching import latch, relay, pascanu, reach, bengio, echo, parity, two_sequence
-from landscape.tasks.marks import adding, multiplication, temporal_order, adding_1997, order_1997
+from landscape.tasks.marks import adding, multiplication, temporal_order, adding_1997, multiplication_1997, order_1997
+from landscape.tasks.long_lags import lag_1997, trigger_1997, beginning_1997
 from landscape.tasks.grammar import reber
 from landscape.tasks.strings import arithmetic, xml, memorise

@@ -195,3 +195,8 @@ def gaussian(key: Key[Array, ""], length: int, sd: float) -> Float[Array, "time"
 def sign(bit: Int[Array, "*batch"] | int) -> Float[Array, "*batch"]:
     """+1 for an even number, -1 for an odd one."""
     return jnp.where(bit % 2 == 0, 1.0, -1.0)
+
+
+def own_end(key: Key[Array, ""], length: Length) -> Int[Array, ""]:
+    """The last step of an episode whose own length is uniform, from 10/11 of ``length``, T, to ``length``, 1.1 T."""
+    return jax.random.randint(key, (), (10 * jnp.asarray(length, jnp.int32) + 10) // 11, length + 1) - 1

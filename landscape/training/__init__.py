@@ -1,5 +1,6 @@
 """Training by the thousand: `fit` one run, `curves` over lengths and seeds, and what training is up against."""
 
+from landscape.training.carousel import carousel
 from landscape.training.checkpoints import checkpointed
 from landscape.training.diagnostics import Guess, baseline, guess, signal_and_blind
 from landscape.training.fitting import Fit, Record, Stop, fit
@@ -26,6 +27,7 @@ __all__ = [
     "at_random",
     "baseline",
     "begin",
+    "carousel",
     "checkpointed",
     "curves",
     "dropout",

@@ -30,7 +30,7 @@ class Plan(NamedTuple):
 INPUT = -1
 
 
-def plan(cell: Cell, state: PyTree[Float[Array, "..."]], x: Real[Array, "*input"]) -> Plan:
+def plan(cell: Cell, state: PyTree[jax.ShapeDtypeStruct], x: jax.ShapeDtypeStruct) -> Plan:
     """The plan of one step from shapes; no groups where a matrix is used otherwise than in one `dot`."""
     leaves, tree = jax.tree.flatten(cell)
     matrices = [i for i, leaf in enumerate(leaves) if jnp.ndim(leaf) == 2]
@@ -71,13 +71,13 @@ def plan(cell: Cell, state: PyTree[Float[Array, "..."]], x: Real[Array, "*input"
     return Plan(tuple(map(tuple, groups)), tuple(which))
 
 
-def joined(plan: Plan, cell: Cell) -> list[Float[Array, "factor product"]]:
+def joined(plan: Plan, cell: Cell) -> list[Float[Array, "_ _"]]:
     """The matrices of each group side by side, (factor, units of all)."""
     leaves = jax.tree.leaves(cell)
     return [jnp.concatenate([leaves[i] for i in group], 1) for group in plan.groups]
 
 
-def apart(plan: Plan, cell: Cell, slopes: list[Float[Array, "factor product"]], rest: PyTree) -> Cell:
+def apart(plan: Plan, cell: Cell, slopes: list[Float[Array, "_ _"]], rest: PyTree) -> Cell:
     """``rest`` like a cell, with gradients of the joined matrices put where its matrices stand."""
     leaves, tree = jax.tree.flatten(rest)
     for group, slope in zip(plan.groups, slopes, strict=True):

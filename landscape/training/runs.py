@@ -99,7 +99,7 @@ def curves(
     grid = np.meshgrid(*values.values(), np.arange(seeds, dtype=np.int32), indexing="ij")
     columns = [column.ravel() for column in grid]
     total = columns[-1].size
-    together = trainer is fit and _fused(setup, values, task, lengths[-1], options)
+    together = trainer is fit and _fused(setup, values, options)
     groups = [lengths[::-1]] if together else [[length] for length in reversed(lengths)]  # the longest first
     about = functools.partial(_bytes, setup, values, task, lengths[-1], count, options.get("batch", 16))
     fitted = functools.partial(trainer, objective=objective, start=task.start, **options)
@@ -108,10 +108,7 @@ def curves(
     known = [] if together or jax.default_backend() == "cpu" else [length for (length,) in groups]
 
     def computed(size: int) -> tuple[tuple[float, float], list]:
-        """When all was compiled, and by what processor time; for each length the models and what came of them.
-
-        ``size`` runs at a time.
-        """
+        """Clocks of wall and processor when all was compiled, and for each length its models and what came of them."""
 
         def part(since: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
             *settled, numbers = (np.resize(column[since : since + size], size) for column in columns)  # then again
@@ -191,17 +188,13 @@ def _model(setup: Setup, values: Mapping[str, np.ndarray]) -> RNN:
     return jax.eval_shape(lambda point: setup(jax.random.key(0), **point)[0], point)
 
 
-def _fused(
-    setup: Setup, values: Mapping[str, np.ndarray], task: Task, longest: int, options: Mapping[str, Any]
-) -> bool:
-    """Whether an epoch is one launch: of one unit on a GPU, with an answer at the end and nothing between two updates.
+def _fused(setup: Setup, values: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> bool:
+    """Whether an epoch is one launch: of one unit on a GPU, with nothing between two updates.
 
     Then all lengths go into it, to fill the device.
     """
     between = [name for name in ("route", "noise", "watch") if options.get(name) is not None]
-    if routes.hindrance() or between or not gradients.one_unit(_model(setup, values)):
-        return False
-    return jax.eval_shape(lambda: episodes(task, jax.random.key(0), 1, longest)).mask is None
+    return not (routes.hindrance() or between) and gradients.one_unit(_model(setup, values))
 
 
 def _bytes(setup: Setup, values: Mapping[str, np.ndarray], task: Task, time: int, count: int, batch: int) -> int:

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 
-from landscape.cells import State
 from landscape.losses import Objective
 from landscape.tasks import Episode
 
@@ -35,7 +34,7 @@ class Route(NamedTuple):
 def scorer(objective: Objective) -> Callable:
     """``(readout, state, target) -> (loss, right)`` of one episode."""
 
-    def score(readout: PyTree, state: State, target: PyTree) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    def score(readout: PyTree, state: PyTree, target: PyTree) -> tuple[Float[Array, ""], Float[Array, ""]]:
         y = state.h if readout is None else readout(state.h)
         return objective.loss(y, target), objective.correct(y, target).astype(state.h.dtype)
 
@@ -52,7 +51,7 @@ def chosen(data: Episode, index: Int[Array, "batch"], length: Int[ArrayLike, ""]
 
 
 def weighed(
-    score: Callable, readout: PyTree, states: PyTree[Float[Array, "time batch ..."]], episodes: Episode
+    score: Callable, readout: PyTree, states: PyTree[Float[Array, "..."]], episodes: Episode
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Loss and share of right answers of a minibatch from its states after every step (time, batch, ...).
 

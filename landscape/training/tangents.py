@@ -1,6 +1,6 @@
 """Gradients forward in time, for one unit: tangents of its few numbers jet along, and nothing is kept of the way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -57,7 +57,7 @@ def advancing(cell: Callable) -> Callable:
     return advance
 
 
-def _scored(model: Callable, score: Callable) -> Callable:
+def scoring(model: Callable, score: Callable) -> Callable:
     """`advancing` of (state, weighted loss, weighted right answers, weight) so far; ``read`` is (x, target, weight)."""
 
     def advance(point: tuple, jet: Jet, read: tuple) -> Jet:
@@ -76,7 +76,7 @@ def _scored(model: Callable, score: Callable) -> Callable:
 
 
 def _of_sums(jet: Jet, model: RNN) -> Score | tuple[Score, RNN]:
-    """Score (run,) from the sums of `_scored` (batch, run), and the gradient if their tangents have come along."""
+    """Score (run,) from the sums of `scoring` (batch, run), and the gradient if their tangents have come along."""
     mean = lambda total: jnp.mean(total / jet.value[3], 0)  # noqa: E731
     score = Score(mean(jet.value[1]), mean(jet.value[2]))
     return (score, _assemble(model, [mean(tangent[1]) for tangent in jet.first])) if jet.first else score
@@ -89,17 +89,21 @@ def forward(objective: Objective, start: float = 0.0) -> Route:
     """
 
     def mapped(differentiate: bool) -> Callable:
-        def called(model: RNN, data: Episode, index: jax.Array, length: Any) -> Any:
+        def called(
+            model: RNN, data: Episode, index: Int[Array, "batch"], length: Int[Array, ""]
+        ) -> Score | tuple[Score, RNN]:
             known = isinstance(length, int)  # an argument of what is mapped would be traced
 
             @jax.custom_batching.custom_vmap
-            def one(model: RNN, data: Episode, index: jax.Array, *until: Any) -> Any:
+            def one(model: RNN, data: Episode, index: Array, *until: Array) -> Score | tuple[Score, RNN]:
                 model, last = jax.tree.map(_lift, model), length if known else until[0]
                 out = _lanes(objective, start, differentiate, 1, model, data, index[:, None], last)
                 return jax.tree.map(lambda leaf: leaf[0], out)
 
             @one.def_vmap
-            def runs(size: int, batched: Any, model: RNN, data: Episode, index: jax.Array, *until: Any) -> Any:
+            def runs(
+                size: int, batched: Sequence[PyTree], model: RNN, data: Episode, index: Array, *until: Array
+            ) -> tuple:
                 along = lambda leaf, has: leaf if has else jnp.broadcast_to(leaf, (size, *leaf.shape))  # noqa: E731
                 model = jax.tree.map(along, model, batched[0])
                 own = any(jax.tree.leaves(batched[1]))
@@ -189,7 +193,7 @@ def _lanes(
     series = (data.x, data.target, data.mask) if masked else data.x
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[3 if own else 2 :], x.dtype), series)
     score = scorer(objective)
-    advance, single = once(_scored(back, score) if masked else advancing(back), *lane, one)
+    advance, single = once(scoring(back, score) if masked else advancing(back), *lane, one)
     jet = (one_kernel(loop) if single else loop)(length, point, jet, series, index)
     if masked:
         return _of_sums(jet, model)
