@@ -118,9 +118,9 @@ def note(found: xarray.Dataset, kinds: list[str]) -> str:
         f"Next symbols of {'; '.join(told[kind] for kind in kinds)}{one}, foretold by layers with as many parameters "
         f"as an LSTM of {about['units']} units. LSTM: forget bias 0; LSTM-b: 1 or 2; -f, -i, -o: that gate left open. "
         f"Adam, best of {len(about['rates'])} rates by validation, {about['repeats']} repeats each, sums and tags with "
-        f"data of their own; bars: Student's 95 % of the mean. {first}, {last}: trained on sums, a mark for each network. "
-        f"{first}: Lyapunov exponents. {last}: 24 states that a network visits read the letter a 1,000 times; ends are "
-        "different where means over the last 500 steps differ by .1 in some unit."
+        f"data of their own; bars: Student's 95 % of the mean. {first}, {last}: trained on sums, a mark for each "
+        f"network. {first}: Lyapunov exponents. {last}: 24 states that a network visits read the letter a 1,000 times; "
+        "ends are different where means over the last 500 steps differ by .1 in some unit."
     )
 
 

@@ -6,6 +6,8 @@ Above generated chorales, below plucked strings: the loss of the test at every r
 its best rate by update and by second of processor time, on what it is trained on and on what is held out. Two seconds.
 """
 
+import math
+
 import numpy as np
 import xarray
 from matplotlib.figure import Figure
@@ -52,7 +54,8 @@ def title(found: xarray.Dataset) -> str:
     lead = {frozenset({"held"}): "Gated units are ahead of tanh", frozenset({"refuted"}): "Gated units are behind tanh"}
     sound = lead.get(frozenset(words), "Who is ahead is not decided")
     best = found.best.sel(set="music").values
-    return f"{sound} on sound; on music all lie within {(best.max() - best.min()) / best.min():.0%} of each other"
+    apart = math.ceil(100 * float((best.max() - best.min()) / best.min()))
+    return f"{sound} on sound; on music all lie within {apart} % of each other"
 
 
 def page(found: xarray.Dataset) -> Figure:

@@ -45,7 +45,7 @@ def test_gated_units_are_ahead_on_sound_where_their_losses_are_less(level, word)
         assert verdicts(found)[f"{cell} is ahead of tanh on sound"] == getattr(music, word)
     title = drawn["music_and_sound"].title(found)
     assert title.startswith({"HELD": "Gated units are ahead", "REFUTED": "Gated units are behind"}.get(word, "Who is"))
-    assert "on music all lie within 0%" in title
+    assert "on music all lie within 0 %" in title
 
 
 @pytest.mark.parametrize(
