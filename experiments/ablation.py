@@ -39,7 +39,7 @@ from landscape.planes import plane
 from landscape.recurrence import Recurrence
 from landscape.success import share
 from landscape.surfaces import surface
-from landscape.sweeps import sweep
+from landscape.sweeps import sweep, whole
 from landscape.tasks import latch
 
 #: Cells without and with one part, and V with the forget biases that practice gives it.
@@ -150,7 +150,7 @@ def run(
     fixed = {"points": points, "length": length, "at": at, "lengths": lengths, "rates": rates, "seeds": seeds}
     fixed |= {"epochs": epochs, "seed": seed}
     made = sweep(f"{__file__}:case", {"case": {"name": cases}}, fixed, out=folder / "cases.zarr", report=print)
-    found = judged(made.assign_coords(case=cases).drop_vars("name", errors="ignore")).assign_attrs(fixed)
+    found = judged(whole(made).assign_coords(case=cases).drop_vars("name", errors="ignore")).assign_attrs(fixed)
     settings = {**fixed, "cases": cases}
     if store.find(folder / "found.zarr", settings) is None:
         store.save(found, folder / "found.zarr", settings)

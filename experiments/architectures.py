@@ -54,7 +54,7 @@ from landscape.cells import LSTM, MUT1, MUT2, MUT3, SRNN, GRUChung
 from landscape.extras import needed
 from landscape.models import RNN
 from landscape.success import mean, share
-from landscape.sweeps import sweep
+from landscape.sweeps import sweep, whole
 from landscape.tasks import Task
 from landscape.views.walking import visited
 
@@ -253,9 +253,7 @@ def run(
     folder = Path(out or f"results/architectures{'_quick' * quick}")
     moves = {"cell": list(cells)}
     parts = [
-        music.whole(
-            sweep(f"{__file__}:case", moves, {**fixed, "kind": kind}, out=folder / f"{kind}.zarr", report=print)
-        )
+        whole(sweep(f"{__file__}:case", moves, {**fixed, "kind": kind}, out=folder / f"{kind}.zarr", report=print))
         for kind in kinds
     ]
     made = xarray.concat(parts, "kind", data_vars="all", coords="minimal", compat="override", join="exact")

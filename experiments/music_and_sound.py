@@ -45,9 +45,8 @@ import optax
 import xarray
 
 from landscape import comparisons, data, losses, models, names, store, training
-from landscape.store.records import DONE
 from landscape.success import mean
-from landscape.sweeps import sweep
+from landscape.sweeps import sweep, whole
 from landscape.tasks import Episode
 
 odyssey, characters = (names.module(str(Path(__file__).with_name(f"{name}.py"))) for name in ("odyssey", "characters"))
@@ -188,14 +187,6 @@ def run(
     if store.find(folder / "found.zarr", settings) is None:
         store.save(found, folder / "found.zarr", settings)
     return found
-
-
-def whole(done: xarray.Dataset) -> xarray.Dataset:
-    """A sweep of which nothing failed; RuntimeError otherwise: what was not computed is no run that diverged."""
-    if "sweep_state" in done and (done.sweep_state != DONE).any():
-        failed = int((done.sweep_state != DONE).sum())
-        raise RuntimeError(f"{failed} of {done.sweep_state.size} cases failed; `landscape show` on the store says why")
-    return done
 
 
 def judged(made: xarray.Dataset) -> xarray.Dataset:

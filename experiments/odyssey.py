@@ -39,7 +39,7 @@ from landscape import comparisons, devices, dynamics, initialisers, losses, name
 from landscape.cells import Cell
 from landscape.models import RNN, Sized
 from landscape.success import share
-from landscape.sweeps import anova, draw, even, log, ranked, sweep
+from landscape.sweeps import anova, draw, even, log, ranked, sweep, whole
 from landscape.tasks import Episode, Task
 
 BATCH, JUDGED, EPOCH = 16, 256, 1024  # episodes: of an update, to validate on, drawn anew for so many
@@ -188,15 +188,15 @@ def run(
     done = sweep(
         f"{__file__}:case", {"case": moves}, {**fixed, "trials": trials}, out=folder / "cases.zarr", report=print
     )
-    made = done.assign_coords(case=labels(moves)).drop_vars(("cell", "bias", "clip"), errors="ignore")
+    made = whole(done).assign_coords(case=labels(moves)).drop_vars(("cell", "bias", "clip"), errors="ignore")
     shares = None
     if grid:
         at = {name: [r.at((k + 0.5) / GRID[name]) for k in range(GRID[name])] for name, r in ranges(units).items()}
         if quick:
             at = {name: values[::2][:2] for name, values in at.items()}
         still = {"cell": cells[0], "sizes": at["size"], "dampings": at["damping"], "noises": at["noise"], **fixed}
-        whole = sweep(f"{__file__}:part", {"rate": at["rate"]}, still, out=folder / "grid.zarr", report=print)
-        shares = anova(capped(whole.score, SETTINGS[task].task.chance))
+        parts = sweep(f"{__file__}:part", {"rate": at["rate"]}, still, out=folder / "grid.zarr", report=print)
+        shares = anova(capped(whole(parts).score, SETTINGS[task].task.chance))
     found = judged(made, SETTINGS[task].task, shares).assign_attrs(fixed | {"trials": trials})
     settings = {**fixed, "trials": trials, "cells": list(cells), "grid": grid}
     if store.find(folder / "found.zarr", settings) is None:

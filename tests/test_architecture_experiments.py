@@ -86,13 +86,6 @@ def test_the_best_rate_is_that_of_the_held_out_loss_and_what_diverged_is_worth_a
     assert float(everywhere.best.sel(set="music", cell="tanh")) == BLIND
 
 
-def test_what_failed_is_no_run_that_diverged():
-    done = xarray.Dataset(coords={"sweep_state": ("cell", np.int8([1, 2, 1]))})
-    with pytest.raises(RuntimeError, match="1 of 3 cases failed"):
-        music.whole(done)
-    assert music.whole(done.isel(cell=[0, 2])).sizes == {"cell": 2}
-
-
 def test_the_figure_of_music_and_sound_has_a_row_for_each_and_says_so():
     found = played(SAME, [[5, 6], [4, 7], [7, 4]])
     assert len(drawn["music_and_sound"].page(found).axes) == 6

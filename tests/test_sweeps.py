@@ -322,6 +322,9 @@ def test_threads_make_the_same_bits_and_a_failure_costs_one_chunk(experiment, wh
     axes = {"rate": [0.1], "name": ["a", "raise", "b"]}
     some = sweeps.sweep(str(experiment), axes, out=tmp_path / "t.zarr", engine=sweeps.threads)
     assert some.sweep_state.values.tolist() == [[1, 2, 1]]
+    with pytest.raises(StoreError, match="1 of 3 cases are left or failed; the same command again tries them"):
+        sweeps.whole(some)
+    assert sweeps.whole(some.isel(**{some.sweep_state.dims[1]: [0, 2]})).sizes[some.sweep_state.dims[1]] == 2
 
 
 def test_a_sweep_holds_what_its_run_returns_at_every_point(experiment, whole):

@@ -25,7 +25,7 @@ from landscape.sweeps.file import read
 from landscape.sweeps.forest import forest
 from landscape.sweeps.importance import anova
 from landscape.sweeps.plan import Grid, Plan, plan
-from landscape.sweeps.reading import Status, open_sweep, status, summary, to_csv
+from landscape.sweeps.reading import Status, open_sweep, status, summary, to_csv, whole
 from landscape.sweeps.search import Range, draw, even, log, ranked, search
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ __all__ = [
     "threads",
     "ticker",
     "to_csv",
+    "whole",
 ]
 
 

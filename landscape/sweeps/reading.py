@@ -75,6 +75,20 @@ def _about(path: Path | str) -> dict[str, Json]:
     return about
 
 
+def whole(results: "xarray.Dataset") -> "xarray.Dataset":
+    """Results of a sweep, all of them: what was not computed is no run that diverged, and must not be judged as one.
+
+    Raises StoreError where a point of `open_sweep` is left or failed.
+    """
+    state = results.sweep_state
+    if missing := int((state != DONE).sum()):
+        raise store.StoreError(
+            f"{missing} of {state.size} cases are left or failed; the same command again tries them, and `landscape "
+            "show` on the store says why they failed"
+        )
+    return results
+
+
 def open_sweep(path: Path | str) -> "xarray.Dataset":
     """Results of a sweep, dims (axes of the sweep, dims of one result), complete or not.
 
