@@ -73,10 +73,14 @@ def _found(kind: str, text: str, ours: Callable[..., dict[str, Callable]]) -> Ca
                 kind, text, ours(), f"; one of your own is file.py:{'MyCell' if kind == 'cell' else 'mytask'}"
             )
         return ours()[text]
+    from landscape.cells import Cell
+
     made = module(path)
     found = getattr(made, name, None)
     if found is None:
         raise unknown(kind, name, ours(made), f" in {path}")
+    if isinstance(found, Cell):  # made already, such as an expression
+        return lambda: found
     if not callable(found):
         raise ValueError(
             f"{name} in {path} is of type {type(found).__name__}, not a {kind} or a function that makes one"

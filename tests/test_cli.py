@@ -557,6 +557,19 @@ def test_commands_that_are_suggested_can_be_typed(folder, capsys):
     assert "landscape explore 'my store.zarr'" in said
 
 
+def test_a_cell_of_ones_own_may_be_an_expression(folder, capsys):
+    code = "from landscape.cells.expressions import expression, h, linear, read, tanh\n"
+    (folder / "mine.py").write_text(code + 'Mine = expression(tanh(linear("h", h) + read("h")))\n')
+    given = ["surface", "mine.py:Mine", "latch", "w_h=-1:1:2", "b_h=0:1:2", "--lengths", "2", "--order", "0"]
+    assert cli.main([*given, "--out", "s.zarr"]) == 0
+    assert "no parameter 'w_q'" in refused(capsys, *given, "--set", "w_q=1")
+
+
+def test_an_experiment_of_the_package_refuses_in_one_sentence(folder, capsys):
+    said = refused(capsys, "run", "odyssey", "--task", "foo")
+    assert said.startswith("landscape: there is no task 'foo' that odyssey can train on; known: reber, adding")
+
+
 @pytest.mark.parametrize(
     ("code", "words", "sentence"),
     [

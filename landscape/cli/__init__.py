@@ -95,11 +95,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def expected(error: Exception) -> bool:
-    """Whether an error is an answer to the user: raised by this package, or by the system. Others are bugs."""
-    answer = (
-        isinstance(error, ValueError | TypeError | ImportError) and _origin(error).name.partition(".")[0] == "landscape"
+    """Whether an error is an answer: raised by this package or one of its experiments, or by the system, or a bug."""
+    place = _origin(error)
+    ours = place.name.partition(".")[0] == "landscape" or Path(place.file).parent == names.shipped("experiments")
+    return (ours and isinstance(error, ValueError | TypeError | ImportError)) or isinstance(
+        error, OSError | MemoryError
     )
-    return answer or isinstance(error, OSError | MemoryError)
 
 
 def _left(left: SystemExit) -> int:
