@@ -6,11 +6,11 @@
     python benchmarks/models.py --large        # memory: 64 and 2,601 points, of a model of 10^7 parameters too
     python benchmarks/models.py --loops        # the CNN's gradient in reverse mode: convolutions, products of patches
 
-Loss, gradient and Hessian over all data at every point; how much longer the Hessian takes if it is stored in blocks; how
-many gradients a product with the Hessian of all parameters takes. PyTorch moves the parameters in place and asks all
-examples at once, as loss-landscapes does, or goes through a data loader at every point, as the tool of Li et al. (2018)
-does, with gradient and Hessian in reverse mode. It lives in a venv of its own (.venv-torch, or TORCH_PYTHON) and is no
-dependency.
+Loss, gradient and Hessian over all data at every point; how much longer the Hessian takes if it is stored in blocks;
+how many gradients a product with the Hessian of all parameters takes. PyTorch moves the parameters in place and asks
+all examples at once, as loss-landscapes does, or goes through a data loader at every point, as the tool of Li et al.
+(2018) does, with gradient and Hessian in reverse mode. It lives in a venv of its own (.venv-torch, or TORCH_PYTHON) and
+is no dependency.
 Digits are scikit-learn's, from the extra ``data``, or random numbers of their shape. Each round measures both, one
 after the other; the best of the rounds counts.
 """

@@ -208,7 +208,7 @@ def describe(results: xarray.Dataset, classes: int) -> str:
     k = int(np.nanargmax([one.value for one in apart(results, classes)]))
     return (
         f"With {classes} classes {classes - 1} eigenvalues stand apart after {sure('wider')} updates; the widest gap "
-        f"is after them in {gap[k]} of {nets} nets after {when[k]} and in {gap[-1]} after {when[-1]}. Their eigenvectors "
+        f"is after them in {gap[k]} of {nets} nets after {when[k]}, in {gap[-1]} after {when[-1]}. Their eigenvectors "
         f"lie in class means more than the next ones do after {sure('drop')} updates; of the {PAIRS} largest exactly "
         f"{classes - 1} lie there by more than half in {same[k]} nets after {when[k]}, in {same[-1]} after {when[-1]}."
     )
