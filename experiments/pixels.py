@@ -75,8 +75,10 @@ def read(
 
     ``double``: every pixel twice as wide and high. ``files``: the images and the labels of MNIST, as idx files.
     """
+    if len(files) not in (0, 2):
+        raise ValueError(f"files must be two, of images and of their labels, given {len(files)}")
     if files:
-        images, labels = (data.idx(path) for path in files)
+        images, labels = map(data.idx, files)
         images = images / np.float32(255)
     else:
         images, labels = data.digits()
@@ -210,7 +212,8 @@ def claims(results: xarray.Dataset) -> list[str]:
     """The source's claims, each upheld, refuted or open by intervals that hold together in 95 % (Bonferroni)."""
     rules, cells = map(str, results.rule.values), set(map(str, results.cell.values))
     first, *others = rules
-    asked = [(f"the IRNN leads the {c}", ("IRNN", first), (c, first)) for c in ("LSTM", "tanh", "GRU") if c in cells]
+    rivals = [c for c in ("LSTM", "tanh", "GRU") if {c, "IRNN"} <= cells]
+    asked = [(f"the IRNN leads the {c}", ("IRNN", first), (c, first)) for c in rivals]
     asked += [
         (f"SGD is behind RMSprop on the {c}", (c, first), (c, other))
         for other in others
@@ -229,11 +232,15 @@ def sentence(results: xarray.Dataset) -> str:
     """What came out, in numbers from the data."""
     found, rule = best(results), str(results.rule.values[0])
     tell = lambda c: f"{c} {found['mean'].sel(cell=c, rule=rule):.2f} at {found.rate.sel(cell=c, rule=rule):g}"  # noqa: E731
-    return (
+    said = [
         f"{rule}, best of {results.sizes['rate']} rates, {results.sizes['seed']} runs each: "
-        f"{', '.join(tell(c) for c in map(str, results.cell.values))}. The source's IRNN is "
-        f"{verdict(results, 'IRNN', 'LSTM', rule)} the LSTM. Claims: {'; '.join(claims(results))}."
-    )
+        f"{', '.join(tell(c) for c in map(str, results.cell.values))}."
+    ]
+    if {"IRNN", "LSTM"} <= set(map(str, results.cell.values)):
+        said.append(f"The source's IRNN is {verdict(results, 'IRNN', 'LSTM', rule)} the LSTM.")
+    if found_claims := claims(results):
+        said.append(f"Claims: {'; '.join(found_claims)}.")
+    return " ".join(said)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Experiments on digits and text: what they say follows what they found, in planted worlds that flip it."""
 
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
@@ -51,6 +53,7 @@ def test_claims_on_digits_are_upheld_refuted_or_open_by_the_runs(irnn, word):
     ]
     assert "refuted" in said[2]
     assert "open" in said[1]
+    assert pixels.sentence(read(GRU=0.5)).endswith("GRU 0.50 at 0.01.")  # one cell claims nothing
 
 
 def test_the_figure_of_digits_names_who_reads_best():
@@ -66,6 +69,32 @@ def test_digits_are_in_one_order_and_permuted_alike():
     np.testing.assert_array_equal(np.sort(plain.x, 1), np.sort(mixed.x, 1))
     assert np.any(plain.x != mixed.x)
     np.testing.assert_array_equal(rows.x.reshape(plain.x.shape), plain.x)
+
+
+def test_images_of_files_are_read_as_digits_are_and_doubled_pixels_are_four(tmp_path):
+    """Two idx files written by hand: 784 steps of MNIST's shape, of 0 to 255 as 0 to 1."""
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (5, 28, 28), np.uint8), np.array([3, 0, 9, 1, 3], np.uint8)
+    files = tuple(str(tmp_path / name) for name in ("images", "labels"))
+    for path, array, head in zip(files, (images, labels), ("00000803", "00000801"), strict=True):
+        sizes = b"".join(n.to_bytes(4, "big") for n in array.shape)
+        Path(path).write_bytes(bytes.fromhex(head) + sizes + array.tobytes())
+    found = pixels.read(files=files)
+    order = [int(np.flatnonzero((images.reshape(5, -1) == np.round(255 * x.T)).all(1))[0]) for x in found.x]
+    assert found.x.shape == (5, 784, 1)
+    assert sorted(order) == [0, 1, 2, 3, 4]
+    np.testing.assert_array_equal(found.target, labels[order])
+    plain, double = pixels.read(), pixels.read(double=True)
+    assert double.x.shape == (1797, 256, 1)
+    grid = double.x.reshape(-1, 16, 16)
+    for row, column in np.ndindex(2, 2):
+        np.testing.assert_array_equal(grid[:, row::2, column::2].reshape(plain.x.shape), plain.x)
+    with pytest.raises(ValueError, match="files must be two, of images and of their labels, given 1"):
+        pixels.run(files=files[:1])
+    with pytest.raises(ValueError, match="'RNN' is none of 'IRNN', "):
+        pixels.run(cells=("RNN",))
+    with pytest.raises(ValueError, match="'Adam' is none of 'RMSprop', "):
+        pixels.run(rules=("Adam",))
 
 
 def spoken(network):
