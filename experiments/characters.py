@@ -149,8 +149,14 @@ def matched(cell: Any, layers: int, symbols: int, budget: int) -> int:
 
 def texts(text: str, characters: int) -> tuple[data.Text, data.Text]:
     """The text to train on and the one to test on, of one alphabet: a file of yours, or the library."""
-    words = Path(text).read_text(encoding="utf-8")[:characters] if text else source(characters)
-    alphabet, cut = data.text(words).alphabet, int(0.9 * len(words))
+    whole = data.text(Path(text) if text else source(characters))
+    words, alphabet = whole.decode(whole.symbols[:characters]), whole.alphabet
+    cut = int(0.9 * len(words))
+    if cut <= LANES * STEPS:
+        raise ValueError(
+            f"{text} has {len(words)} characters; networks read {LANES} stretches of {STEPS} at once and are tested on "
+            "the last tenth, so give 2,000 or more"
+        )
     return data.text(words[:cut], alphabet), data.text(words[cut:][:TEST], alphabet)
 
 

@@ -172,6 +172,20 @@ def test_brackets_find_their_mates():
     np.testing.assert_array_equal(characters.distances("(a[b])]"), [-1, -1, -1, -1, 2, 5, -1])
 
 
+def test_a_text_of_ones_own_is_read_and_one_too_short_or_no_text_is_refused(tmp_path):
+    (tmp_path / "mine.txt").write_text("abc " * 600)
+    read, test = characters.texts(str(tmp_path / "mine.txt"), 2_000)
+    assert read.decode(read.symbols) + test.decode(test.symbols) == "abc " * 500
+    (tmp_path / "short.txt").write_text("abc")
+    with pytest.raises(ValueError, match=r"short.txt has 3 characters; .* so give 2,000 or more"):
+        characters.texts(str(tmp_path / "short.txt"), 2_000)
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match="bytes is not text in UTF-8"):
+        characters.texts(str(tmp_path / "bytes"), 2_000)
+    with pytest.raises(ValueError, match="'RNN' is none of tanh, GRU, LSTM"):
+        characters.run(cells=("RNN",))
+
+
 def test_networks_are_matched_in_parameters():
     budget = characters.numbers(characters.CELLS["LSTM"], 1, 64, 96)
     assert budget == 4 * (64 * 64 + 96 * 64 + 64) + 64 * 96 + 96
