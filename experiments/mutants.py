@@ -28,6 +28,7 @@ that ten other processes shared.
 
 import collections
 import functools
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -229,17 +230,26 @@ def run(
     fixed = {"count": mutants, "most": most, "units": units, "starts": starts, "rates": rates, "updates": updates}
     fixed |= {"seed": seed}
     folder = Path(out or f"results/mutants{'_quick' * quick}")
-    cells, rungs = list(drawn(mutants, seed, most).trees), {}
+    cells, rungs, lost = list(drawn(mutants, seed, most).trees), {}, []
     for task in TASKS:
-        there = {**fixed, "task": task}
-        done = sweep(f"{__file__}:case", {"cell": {"name": cells}}, there, out=folder / f"{task}.zarr", engine=threads,
-                     report=print)  # fmt: skip
+        there, path = {**fixed, "task": task}, folder / f"{task}{apart(lost)}.zarr"
+        done = sweep(f"{__file__}:case", {"cell": {"name": cells}}, there, out=path, engine=threads, report=print)
         rungs[task] = done.assign_coords(cell=cells).drop_vars("name", errors="ignore")
+        lost += [name for name, state in zip(cells, done.sweep_state.values, strict=True) if state != 1]
         cells = promoted(rungs[task], TASKS[task].chance)
     found = judged(rungs).assign_attrs(fixed | {"dropped": str(drawn(mutants, seed, most).dropped)})
-    if store.find(folder / "found.zarr", fixed) is None:
-        store.save(found, folder / "found.zarr", fixed)
+    path = folder / f"found{apart(lost)}.zarr"
+    if store.find(path, fixed) is None:
+        store.save(found, path, fixed)
     return found
+
+
+def apart(lost: list[str]) -> str:
+    """What follows the name of a store that depends on which cells were lost; nothing if none was.
+
+    So a search that lost some, run again until none is, ends as if nothing had happened.
+    """
+    return f"_{zlib.crc32(' '.join(lost).encode()):08x}" if lost else ""
 
 
 def promoted(done: xarray.Dataset, chance: float) -> list[str]:
