@@ -44,6 +44,7 @@ from landscape.models import RNN
 from landscape.sweeps import sweep, threads
 from landscape.tasks import Episode
 from landscape.training import gradients
+from landscape.verdicts import HELD, OPEN, REFUTED, Claim
 from landscape.views import turns
 from landscape.views.walking import visited
 
@@ -238,10 +239,7 @@ def run(
         lost += [name for name, state in zip(cells, done.sweep_state.values, strict=True) if state != 1]
         cells = promoted(rungs[task], TASKS[task].chance)
     found = judged(rungs).assign_attrs(fixed | {"dropped": str(drawn(mutants, seed, most).dropped)})
-    path = folder / f"found{apart(lost)}.zarr"
-    if store.find(path, fixed) is None:
-        store.save(found, path, fixed)
-    return found
+    return store.keep(found, folder / f"found{apart(lost)}.zarr", fixed)
 
 
 def apart(lost: list[str]) -> str:
@@ -305,17 +303,6 @@ def ranked(found: xarray.Dataset, feature: str) -> tuple[float, ...]:
     x = np.where(np.isneginf(x), -1e3, x)  # nothing passes: less than anything
     rank, p = comparisons.rank_correlation(x, y)
     return rank, *comparisons.rank_interval(x, y), p, float(own.sum())
-
-
-class Claim(NamedTuple):
-    """What one would like to be true, whether it held here, and the numbers that say so."""
-
-    claim: str
-    verdict: str
-    evidence: str
-
-
-HELD, REFUTED, OPEN = "held", "refuted", "not decided at this size"
 
 
 def claims(found: xarray.Dataset) -> list[Claim]:

@@ -1,4 +1,4 @@
-"""Hyper-parameters are a plane too: where does training diverge over rate and size, and does the start foretell it?
+"""Hyper-parameters are planes too: where does training fail over rate, size and momentum; does the start foretell it?
 
     landscape run rate_and_size
     landscape run rate_and_size --quick
@@ -6,20 +6,27 @@
     python figures/rate_and_size.py
 
 Gradient descent on 64 embedded Reber strings, 100 updates, for V, the LSTM with peepholes, from weights N(0, .1²): the
-loss of other strings over 24 rates and four sizes, the rate from which the first update raises the loss, and the rate
-beyond which a step along the sharpest direction of the start overshoots, 2 / lambda. Neighbouring rates differ by a
-factor 1.35.
+loss of other strings over 24 rates and four sizes, and for the largest size over five momenta (Nesterov's). `cliffs`
+traces the edge beyond which training fails; a step along the sharpest direction of the start overshoots from 2 / lambda
+on, with momentum m from 2 (1 + m) / (1 + 2 m) / lambda. Neighbouring rates differ by a factor 1.35.
 
-Expected, by size (another seed in brackets; one start a size, so no intervals):
+Expected, by size (one start a size, so no intervals):
 
-    units                                   4              8              16             24
-    2 / lambda of the start                 13.4 (13.5)    13.3 (12.7)    13.0 (12.1)    12.3 (11.7)
-    first update raises the loss from       14.2 (14.2)    14.2 (14.2)    14.2 (14.2)    14.2 (14.2)
-    training ends above its start from      19.2 (14.2)    19.2 (19.2)    14.2 (14.2)    19.2 (14.2)
-    best loss of other strings              .59  (.64)     .55  (.55)     .53  (.55)     .51  (.54)
+    units                                   4      8      16     24
+    2 / lambda of the start                 13.4   13.3   13.0   12.3
+    first update raises the loss from       14.2   14.2   14.2   14.2
+    training fails from, traced             14.1   13.0   14.0   14.2
+    best loss of other strings              .62    .56    .52    .51
 
-So the start foretells the edge within the distance of two rates, and 2 / lambda falls by 8 to 13 %
-from 4 to 24 units. 42 seconds of processor time.
+and by momentum, 24 units:
+
+    momentum                                0      .5     .75    .875   .9375
+    foretold                                12.3   9.3    8.6    8.4    8.3
+    training fails from, traced             14.3   10.2   7.5    8.8    7.7
+    best loss of other strings              .51    .50    .50    .48    .48
+
+So the start foretells both edges within the distance of two rates: momentum .94, which makes steps sixteen times as
+long, takes a third off the rates that can be used, as a parabola says. 84 seconds of processor time.
 """
 
 import jax
@@ -91,10 +98,10 @@ def run(
     """Gradient descent on ``strings`` strings, dims (size, rate, update), and the start's ``sharpness`` (size,).
 
     ``moved``: the loss of other strings in the end, of the largest size by momentum (momentum, rate), Nesterov's.
-    ``rates`` values from .1 to 100, evenly in the logarithm. ``quick``: six rates, two sizes and momenta, 20 updates.
+    ``rates`` values from .1 to 100, evenly in the logarithm. ``quick``: six rates, three sizes and momenta, 20 updates.
     """
     if quick:
-        rates, sizes, momenta, updates = 6, (4, 8), (0.0, 0.875), 20
+        rates, sizes, momenta, updates = 6, (4, 6, 8), (0.0, 0.5, 0.875), 20
     made, key = names.cell(cell), jax.random.key(seed)
     values = np.array([log(0.1, 100).at(k / (rates - 1)) for k in range(rates)], np.float32)
     wide, units = np.array(sizes, np.float32), max(sizes)
@@ -111,7 +118,7 @@ def run(
 
     record, sharp = jax.device_get(compute())
     dims, count = ("size", "rate", "update"), len(sizes)
-    found = {"loss": (dims, record.loss[:count]), "val_loss": (dims, record.val_loss[:count])}
+    found: dict[str, tuple] = {"loss": (dims, record.loss[:count]), "val_loss": (dims, record.val_loss[:count])}
     found |= {"sharpness": ("size", sharp), "moved": (("momentum", "rate"), record.val_loss[count:, :, -1])}
     axes = {"size": list(sizes), "momentum": list(momenta), "rate": values, "update": np.arange(1, updates + 1)}
     about = {"cell": cell, "task": str(TASK), "strings": strings, "seed": seed, "chance": TASK.chance}
@@ -134,7 +141,7 @@ def edges(ds: xarray.Dataset) -> xarray.Dataset:
     made["moved_edge"] = "momentum", traced(ds.moved, -np.log2(1 - m.values), ds.chance)
     foretold = 2 / ds.sharpness
     return ds.assign(made).assign(
-        foretold=foretold, moved_foretold=foretold.isel(size=int(ds["size"].argmax())) * (1 + m) / (1 + 2 * m)
+        foretold=foretold, moved_foretold=foretold.sel(size=ds["size"].max(), drop=True) * (1 + m) / (1 + 2 * m)
     )
 
 
@@ -171,14 +178,23 @@ def sentence(ds: xarray.Dataset) -> str:
     lines = []
     for size in ds["size"].values:
         one = ds.sel(size=size)
-        best = one.val_loss.isel(update=-1).fillna(np.inf)
-        at = int(best.values.argmin())
         lines.append(
             f"{int(size)} units: 2 / lambda {float(one.foretold):.2f}; the first update raises the loss from rate "
-            f"{float(one.first):.2f}, training ends above its start from {float(one['last']):.2f}; best "
-            f"{float(best[at]):.3f} at {float(one.rate[at]):.2f}"
+            f"{float(one.first):.2f}; training fails from {float(one.edge):.2f}; {best(one.val_loss.isel(update=-1))}"
+        )
+    for momentum in ds.momentum.values:
+        one = ds.sel(momentum=momentum)
+        lines.append(
+            f"{int(ds['size'].max())} units, momentum {momentum:g}: foretold {float(one.moved_foretold):.2f}; training "
+            f"fails from {float(one.moved_edge):.2f}; {best(one.moved)}"
         )
     return "\n".join(lines)
+
+
+def best(loss: xarray.DataArray) -> str:
+    """The least loss over rates, in words."""
+    at = int(loss.fillna(np.inf).values.argmin())
+    return f"best {float(loss[at]):.3f} at {float(loss.rate[at]):.2f}"
 
 
 if __name__ == "__main__":
