@@ -54,6 +54,12 @@ def test_verdicts_on_variants_follow_their_trials(level, spread, worse, alike):
     assert {verdicts(found)[f"{case} is the same or better"] for case in ("CIFG", "NP")} == {alike}
 
 
+def test_a_users_cell_is_better_than_the_first_or_not_and_others_make_no_such_claim():
+    for level, base, word in ((GOOD, BAD, odyssey.HELD), (BAD, GOOD, odyssey.REFUTED)):
+        assert verdicts(judged(searched(LSTM=base, Sine=level)))["Sine is better than LSTM"] == word
+    assert not [claim for claim in verdicts(judged(searched(V=BAD, NIG=GOOD))) if "better than" in claim]
+
+
 def test_full_gate_recurrence_is_of_use_where_it_is_better():
     assert verdicts(judged(searched(V=BAD, FGR=GOOD)))["FGR is the same or worse"] == odyssey.REFUTED
     assert verdicts(judged(searched(V=BAD, FGR=BAD)))["FGR is the same or worse"] == odyssey.HELD
