@@ -89,7 +89,7 @@ def horizon(x: "Float[np.ndarray, '*case run']", solved: "Bool[np.ndarray, '*cas
         return float((ends[at] + ends[at + 1]) / 2)
 
     rng, runs = np.random.default_rng(0), x.shape[-1]
-    again = [cut(rng.integers(runs, size=runs)) for _ in range(draws)]
+    again = [cut(np.asarray(rng.integers(runs, size=runs))) for _ in range(draws)]
     return Share(cut(np.arange(runs)), *(float(q) for q in np.quantile(again, [0.025, 0.975])))
 
 
