@@ -268,6 +268,29 @@ def layer() -> dict[str, Any]:
     return {**result, "load": os.getloadavg()[0]}
 
 
+def wide() -> float:
+    """Cell-steps a second of the public call, SRNN on 256 x 256 points."""
+    import numpy as np
+
+    import landscape as ls
+
+    plane = ls.plane(ls.SRNN(), w=np.linspace(-3, 3, WIDE), b=np.linspace(-2, 2, WIDE))
+    call = functools.partial(ls.surface, plane, ls.latch(), range(1, LENGTH + 1), episodes=SEQUENCES)
+    return WORK * (WIDE / SIDE) ** 2 / best(call)[1]
+
+
+def devices() -> dict[str, Any]:
+    """The cores of a CPU as devices of their own."""
+    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={len(os.sched_getaffinity(0))}"
+    return {"rate": wide()}
+
+
+def single() -> dict[str, Any]:
+    """One device, held to one core."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    return {"rate": wide()}
+
+
 def starts() -> dict[str, Any]:
     """Seconds of ``import landscape`` and of ``landscape --help``, each the best of three fresh processes."""
     commands = {"import landscape": ["-c", "import landscape"], "landscape --help": ["-m", "landscape", "--help"]}
@@ -276,7 +299,7 @@ def starts() -> dict[str, Any]:
 
 
 PARTS: dict[str, Callable] = {
-    f.__name__: f for f in (ours, hand, reverse, pinned, floor, torch, pascanu, large, layer, starts)
+    f.__name__: f for f in (ours, hand, reverse, pinned, floor, torch, devices, single, pascanu, large, layer, starts)
 }
 
 
@@ -386,6 +409,10 @@ def report(results: dict[str, dict]) -> None:
     for part in [part for part in jobs if part in whole]:
         seconds, peak = results[part]["seconds"], results[part]["peak"] / 1e9
         rows.append(f"  {jobs[part]}: {seconds:.1f} s with compiling, peak memory {peak:.2f} GB")
+    if {"devices", "single"} <= whole:
+        many, one = (results[part]["rate"] for part in ("devices", "single"))
+        rows.append(line(f"SRNN, {WIDE} x {WIDE}, a device a core", many, f"one core {one / 1e6:.0f} M"))
+        rows.append(ratio("a device a core / one core", many / one))
     if "layer" in whole:
         took = results["layer"]
         rows.append(
