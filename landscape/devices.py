@@ -65,8 +65,8 @@ def hasty(level: int = 1) -> dict[str, Json]:
     """What `jax.jit` compiles with on a CPU where each program is used once or twice: in three fifths of the time.
 
     Layers of 16 units, gradient included: 1.7 s instead of 3.1 for an LSTM, 1.5 instead of 2.5 for a GRU, and runs that
-    take a fifth longer (processor time, beside other work, jax 0.10.2). ``level`` is that of `effort`: 0 halves the time
-    once more, for what runs but for a moment. From jax 0.12 on it is `effort` alone.
+    take a fifth longer (processor time, beside other work, jax 0.10.2). ``level`` is that of `effort`: 0 takes half of
+    the time again, for what runs but for a moment. From jax 0.12 on it is `effort` alone.
     """
     older = (
         {"xla_cpu_use_fusion_emitters": False} if jax.version.__version_info__ < (0, 12) else {}
