@@ -27,7 +27,7 @@ Aligned runs learn up to T |ln lambda| = 5.2 (SRNN), 8.6 (LSTM), 9.7 (GRU): a cu
 By the best of thirteen settings of four optimisers (n = 64, the largest as it came out) learn .96 (.89 to .99) SRNN
 and .90 (.80 to .95) GRU, both by RMSprop at .1, and .07 LSTM, by Adam at its default.
 
-By work counted eight minutes on two free cores, all evidence five more; --quick took 72 seconds, most of it compiling.
+By work counted eight minutes on two free cores, all evidence six more; --quick is for the verdicts alone.
 """
 
 import concurrent.futures
@@ -46,10 +46,10 @@ import optax
 import xarray
 from jaxtyping import Array, Float, Key
 
-from landscape import losses, provenance, store
+from landscape import devices, losses, provenance, store
 from landscape.cells import LSTM, SRNN, Cell, GRUResetAfter, HardGRU, HardLSTM
 from landscape.dynamics import origin_multiplier
-from landscape.initialisers import flax, keras2, keras3, lecun, linear, pytorch, readout
+from landscape.initialisers import flax, keras3, lecun, linear, pytorch, readout
 from landscape.models import RNN
 from landscape.models import run as answers
 from landscape.success import Share, horizon, share
@@ -73,7 +73,6 @@ from landscape.verdicts import CAUSE, RIGHT, Pair, Strata, Suspect, Verdict, gap
 
 NOISE, BATCH, SOLVED, LONG, AT = 0.1, 16, 0.95, 100, 50
 CELLS: dict[str, Cell] = {"SRNN": SRNN(), "LSTM": HardLSTM(), "GRU": HardGRU()}  # the asker's, of Keras 2.1.5
-NAMES = np.array(list(CELLS), object)  # as zarr stores words
 OPEN = {"w_o": None, "u_o": None, "b_o": None}  # no output gate: it stays at 1
 FREE = {"w_f": None, "u_f": None, "b_f": None}  # no forget gate of its own: f = 1 - i
 LOW = 0.7  # what one step of an LSTM keeps at the median start
@@ -250,7 +249,7 @@ def train(program: Program, count: int = 10_000, seed: int = 0) -> xarray.Datase
     each = jax.vmap(
         jax.vmap(jax.vmap(lambda model: (origin_multiplier(model.cell), told_apart(model, program.length))))
     )
-    multiplier, apart = (np.asarray(a) for a in jax.jit(each)(begun))
+    multiplier, apart = (np.asarray(a) for a in jax.jit(each, compiler_options=devices.hasty(0))(begun))
     u = np.asarray(begun.cell.u) if isinstance(program.cell, SRNN) else None
     dims = ("length", "start", "seed")
     found = {
@@ -282,11 +281,11 @@ def told_apart(model: RNN, length: int) -> jax.Array:
 
 
 def quickly(programs: list[Program], runs: int) -> list[Program]:
-    """Only the cases that verdicts need, with few runs, and fewer of many epochs.
+    """Only the cases that verdicts need, none of the GRU, with few runs, and fewer of many epochs.
 
     Programs that now differ in their starts alone are one: most of the time goes into compiling.
     """
-    needed = {case for suspect in SUSPECTS for case in suspect.after[:2]} | {f"{name}, default" for name in CELLS}
+    needed = {case for suspect in SUSPECTS for case in suspect.after[:2]} | set(GAP[:2])
     made: list[Program] = []
     for program in programs:
         starts = {name: start for name, start in program.starts.items() if f"{program.name}, {name}" in needed}
@@ -343,7 +342,8 @@ def normal(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 def volume(tried: int, seed: int = 0) -> xarray.Dataset:
     """How many of ``tried`` random models, all weights and the readout from N(0, 1), keep 64 bits for 100 steps."""
     cells = CELLS | {"LSTM of one gate": HardLSTM(coupled=True, **FREE, **OPEN)}
-    models = [begin(cell, jax.random.key(seed), keras2) for cell in cells.values()]
+    shapes = [jax.eval_shape(functools.partial(begin, cell), jax.random.key(0)) for cell in cells.values()]
+    models = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
     found = [baseline(model, latch(NOISE), [LONG], tried=tried, draw=normal, seed=seed) for model in models]
     solved = ("cell", [int(each.solved[0]) for each in found])
     return xarray.Dataset({"solved": solved}, {"cell": np.array(list(cells), object)}, {"tried": tried})
@@ -424,10 +424,18 @@ def table(runs: xarray.Dataset, start: xarray.Dataset) -> xarray.Dataset:
         "tried": ("hypothesis", np.array([sum(cases[p.less].tried) for p in after])),
         "gap": ("end", np.array(gap(cases, GAP))),
     }
-    reach = [horizon(x[aligned], solved[aligned]) for x, solved, aligned in (law(runs, n) for n in CELLS)]
+    reach = [horizon(x[aligned], solved[aligned]) for x, solved, aligned in (law(runs, n) for n in start.cell.values)]
     columns["horizon"] = (("cell", "end"), np.array(reach))
-    names = {"hypothesis": np.array([v.suspect.name for v in found], object), "cell": NAMES}
+    names = {"hypothesis": np.array([v.suspect.name for v in found], object), "cell": start.cell.values}
     return xarray.Dataset(columns, names, {"answer": answer(cases, found, start), "at": AT})
+
+
+def began(runs: xarray.Dataset) -> xarray.Dataset:
+    """The ``multiplier`` of the default starts that a quick look trained, dims (cell, draw)."""
+    cases = [case for case in map(str, runs.case.values) if case in GAP]
+    kept = runs.multiplier.sel(case=cases, length=AT, drop=True).rename(case="cell", seed="draw")
+    names = np.array([case.partition(",")[0] for case in cases], object)
+    return xarray.Dataset({"multiplier": kept.assign_coords(cell=names)})
 
 
 def answer(cases: Mapping[str, Strata], found: list[Verdict], start: xarray.Dataset) -> str:
@@ -460,12 +468,12 @@ def run(
     """``start`` (`before`), ``runs`` (`train`, NaN where not run), ``volume``, and the ``verdicts`` on them (`table`).
 
     ``evidence``: more than the verdicts need, any of `EVIDENCE`; each says its minutes before it begins. ``runs``: at
-    most so many of a case. ``quick``: 16 at most. Each program is kept in ``out`` and never computed twice.
+    most so many of a case. ``quick``: 16 at most, of what the verdicts need alone: no GRU, no ``volume``, and of the
+    starts their multiplier (`began`). Each program is kept in ``out`` and never computed twice.
     """
     if unknown := [name for name in evidence if name not in EVIDENCE]:
         raise ValueError(f"there is no evidence {unknown[0]!r}; choose from {', '.join(EVIDENCE)}")
-    if quick:
-        runs, draws, tried = min(runs, 16), min(draws, 50), min(tried, 1000)
+    runs = min(runs, 16) if quick else runs
     folder, found = Path(out) / ("quick" if quick else "parts") if out else None, []
     for name in ("base", *evidence):
         programs = [p._replace(runs=min(p.runs, runs)) for p in (base if name == "base" else EVIDENCE[name])()]
@@ -474,8 +482,9 @@ def run(
         print(f"{name}: about {sum(p.work() for p in programs) / 120:.0f} minutes on two cores", flush=True)
         found += kept(programs, folder and folder / name, seed, count)
     joined = combined(found).assign_attrs({"count": count, "seed": seed, **provenance.here()})
-    results = {"runs": joined, "start": before(CELLS, draws, 64, LONG, NOISE, seed), "volume": volume(tried, seed)}
-    results["verdicts"] = table(joined, results["start"])
+    start = began(joined) if quick else before(CELLS, draws, 64, LONG, NOISE, seed)
+    results = {"runs": joined, "start": start, "verdicts": table(joined, start)}
+    results |= {} if quick else {"volume": volume(tried, seed)}
     for name, ds in results.items() if out and not quick else ():
         shutil.rmtree(Path(out) / f"{name}.zarr", ignore_errors=True)  # made of the parts, and of nothing else
         store.save(ds, Path(out) / f"{name}.zarr", {"evidence": list(evidence), "seed": seed, "runs": runs})
@@ -500,16 +509,17 @@ def sentence(results: Mapping[str, xarray.Dataset]) -> str:
     for length in map(int, runs.length.values):
         told = [f"{case} {rate} n = {tried}" for case, (rate, tried) in rates_of(runs, length).items()]
         lines.append(f"T = {length}: {'; '.join(told)}")
-    for name in CELLS:
+    for name in start.cell.values:
         low, middle, high = np.quantile(np.abs(start.multiplier.sel(cell=name)), [0, 0.5, 1])
         lines.append(
             f"{name}: one step keeps {middle:.2f} ({low:.2f} to {high:.2f}) at the start; aligned runs learn up to "
             f"T |ln lambda| = {Share(*found.horizon.sel(cell=name).values)}"
         )
-    room, tried = results["volume"].solved, results["volume"].attrs["tried"]
-    solutions = ", ".join(f"{int(n)} {cell}" for cell, n in zip(room.cell.values, room.values, strict=True))
-    last = f"Of {tried:,} models with weights from N(0, 1) keep the bit for {LONG} steps: {solutions}."
-    return "\n".join([*lines, last])
+    if "volume" in results:
+        room, tried = results["volume"].solved, results["volume"].attrs["tried"]
+        solutions = ", ".join(f"{int(n)} {cell}" for cell, n in zip(room.cell.values, room.values, strict=True))
+        lines.append(f"Of {tried:,} models with weights from N(0, 1) keep the bit for {LONG} steps: {solutions}.")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

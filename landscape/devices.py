@@ -61,16 +61,17 @@ def effort(level: int) -> dict[str, Json]:
     return {"xla_backend_optimization_level": level} if jax.default_backend() == "cpu" else {}
 
 
-def hasty() -> dict[str, Json]:
+def hasty(level: int = 1) -> dict[str, Json]:
     """What `jax.jit` compiles with on a CPU where each program is used once or twice: in three fifths of the time.
 
     Layers of 16 units, gradient included: 1.7 s instead of 3.1 for an LSTM, 1.5 instead of 2.5 for a GRU, and runs that
-    take a fifth longer (processor time, beside other work, jax 0.10.2). From jax 0.12 on it is `effort` alone.
+    take a fifth longer (processor time, beside other work, jax 0.10.2). ``level`` is that of `effort`: 0 takes half of
+    the time again, for what runs but for a moment. From jax 0.12 on it is `effort` alone.
     """
     older = (
         {"xla_cpu_use_fusion_emitters": False} if jax.version.__version_info__ < (0, 12) else {}
     )  # then only one way
-    return effort(1) | older if jax.default_backend() == "cpu" else {}
+    return effort(level) | older if jax.default_backend() == "cpu" else {}
 
 
 def cores() -> int:

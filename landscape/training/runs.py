@@ -276,12 +276,12 @@ def _compiled(
     """``draw(length)``, ``begun(numbers, points)``, and for each of ``lengths`` ``train(points, start, data)``.
 
     Compiled for slabs like this one, side by side; they are traced here, where JAX's settings hold. On a CPU with as
-    little effort as their loops are still as fast with: two thirds of the time. One program trains all lengths, but if
-    they are ``known``: then each has its own, whose loops end where the compiler sees it. An accelerator would ask its
-    host after every step whether there is another one.
+    little effort as their loops are still as fast with: two thirds of the time, and half of it for the models, which
+    are drawn once. One program trains all lengths, but if they are ``known``: then each has its own, whose loops end
+    where the compiler sees it. An accelerator would ask its host after every step whether there is another one.
     """
     draw, begun, train = programs
-    effort = [devices.effort(n) for n in (1, 0, 1)]
+    effort = devices.effort(0), devices.hasty(0), devices.effort(1)
     with concurrent.futures.ThreadPoolExecutor(max(3, devices.cores())) as pool:
         compiling = lambda lowered, n: pool.submit(lowered.compile, compiler_options=effort[n])  # noqa: E731
         drawn = jax.jit(draw).lower(lengths[0])
