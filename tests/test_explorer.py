@@ -16,6 +16,7 @@ from landscape import (
     Cell,
     Dense,
     Evaluator,
+    Function,
     State,
     cells,
     cli,
@@ -26,6 +27,7 @@ from landscape import (
     plane,
     plots,
     pytree,
+    span,
     surface,
     surfaces,
 )
@@ -135,6 +137,21 @@ def test_points_that_are_not_finite_have_their_own_colour_and_are_counted(browse
     browser.run("show({ field: 'log10_gradient' })")
     assert pixel(browser, float(wall.w[2]), float(wall.b[2])) == [0, 34, 77]  # the first of cividis
     assert browser.run("document.getElementById('bad').hidden")
+
+
+def test_a_surface_of_one_picture_tells_gradient_and_curvatures_where_one_points(browser, tmp_path):
+    """x² + 3 x y - y²/2 has the curvatures (1 ± sqrt(45)) / 2 everywhere, and the gradient (3.5, 2.5) at (1, 0.5)."""
+    number = lambda a, b: {"a": np.float32(a), "b": np.float32(b)}  # noqa: E731
+    along = {"x": number(1, 0), "y": number(0, 1)}
+    saddle = Function(lambda m, _: m["a"] ** 2 + 3 * m["a"] * m["b"] - m["b"] ** 2 / 2, np.zeros(1), order=2)
+    made = surface(span(number(0, 0), along, x=np.linspace(-2, 2, 9), y=np.linspace(-1, 1, 9)), saddle)
+    browser.open(explorer.page(made, tmp_path / "saddle.html"))
+    browser.run("show({ point: [1, 0.5] })")
+    said = browser.run("document.getElementById('grid-value').textContent")
+    assert "gradient (3.5, 2.5), curvatures 3.854 and −2.854" in said
+    browser.run(SAME)
+    browser.run("(data.slopes = [], show({ point: [1, 0.5] }))")
+    assert not browser.run(SAME), "no arrow is drawn"
 
 
 def test_every_line_can_be_switched_off(opened):

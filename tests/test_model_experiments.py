@@ -81,7 +81,7 @@ def spectra(outliers: int, classes: int = 4) -> xarray.Dataset:
 def test_the_count_of_outliers_follows_the_gap(outliers, when, count):
     module, found = asked["spectrum"], spectra(outliers)
     assert f"With 4 classes 3 eigenvalues stand apart after {when} updates" in module.sentence(found)
-    assert f"and in {count} after 100" in module.sentence(found)
+    assert f", in {count} after 100. Their eigenvectors" in module.sentence(found)
     assert (module.counted(found, 4).sel(step=100) == outliers).all()
     assert (module.within(found, 4).sel(step=100) == outliers).all()
     assert module.sentence(found).endswith(f"in {count} after 100.")

@@ -4,6 +4,10 @@ import dataclasses
 import functools
 import itertools
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -175,6 +179,32 @@ def test_derivatives_are_within_a_few_ulp_of_their_largest_whatever_the_batch(ma
     for name in [name for name in made if name.startswith("d_")]:
         ulp = np.spacing(np.abs(made[name].values).max())
         assert np.abs(found[name].values - made[name].values).max() <= (16 if name.count("_") > 1 else 4) * ulp
+
+
+SEVERAL = """
+import sys, numpy as np, jax, landscape as ls
+sys.path.insert(0, sys.argv[2])
+import test_risk
+found = ls.surface(test_risk.wide(), test_risk.RISK, order=1)
+np.savez(sys.argv[1], devices=jax.local_device_count(), **{str(k): v.values for k, v in found.data_vars.items()})
+"""
+
+
+def wide() -> ls.Plane:
+    """A plane of three blocks of points."""
+    return ls.span(parameters(0), {"a": parameters(1), "b": parameters(2)}, a=np.linspace(-1, 1, 12), b=np.arange(13.0))
+
+
+@optimised
+@pytest.mark.slow
+def test_values_are_within_4_ulp_whatever_the_number_of_devices(tmp_path: Path) -> None:
+    one, file = ls.surface(wide(), RISK, order=1), tmp_path / "two.npz"
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, "-c", SEVERAL, file, Path(__file__).parent], check=True, env=os.environ | flags)
+    two = np.load(file)
+    assert two["devices"] == 2
+    for name in one.data_vars:
+        np.testing.assert_array_max_ulp(two[name], one[name].values, 4)
 
 
 def test_the_last_batch_is_weighted_and_no_example_dropped_or_repeated() -> None:
