@@ -16,7 +16,7 @@ demo: $(VENV)/.ready
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
-test-all: $(VENV)/.ready
+test-all: $(VENV)/.docs
 	$(BIN)/python -m pytest -n auto --dist loadfile -m ''
 
 $(VENV)/.dev: $(VENV)/.ready

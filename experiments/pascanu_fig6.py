@@ -74,10 +74,12 @@ def sentence(results: Mapping[str, xarray.Dataset]) -> str:
     peak = {t: float(10 ** line.log10_gradient.sel(length=t).max()) for t in (early, last)}
     column = over.log10_gradient.sel(length=last).sel(w=line.attrs["w"], method="nearest")
     seen = float(10 ** column.max())
+    slope = float(results["cliff"].b.polyfit("w", 1).polyfit_coefficients[0])  # minus logistic(START)
     return (
         f"At w = {line.attrs['w']:g} and length {last} the loss falls from {high:.3f} to {low:.3f} across "
         f"b = {line.attrs['b']:.4f}, where a closed form puts the wall, and the gradient has grown from "
-        f"{peak[early]:.1f} at length {early} to {peak[last]:,.0f}; the grid beside it sees at most {seen:.2g}."
+        f"{peak[early]:.1f} at length {early} to {peak[last]:,.0f}; the grid beside it sees at most {seen:.2g}. "
+        f"The wall is the line b = {START:g} - {-slope:.5f} w, for w above {-1 / (slope * (1 + slope)):.4f}."
     )
 
 

@@ -27,20 +27,22 @@ def _program(kernel: Callable) -> Callable:
     GPU would ask its host for.
     """
 
+    once = jax.jit(kernel, inline=True)  # traced once, for its shapes and for the loop
+
     def block(
         affine: Affine, points: Float[Array, "tile coordinate point"], used: Int[Array, ""], data: PyTree
     ) -> list[Float[Array, "row points"]]:
         size = points.shape[-1]
 
         def put(i: Int[Array, ""], out: list[Float[Array, "row points"]]) -> list[Float[Array, "row points"]]:
-            results = kernel(affine, points[i], data)
+            results = once(affine, points[i], data)
             where = (jnp.zeros_like(i), i * size)
             return [jax.lax.dynamic_update_slice(o, r, where) for o, r in zip(out, results, strict=True)]
 
-        shapes = jax.eval_shape(kernel, affine, points[0], data)
+        shapes = jax.eval_shape(once, affine, points[0], data)
         blank = [jnp.zeros((s.shape[0], len(points) * size), s.dtype) for s in shapes]
         if len(points) == 1:
-            return jax.lax.cond(used > 0, lambda: kernel(affine, points[0], data), lambda: blank)
+            return jax.lax.cond(used > 0, lambda: once(affine, points[0], data), lambda: blank)
         return jax.lax.fori_loop(0, used, put, blank)
 
     return jax.jit(block)
