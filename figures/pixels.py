@@ -2,8 +2,9 @@
 
     python figures/pixels.py [STORE] [FOLDER]
 
-Above, test accuracy after the last epoch against the learning rate, for both rules. Below, accuracy by epoch at each
-cell's best rate, and how far the gradient of the answer reaches back, before training and after. Two seconds.
+Above, test accuracy after the last epoch against the learning rate, for two rules. Below, accuracy by epoch and by
+second at each cell's best rate, and how far the gradient of the answer reaches back, before training and after. Two
+seconds.
 """
 
 import numpy as np
@@ -44,39 +45,43 @@ def title(ds: xarray.Dataset, rule: str) -> str:
 
 
 def page(ds: xarray.Dataset) -> Figure:
-    """Accuracy against rate, for each rule; accuracy by epoch and gradient by lag, for the first."""
+    """Accuracy against rate, for two rules; accuracy by epoch and second and gradient by lag, for the first."""
     made = Figure(figsize=(7.2, 5.6), layout="constrained")
-    axes, rule = made.subplots(2, 2), str(ds.rule.values[0])
+    axes = made.subplot_mosaic("aaabbb;ccddee")
     inks = dict(zip(map(str, ds.cell.values), LINES, strict=False))
-    for ax, name in zip(axes[0], map(str, ds.rule.values), strict=False):
+    rules = [str(name) for name in ds.rule.values[:2]]
+    for letter, name in zip("ab", rules, strict=False):
         for cell, ink in inks.items():
-            drawn(ax, ds.rate, ds.val_accuracy.sel(cell=cell, rule=name).isel(epoch=-1), *ink)
-        ax.set(xscale="log", ylim=(0, 1), xlabel="learning rate", ylabel="test accuracy")
-        ax.set_title(f"{'ab'[list(ds.rule.values).index(name)]}  {name}, after {ds.sizes['epoch']} epochs", loc="left")
-    if ds.sizes["rule"] == 1:
-        axes[0, 1].set_visible(False)
+            drawn(axes[letter], ds.rate, ds.val_accuracy.sel(cell=cell, rule=name).isel(epoch=-1), *ink)
+        axes[letter].set(xscale="log", ylim=(0, 1), xlabel="learning rate", ylabel="test accuracy")
+        axes[letter].set_title(f"{letter}  {name}, after {ds.sizes['epoch']} epochs", loc="left")
+    axes["b"].set_visible(len(rules) == 2)
     for cell, (colour, _) in inks.items():
-        runs = ds.val_accuracy.sel(cell=cell, rule=rule).isel(rate=int(best(ds, rule).sel(cell=cell)))
-        drawn(axes[1, 0], ds.epoch, runs, colour, "")
+        one = ds.sel(cell=cell, rule=rules[0])
+        runs = one.val_accuracy.isel(rate=int(best(ds, rules[0]).sel(cell=cell)))
+        drawn(axes["c"], ds.epoch, runs, colour, "")
+        axes["d"].plot(float(one.seconds) * ds.epoch, runs.mean("seed"), color=colour)
         for when, line in (("before", ":"), ("after", "-")):
-            axes[1, 1].plot(ds.lag, ds[when].sel(cell=cell, rule=rule), color=colour, linestyle=line)
-    axes[1, 0].set(ylim=(0, 1), xlabel="epoch", ylabel="test accuracy")
-    axes[1, 0].set_title(f"c  {rule}, each cell at its best rate", loc="left")
-    axes[1, 1].set(yscale="log", xlabel="lag k (pixels before the last)", ylabel="|dL/da| at T - k")
-    axes[1, 1].set_title("d  how far the gradient reaches back", loc="left")
-    for ax in axes.flat:
+            axes["e"].plot(ds.lag, one[when], color=colour, linestyle=line)
+    axes["c"].set(ylim=(0, 1), xlabel="epoch", ylabel="test accuracy")
+    axes["c"].set_title(f"c  {rules[0]}, best rates", loc="left")
+    axes["d"].set(ylim=(0, 1), xscale="log", xlabel="seconds of processor time a run")
+    axes["d"].set_title("d  the same by second", loc="left")
+    axes["e"].set(yscale="log", xlabel="lag k (pixels before the last)", ylabel="|dL/da| at T - k")
+    axes["e"].set_title("e  gradient by lag", loc="left")
+    for ax in axes.values():
         ax.grid(alpha=0.4)
         ax.spines[["top", "right"]].set_visible(False)
     handles = [Line2D([], [], color=c, marker=m, markersize=3, label=name) for name, (c, m) in inks.items()]
-    handles += [Line2D([], [], color="0.3", linestyle=":", label="before training (d)")]
-    handles += [Line2D([], [], color="0.3", label="after training (d)")]
+    handles += [Line2D([], [], color="0.3", linestyle=":", label="before training (e)")]
+    handles += [Line2D([], [], color="0.3", label="after training (e)")]
     note = (
         f"scikit-learn's digits (8 x 8, not MNIST), one pixel a step, T = {ds.sizes['lag']}, 32 units, softmax "
         f"readout, batches of 32, gradients clipped to a norm of 1; {ds.sizes['seed']} runs a point, tested on 357 "
         "images. Bands: 95 % interval of the mean over runs (Student); the best rate is chosen on the same images. "
-        "d: median over 64 test images, the first run at its best rate; 0 is not drawn."
+        "e: median over 64 test images, the first run at its best rate; 0 is not drawn."
     )
-    headed(made, title(ds, rule), [note], handles, columns=4)
+    headed(made, title(ds, rules[0]), [note], handles, columns=4)
     return made
 
 

@@ -28,6 +28,7 @@ def read(**accuracy):
             "val_accuracy": (("cell", "rule", "rate", "seed", "epoch"), runs),
             "before": (lag, np.full((len(accuracy), 1, 4), 0.5)),
             "after": (lag, np.full((len(accuracy), 1, 4), 0.1)),
+            "seconds": (lag[:2], np.full((len(accuracy), 1), 0.2)),
         },
         {"cell": list(accuracy), "rule": ["RMSprop"], "rate": [0.001, 0.01], "epoch": [1, 2, 3]},
     )
@@ -60,7 +61,7 @@ def test_the_figure_of_digits_names_who_reads_best():
     assert drawn["pixels"].title(read(IRNN=0.3, LSTM=0.9), "RMSprop").startswith("LSTM reads 9")
     assert "the IRNN 3" in drawn["pixels"].title(read(IRNN=0.3, LSTM=0.9), "RMSprop")
     assert drawn["pixels"].title(read(IRNN=0.9, LSTM=0.3), "RMSprop").startswith("IRNN reads")
-    assert len(drawn["pixels"].page(read(IRNN=0.3, LSTM=0.9)).axes) == 4
+    assert len(drawn["pixels"].page(read(IRNN=0.3, LSTM=0.9)).axes) == 5
 
 
 def test_digits_are_in_one_order_and_permuted_alike():
