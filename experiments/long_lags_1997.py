@@ -423,9 +423,8 @@ def paced(one):
     claim = f"{one.case.item()}: it takes {int(one.printed):,} sequences, within a factor of two"
     if not np.isfinite(one.sequences).all():
         short = float(one.solved_high) < 0.5 and one.attrs["patience"] >= 2  # then the median is above twice as many
-        return Claim(
-            claim, REFUTED if short else OPEN, f"{int((~np.isfinite(one.sequences)).sum())} runs did not succeed"
-        )
+        failed = int((~np.isfinite(one.sequences)).sum())
+        return Claim(claim, REFUTED if short else OPEN, f"{failed} of {one.seed.size} runs did not succeed")
     verdict = decided(float(one.low / one.printed), float(one.high / one.printed), 0.5, 2)
     return Claim(claim, verdict, f"{float(one['mean']):,.0f} ({float(one.low):,.0f} to {float(one.high):,.0f})")
 
