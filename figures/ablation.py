@@ -46,10 +46,10 @@ def title(found: xarray.Dataset) -> str:
     success = found.share.mean("length").values
     names = [str(found.case.values[k]) for k in (success.argmax(), success.argmin())]
     told = f"{names[0]} learns most often ({success.max():.0%}), {names[1]} least ({success.min():.0%})"
-    short = {"keeps": "what the start keeps", "room": "its room", "position": "its place", "growth": "its steepness"}
+    short = {"keeps": "what starts keep", "room": "its room", "position": "its place", "growth": "its steepness"}
     ranks = {words: found.sel(feature=name) for name, words in short.items()}
     sure = [
-        f"{words} goes {'with' if one['rank'] > 0 else 'against'} it (p {float(one.p):.2g})"
+        f"{words} goes {'with' if one['rank'] > 0 else 'against'} it, p {f'{float(one.p):.2f}'[1:]}"
         for words, one in ranks.items()
         if one.p < 0.05
     ]
