@@ -244,13 +244,13 @@ def draw(one, key, count):
     return tasks.episodes(one.task, key, count, *([one.length] if one.task.nested else [one.length] * 2))
 
 
-def chunk(one, count, quick):
+def chunk(one, count, route):
     """``(key, number, state, train, test) -> (state, scores, share of the test that is right)``: updates one by one.
 
     ``train`` are the sequences that there are, in a new order each time, or () where fresh ones are drawn. Every
     sequence is an update, and what it scores is scored before.
     """
-    gradient, evaluate = (training.carousel if quick else training.reverse)(one.objective)
+    gradient, evaluate = route(one.objective)
     step, length = training.step(gradient, optax.sgd(one.rate)), jnp.int32(one.length)
 
     def go(key, number, state, train, test):
@@ -279,13 +279,21 @@ def recent(right, loss, bound, spared=0):
     return RECENT + float(np.argmax(won)) if won.any() else np.nan
 
 
+def succeeded(one, right, loss, tested, done):
+    """After how many sequences runs (seed,) succeed, of which ``done`` are over, the last (seed, sequence) given."""
+    if not one.bound:
+        return np.where(np.asarray(tested) > 1 - 1e-6, done, np.nan)
+    each = [recent(*row, one.bound, one.spared) for row in zip(right, loss, strict=True)]
+    return done - right.shape[1] + np.array(each)
+
+
 def solve(case, seeds, most, seed, report=print):
     """Sequences until success (seed,) of one case, NaN where ``most`` did not suffice; the share right at last."""
     one, root = case.problem, jax.random.key(seed)
     keys = jax.vmap(lambda k: jax.random.fold_in(root, k))(jnp.arange(seeds))
     fixed = one.task.name == "reber"  # 256 strings to train on
     count = TESTED if fixed else CHUNK
-    step, go = chunk(one, count, case.truncated and not one.direct)
+    step, go = chunk(one, count, training.carousel if case.truncated and not one.direct else training.reverse)
     sets = ((one, 2**31), (one._replace(task=one.tested or one.task), 2**30))
     pools = [jax.jit(jax.vmap(lambda k, p=p, n=n: draw(p, jax.random.fold_in(k, n), TESTED)))(keys) for p, n in sets]
     train, test = map(legal, pools) if fixed else ((), pools[1])
@@ -296,15 +304,7 @@ def solve(case, seeds, most, seed, report=print):
         seen = [*seen[-RECENT // count :], jax.tree.map(np.asarray, scores)]
         right, loss = (np.concatenate([getattr(s, name) for s in seen], 1) for name in ("accuracy", "loss"))
         done = (number + 1) * count
-        if one.bound:
-            now = (
-                done
-                - right.shape[1]
-                + np.array([recent(*each, one.bound, one.spared) for each in zip(right, loss, strict=True)])
-            )
-        else:
-            now = np.where(np.asarray(tested) > 1 - 1e-6, done, np.nan)
-        found = np.where(np.isnan(found), now, found)
+        found = np.where(np.isnan(found), succeeded(one, right, loss, tested, done), found)
         if np.isfinite(found).all():
             break
         if number == 1:
@@ -423,9 +423,8 @@ def paced(one):
     claim = f"{one.case.item()}: it takes {int(one.printed):,} sequences, within a factor of two"
     if not np.isfinite(one.sequences).all():
         short = float(one.solved_high) < 0.5 and one.attrs["patience"] >= 2  # then the median is above twice as many
-        return Claim(
-            claim, REFUTED if short else OPEN, f"{int((~np.isfinite(one.sequences)).sum())} runs did not succeed"
-        )
+        failed = int((~np.isfinite(one.sequences)).sum())
+        return Claim(claim, REFUTED if short else OPEN, f"{failed} of {one.seed.size} runs did not succeed")
     verdict = decided(float(one.low / one.printed), float(one.high / one.printed), 0.5, 2)
     return Claim(claim, verdict, f"{float(one['mean']):,.0f} ({float(one.low):,.0f} to {float(one.high):,.0f})")
 

@@ -294,6 +294,7 @@ def explained(found: xarray.Dataset) -> list[Claim]:
         return []
     part = lambda name: float(found.explained.sel(effect=name))  # noqa: E731
     bounds = {
+        "the rate explains more than half": ("rate", part("rate") > 1 / 2),
         "the rate explains more than two thirds": ("rate", part("rate") > 2 / 3),
         "momentum explains less than .05": ("damping", part("damping") < 0.05),
         "rate and size interact by less than .05": ("rate x size", part("rate x size") < 0.05),

@@ -46,11 +46,14 @@ def title(found: xarray.Dataset) -> str:
     success = found.share.mean("length").values
     names = [str(found.case.values[k]) for k in (success.argmax(), success.argmin())]
     told = f"{names[0]} learns most often ({success.max():.0%}), {names[1]} least ({success.min():.0%})"
-    short = {"keeps": "what the start keeps", "room": "its room", "position": "its place", "growth": "its steepness"}
-    sure = [short[str(f)] for f in found.feature.values if found.p.sel(feature=f) < 0.05]
-    return f"{told}; {' and '.join(sure)} {'go' if len(sure) > 1 else 'goes'} with it" if sure else (
-        f"{told}; nothing seen from above surely goes with it"
-    )  # fmt: skip
+    short = {"keeps": "what starts keep", "room": "its room", "position": "its place", "growth": "its steepness"}
+    ranks = {words: found.sel(feature=name) for name, words in short.items()}
+    sure = [
+        f"{words} goes {'with' if one['rank'] > 0 else 'against'} it, p {f'{float(one.p):.2f}'[1:]}"
+        for words, one in ranks.items()
+        if one.p < 0.05
+    ]
+    return f"{told}; {' and '.join(sure) or 'nothing seen from above surely goes with it'}"
 
 
 def page(found: xarray.Dataset) -> Figure:

@@ -173,9 +173,8 @@ def test_what_goes_with_success_is_read_off_the_variants(feature, verdict):
     np.testing.assert_allclose(found.share.isel(length=0), np.round(20 * CLIMBING) / 20)
     title = drawn["ablation"].title(found)
     assert title.startswith("V, forget bias 1 learns most often (100%), V least (0%)")
-    assert title.endswith(
-        "nothing seen from above surely goes with it" if verdict == "not decided" else "its room goes with it"
-    )
+    assert ("nothing seen from above surely goes with it" in title) == (verdict == "not decided")
+    assert (f"its room {verdict.replace('success', 'it')}, p .0" in title) == (verdict != "not decided")
 
 
 def test_the_figure_of_ablation_has_a_panel_for_every_variant_and_three_for_what_goes_with_success():
