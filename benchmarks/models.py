@@ -3,16 +3,20 @@
     python benchmarks/models.py                # the table, about ten minutes on two cores
     python benchmarks/models.py --rounds 1     # a quick look
     python benchmarks/models.py --shared       # where others are at work: processor time, and PyTorch on one thread
-    python benchmarks/models.py --large        # memory: 64 and 2,601 points, and a model of 10^7 parameters
+    python benchmarks/models.py --large        # memory: 64 and 2,601 points, of a model of 10^7 parameters too
+    python benchmarks/models.py --loops        # the CNN's gradient in reverse mode: convolutions, products of patches
 
-Loss, gradient and Hessian over all data at every point. PyTorch moves the parameters in place and asks all examples at
-once, as loss-landscapes does, or goes through a data loader at every point, as the tool of Li et al. (2018) does, with
-gradient and Hessian in reverse mode. It lives in a venv of its own (.venv-torch, or TORCH_PYTHON) and is no dependency.
+Loss, gradient and Hessian over all data at every point; how much longer the Hessian takes if it is stored in blocks;
+how many gradients a product with the Hessian of all parameters takes. PyTorch moves the parameters in place and asks
+all examples at once, as loss-landscapes does, or goes through a data loader at every point, as the tool of Li et al.
+(2018) does, with gradient and Hessian in reverse mode. It lives in a venv of its own (.venv-torch, or TORCH_PYTHON) and
+is no dependency.
 Digits are scikit-learn's, from the extra ``data``, or random numbers of their shape. Each round measures both, one
 after the other; the best of the rounds counts.
 """
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -121,7 +125,44 @@ def ours(model: str, file: str) -> dict[str, float]:
         paths = (Path(folder, f"{k}.zarr") for k in range(99))
         kept = seconds(lambda: ls.surface(made, risk, out=next(paths)))
         found["Hessian on disk"] = SIDES[model][2] ** 2 / kept
-    return found
+    return found | product(ls.Risk(predict, inputs(model, file), batch=BATCH[model]), weights(model, 0))
+
+
+def product(risk: Any, params: list) -> dict[str, float]:
+    """Gradients of all data that take as long as a product with the Hessian, and gradients a second."""
+    import landscape as ls
+    from landscape.curvature.sharpness import gradient
+
+    bent = ls.curvature.hessian(risk, params)
+    v = np.random.default_rng(0).normal(size=bent.size)
+    slow, fast = (seconds(call, 5) for call in (lambda: bent(v), lambda: gradient(risk, params)))
+    return {"gradients a second": 1 / fast, "Hessian products a second": 1 / slow}
+
+
+def loops(file: str) -> dict[str, float]:
+    """Points per second of the CNN's gradient in reverse mode, all data: one after the other in a compiled loop.
+
+    By XLA's convolutions, and by products of patches, as `landscape.Risk` has it on a CPU.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    import landscape as ls
+    from landscape.risk.convolutions import unrolled
+
+    model = "CNN 16-32-64"
+    (x, y), (origin, along) = inputs(model, file), (weights(model, seed) for seed in range(2))
+
+    def pace_of(answers: Callable) -> float:
+        def slope(a: Any) -> list:
+            loss = lambda p: jnp.mean(jax.vmap(ls.losses.classes.loss)(answers(p, x), y))  # noqa: E731
+            return [jnp.sum(g) for g in jax.grad(loss)([w + a * d for w, d in zip(origin, along, strict=True)])]
+
+        run = jax.jit(lambda points: jax.lax.map(slope, points))
+        jax.block_until_ready(run(jnp.arange(2.0)))
+        return 2 / seconds(lambda: jax.block_until_ready(run(jnp.arange(2.0))), 1)
+
+    return {"convolutions": pace_of(predict), "products of patches": pace_of(unrolled(predict))}
 
 
 def torch(model: str, file: str) -> dict[str, float]:
@@ -207,7 +248,7 @@ def memory(count: str, parameters: str) -> dict[str, float]:
     shapes = [(784, width), (width,), (width, width), (width,), (width, 10), (10,)]
     tree = lambda: [draw(size=shape).astype("f4") * 0.01 for shape in shapes]  # noqa: E731
     params, one, two = tree(), tree(), tree()
-    x, y = draw(size=(256, 784)).astype("f4"), np.arange(256) % 10
+    x, y = draw(size=(128, 784)).astype("f4"), np.arange(128) % 10
 
     def net(p: list, x: Any) -> Any:
         return jax.nn.relu(jax.nn.relu(x @ p[0] + p[1]) @ p[2] + p[3]) @ p[4] + p[5]
@@ -228,7 +269,7 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
-PARTS = {"ours": ours, "torch": torch, "memory": memory}
+PARTS = {"ours": ours, "torch": torch, "memory": memory, "loops": loops}
 
 
 def measure(python: str, part: str, *words: str) -> dict[str, float]:
@@ -255,13 +296,14 @@ def torch_python() -> str | None:
 
 def table(found: dict[str, dict[str, dict[str, float]]]) -> str:
     """Ours beside PyTorch, model by model."""
-    rows = ["| points/s (ours; PyTorch) | loss | gradient | Hessian | to disk |", "|---|---|---|---|---|"]
+    rows = ["| points/s (ours; PyTorch) | loss | gradient | Hessian | to disk | product |", "|---|---|---|---|---|---|"]
     for model, sides in found.items():
         mine, peer = sides["ours"], sides.get("torch", {})
         cells = [f"{mine.get(kind, np.nan):,.4g}; {peer.get(kind, np.nan):,.4g}" for kind in KINDS]
         cells[0] += f", data loader {peer.get('loss, data loader', np.nan):,.4g}"
         disk = f"{100 * (mine.get('Hessian', np.nan) / mine.get('Hessian on disk', np.nan) - 1):+.0f} %"
-        rows.append(f"| {model}, {EXAMPLES[model]:,} examples | {' | '.join(cells)} | {disk} |")
+        bent = f"{mine.get('gradients a second', np.nan) / mine.get('Hessian products a second', np.nan):.2g} gradients"
+        rows.append(f"| {model}, {EXAMPLES[model]:,} examples | {' | '.join([*cells, disk, bent])} |")
     return "\n".join(rows)
 
 
@@ -275,6 +317,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--models", nargs="*", default=list(SIDES))
     parser.add_argument("--large", action="store_true")
+    parser.add_argument("--loops", action="store_true")
     parser.add_argument("--shared", action="store_true")
     parser.add_argument("--part", nargs="+")
     asked = parser.parse_args()
@@ -284,8 +327,12 @@ def main() -> None:
         print(json.dumps(PARTS[asked.part[0]](*asked.part[1:])))
         return
     if asked.large:
-        for count, kind in ((64, "small"), (2601, "small"), (64, "10^7 parameters")):
-            print(count, "points,", kind, measure(sys.executable, "memory", str(count), kind))
+        for kind, count in itertools.product(("small", "10^7 parameters"), (64, 2601)):
+            print(count, "points,", kind, measure(sys.executable, "memory", str(count), kind), flush=True)
+        return
+    if asked.loops:
+        with tempfile.TemporaryDirectory() as folder:
+            print(measure(sys.executable, "loops", str(data(Path(folder)))))
         return
     found: dict[str, dict] = {model: {} for model in asked.models}
     python = torch_python()

@@ -10,6 +10,7 @@ reset after. Both sides may use every core. Keras and PyTorch live in side envir
 (.venv-keras, .venv-torch) and are no dependencies. Seconds are those of the whole process, compiling included.
 
     python benchmarks/training.py --layer              # a layer of 32 units against flax.linen and optax: a minute
+    python benchmarks/training.py --fused              # gradients of LSTMs beside a scan fused by hand: a minute
     python benchmarks/training.py --text               # updates a second of an LSTM of 128 units on characters
 
 The learning curves are compared too: at each length and epoch the difference of the two mean validation accuracies
@@ -200,6 +201,64 @@ def layer():
         )
 
 
+def by_hand(units, depth, every):
+    """The gradient of LSTM layers written by hand, the four gates of a layer in one product: what one would aim at."""
+    import jax
+    import jax.numpy as jnp
+
+    def step(layers, states, x):
+        after = []
+        for (u, w, b), (h, c) in zip(layers, states, strict=True):
+            i, f, g, o = jnp.split(x @ u + h @ w + b, 4, -1)
+            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+            x = jax.nn.sigmoid(o) * jnp.tanh(c)
+            after.append((x, c))
+        return after, x
+
+    def loss(weights, x, target):
+        *layers, (v, c) = weights
+        still = jnp.zeros((x.shape[1], units))
+        h = jax.lax.scan(lambda states, x: step(layers, states, x), [(still, still)] * depth, x)[1]
+        log_p = jax.nn.log_softmax((h if every else h[-1]) @ v + c)
+        return -jnp.mean(jnp.take_along_axis(log_p, target[..., None], -1))
+
+    key, sizes = jax.random.key(0), [(1 if k == 0 else units, units, 0) for k in range(depth)]
+    draw = lambda *shape: 0.1 * jax.random.normal(key, shape)  # noqa: E731
+    weights = [[draw(n, 4 * units) if n else jnp.zeros(4 * units) for n in size] for size in sizes]
+    return jax.jit(jax.value_and_grad(loss)), [*weights, [draw(units, 10), jnp.zeros(10)]]
+
+
+def fused():
+    """Milliseconds of processor time of one gradient, by `training.reverse` and by hand: LSTM, T = 64, batch 32."""
+    import jax
+    import jax.numpy as jnp
+
+    from landscape import cells, losses, training
+    from landscape.models import Stack
+    from landscape.tasks import Episode
+
+    time_, batch, many = 64, 32, 10
+    print(f"gradient of an LSTM, T = {time_}, batch {batch}: processor time")
+    for units, depth, every in ((32, 1, 0), (100, 1, 0), (128, 1, 0), (32, 1, 1), (128, 1, 1), (32, 2, 1), (128, 2, 1)):
+        cell = cells.LSTM() if depth == 1 else Stack(layers=(cells.LSTM(),) * depth)
+        model = training.begin(cell, jax.random.key(0), units=units, inputs=1, outputs=10)
+        x, asked = jax.random.normal(jax.random.key(1), (time_, batch, 1)), (time_, batch)[1 - every :]
+        target = jax.random.randint(jax.random.key(2), asked, 0, 10)
+        data = Episode(x=x, target=target, mask=jnp.ones(asked) / time_ if every else None)
+        route, index = training.reverse(losses.classes), jnp.arange(batch)
+        ours = jax.jit(lambda model, r=route, d=data, i=index: r.gradient(model, d, i, jnp.int32(time_)))
+        hand, weights = by_hand(units, depth, every)
+        runs = [
+            lambda ours=ours, model=model: [ours(model) for _ in range(many)],
+            lambda hand=hand, w=weights, x=x, target=target: [hand(w, x, target) for _ in range(many)],
+        ]
+        mine, other = (seconds / many * 1e3 for seconds in fastest(runs))
+        what = (
+            f"{depth} layer{'s' * (depth > 1)} of {units}, {'masks, a loss at every step' if every else 'one answer'}"
+        )
+        print(f"{what:46s} ours {mine:5.1f} ms   by hand {other:5.1f} ms   ratio {mine / other:.2f}", flush=True)
+
+
 def text():
     """Updates a second, by processor time, of a character LSTM of 128 units: 96 symbols, 32 lanes, slices of 50."""
     import jax
@@ -299,15 +358,17 @@ def main():
     parser.add_argument("--torch-repeats", type=int, default=1, help="0 leaves PyTorch out; its seconds are scaled up")
     parser.add_argument("--figure", default=",".join(CELLS), help="cells of the 25-length figure; '' leaves it out")
     parser.add_argument("--layer", action="store_true", help="a layer against flax.linen and optax, and nothing else")
+    parser.add_argument("--fused", action="store_true", help="gradients beside a scan by hand, and nothing else")
     parser.add_argument("--text", action="store_true", help="an LSTM on characters, and nothing else")
     parser.add_argument("--side", choices=("ours", "keras", "torch"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     cells, lengths = given.cells.split(","), [int(length) for length in given.lengths.split(",")]
     if unknown := {*cells, *filter(None, given.figure.split(","))} - {*CELLS}:
         parser.error(f"cells are {', '.join(CELLS)}; given {sorted(unknown)[0]!r}")
-    if given.layer or given.text:
-        (layer if given.layer else text)()
-        return
+    for name, alone in (("layer", layer), ("fused", fused), ("text", text)):
+        if getattr(given, name):
+            alone()
+            return
     if given.side:
         print(json.dumps(globals()[given.side](cells, lengths, given.repeats)))
         return

@@ -152,9 +152,7 @@ def run(
     made = sweep(f"{__file__}:case", {"case": {"name": cases}}, fixed, out=folder / "cases.zarr", report=print)
     found = judged(whole(made).assign_coords(case=cases).drop_vars("name", errors="ignore")).assign_attrs(fixed)
     settings = {**fixed, "cases": cases}
-    if store.find(folder / "found.zarr", settings) is None:
-        store.save(found, folder / "found.zarr", settings)
-    return found
+    return store.keep(found, folder / "found.zarr", settings)
 
 
 def judged(made: xarray.Dataset) -> xarray.Dataset:

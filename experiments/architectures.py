@@ -56,12 +56,13 @@ from landscape.models import RNN
 from landscape.success import mean, share
 from landscape.sweeps import sweep, whole
 from landscape.tasks import Task
+from landscape.verdicts import Claim
 from landscape.views.walking import visited
 
 ablation, characters, music = (
     names.module(str(Path(__file__).with_name(f"{name}.py"))) for name in ("ablation", "characters", "music_and_sound")
 )
-Claim, order, word = music.Claim, music.order, music.word
+order, word = music.order, music.word
 
 
 def without(gate: str) -> LSTM:
@@ -261,9 +262,7 @@ def run(
     found = judged(made.assign_coords(cell=[cell.rpartition(":")[2] for cell in cells]))
     found = found.assign_attrs({**fixed, "claims": [list(claim) for claim in claims(found)]})
     settings = {**fixed, **moves, "kinds": list(kinds)}
-    if store.find(folder / "found.zarr", settings) is None:
-        store.save(found, folder / "found.zarr", settings)
-    return found
+    return store.keep(found, folder / "found.zarr", settings)
 
 
 def judged(made: xarray.Dataset) -> xarray.Dataset:

@@ -47,7 +47,7 @@ from landscape.models import RNN, Around, Dense, Truncated
 from landscape.success import Share, difference, mean, share, wilson
 from landscape.tasks import Episode, Task, grammar, time_first
 from landscape.tree import dot, param, pytree
-from landscape.verdicts import CAUSE, CONTRIBUTES, NOT, verdict
+from landscape.verdicts import CAUSE, CONTRIBUTES, HELD, NOT, OPEN, REFUTED, Claim, verdict
 
 RECENT, TESTED, CHUNK = 2000, 256, 500  # sequences: that must have been right, of a test set, between two looks at it
 JUDGED = 64  # sequences that a guess must get right
@@ -389,15 +389,7 @@ def judged(ds):
 
 
 ENDS = Share._fields
-HELD, REFUTED, OPEN, PART = "held", "refuted", "not decided at this size", "in part"
-
-
-class Claim(NamedTuple):
-    """What the source says, whether it held here, and the numbers that say so."""
-
-    claim: str
-    verdict: str
-    evidence: str
+PART = "in part"
 
 
 def decided(low, high, least, most=np.inf):

@@ -34,6 +34,7 @@ end. All this of one seed; no other has been tried. Five minutes of processor ti
 networks of two layers.
 """
 
+import functools
 from pathlib import Path
 
 import jax
@@ -126,32 +127,34 @@ def integrators(name: str, net: RNN, episodes: Episode) -> float:
 
 
 def run(networks: str = "", epochs: int = 6, seed: int = 0, quick: bool = False) -> xarray.Dataset:
-    """Views of every network of one layer, dims (cell, ...).
+    """Views of every network of one layer, of the largest size, dims (cell, ...).
 
-    ``networks``: a result of `characters`; without one its networks of one layer are trained here, ``epochs`` along the
-    text. The LSTM with lazy update always is, as long as they were. ``quick``: as there, 16 units, and short looks.
+    ``networks``: a result of `characters`; without one its networks of one layer of 64 units are trained here,
+    ``epochs`` along the text. The LSTM with lazy update always is, as long as they were. ``quick``: as there, 16 units,
+    and short looks.
     """
-    found = (
-        store.open_surface(networks) if networks else characters.run(layers=(1,), epochs=epochs, seed=seed, quick=quick)
-    )
-    if "test" not in found or 1 not in found.layers:
+    trained = functools.partial(characters.run, sizes=(64,), layers=(1,), epochs=epochs, seed=seed, quick=quick)
+    found = store.open_surface(networks) if networks else trained()
+    if "test" not in found or "size" not in found.dims or 1 not in found.layers or "LSTM" not in found.cell:
         raise ValueError(
             f"{networks} holds no networks of one layer; remove it and run `landscape run characters` again"
         )
-    nets = {str(name): characters.network(found, str(name), 1) for name in found.cell.values}
-    nats = dict(zip(nets, found.nats.sel(layers=1).values.tolist(), strict=True))
+    size = int(found.size[-1])
+    nets = {str(name): characters.network(found, str(name), 1, size) for name in found.cell.values}
+    found = found.sel(layers=1, size=size)
+    nats = dict(zip(nets, found.val.isel(epoch=-1).values.tolist(), strict=True))
     read, test = characters.texts(found.attrs["file"], found.attrs["characters"])
-    wide = int(found.units.sel(cell="LSTM", layers=1))
-    lazy = characters.train(LazyLSTM(), 1, wide, read, test, found.sizes["epoch"], seed)[0]
-    nets["lazy LSTM"], nats["lazy LSTM"] = lazy, -characters.log_likelihoods(lazy, test).mean()
+    wide = int(found.units.sel(cell="LSTM"))
+    lazy, record = characters.train(LazyLSTM(), 1, wide, read, test, found.sizes["epoch"], seed)
+    nets["lazy LSTM"], nats["lazy LSTM"] = lazy[-1], record.val_loss[-1]
     count, steps, along = (16, 160, 60) if quick else (EPISODES, STEPS, ALONG)
-    episodes = stretches(found.test.values, count, steps)
+    episodes = stretches(found.test.values[: characters.JUDGED], count, steps)
     seen = {}
     for name, net in nets.items():
         seen[name] = look(net, episodes, found.test.values[:along], seed)
         seen[name] |= {"integrators": integrators(name, net, episodes), "nats": nats[name]}
         print(f"{name}: D below {LEVEL} after {seen[name]['steps'].mean():.1f} steps", flush=True)
-    return gathered(seen, found.attrs)
+    return gathered(seen, found.attrs | {"parameters": int(found.parameters)})
 
 
 DIMS = {

@@ -48,9 +48,9 @@ from landscape import comparisons, data, losses, models, names, store, training
 from landscape.success import mean
 from landscape.sweeps import sweep, whole
 from landscape.tasks import Episode
+from landscape.verdicts import HELD, OPEN, REFUTED, Claim
 
-odyssey, characters = (names.module(str(Path(__file__).with_name(f"{name}.py"))) for name in ("odyssey", "characters"))
-Claim, HELD, REFUTED, OPEN = odyssey.Claim, odyssey.HELD, odyssey.REFUTED, odyssey.OPEN
+characters = names.module(str(Path(__file__).with_name("characters.py")))
 
 CELLS = characters.CELLS
 PAIRS = (("GRU", "tanh"), ("LSTM", "tanh"), ("GRU", "LSTM"))
@@ -184,9 +184,7 @@ def run(
     about = {"music": rolls or "generated chorales", "sound": wave or "synthesised plucked strings"}
     found = found.assign_attrs({**fixed, **about, "claims": [list(claim) for claim in claims(found)]})
     settings = {**fixed, "rolls": rolls, "wave": wave}
-    if store.find(folder / "found.zarr", settings) is None:
-        store.save(found, folder / "found.zarr", settings)
-    return found
+    return store.keep(found, folder / "found.zarr", settings)
 
 
 def judged(made: xarray.Dataset) -> xarray.Dataset:

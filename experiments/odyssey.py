@@ -41,6 +41,7 @@ from landscape.models import RNN, Sized
 from landscape.success import share
 from landscape.sweeps import anova, draw, even, log, ranked, sweep, whole
 from landscape.tasks import Episode, Task
+from landscape.verdicts import HELD, OPEN, REFUTED, Claim
 
 BATCH, JUDGED, EPOCH = 16, 256, 1024  # episodes: of an update, to validate on, drawn anew for so many
 SLAB = 32  # trials computed together
@@ -199,9 +200,7 @@ def run(
         shares = anova(capped(whole(parts).score, SETTINGS[task].task.chance))
     found = judged(made, SETTINGS[task].task, shares).assign_attrs(fixed | {"trials": trials})
     settings = {**fixed, "trials": trials, "cells": list(cells), "grid": grid}
-    if store.find(folder / "found.zarr", settings) is None:
-        store.save(found, folder / "found.zarr", settings)
-    return found
+    return store.keep(found, folder / "found.zarr", settings)
 
 
 def cases(cells: tuple[str, ...]) -> dict[str, list]:
@@ -256,17 +255,6 @@ def judged(done: xarray.Dataset, task: Task, shares: xarray.DataArray | None = N
     return found if shares is None else found.assign(explained=shares)
 
 
-class Claim(NamedTuple):
-    """What a source says, whether it held here, and the numbers that say so."""
-
-    claim: str
-    verdict: str
-    evidence: str
-
-
-HELD, REFUTED, OPEN = "held", "refuted", "not decided at this size"
-
-
 def compared(found: xarray.Dataset, case: str) -> str:
     """The best tenth of a case beside that of the first: worse or better (Welch, Holm), the same, or not told apart.
 
@@ -280,13 +268,15 @@ def compared(found: xarray.Dataset, case: str) -> str:
 
 
 def claims(found: xarray.Dataset) -> list[Claim]:
-    """The source's claims about the cells that were searched, and one of ours about their starts."""
-    made = []
+    """The source's claims about the cells that were searched, users' cells, and one of ours about their starts."""
+    made, known = [], set(labels(cases(VARIANTS)))
     wanted = {"NFG": ("worse",), "NOAF": ("worse",), "CIFG": ("the same", "better"), "NP": ("the same", "better")}
-    for case, right in (wanted | {"FGR": ("the same", "worse")}).items():
-        if case in found.case and found.base == "V":
+    wanted = wanted | {"FGR": ("the same", "worse")} if found.base == "V" else {}
+    own = {case: ("better",) for case in map(str, found.case.values[1:]) if not {case, found.base} <= known}
+    for case, right in (wanted | own).items():
+        if case in found.case:
             verdict, one = compared(found, case), found.sel(case=case)
-            claim = f"{case} is {' or '.join(right)}"
+            claim = f"{case} is {' or '.join(right)}" + f" than {found.base}" * (case in own)
             evidence = f"{verdict}: {one.difference:+.3f} ({one.low:+.3f} to {one.high:+.3f}), Holm's p {one.holm:.2g}"
             state = HELD if verdict in right else OPEN if verdict == "not told apart" else REFUTED
             made.append(Claim(claim, state, evidence))

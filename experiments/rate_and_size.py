@@ -1,4 +1,4 @@
-"""Hyper-parameters are a plane too: where does training diverge over rate and size, and does the start foretell it?
+"""Hyper-parameters are planes too: where does training fail over rate, size and momentum; does the start foretell it?
 
     landscape run rate_and_size
     landscape run rate_and_size --quick
@@ -6,20 +6,27 @@
     python figures/rate_and_size.py
 
 Gradient descent on 64 embedded Reber strings, 100 updates, for V, the LSTM with peepholes, from weights N(0, .1²): the
-loss of other strings over 24 rates and four sizes, the rate from which the first update raises the loss, and the rate
-beyond which a step along the sharpest direction of the start overshoots, 2 / lambda. Neighbouring rates differ by a
-factor 1.35.
+loss of other strings over 24 rates and four sizes, and for the largest size over five momenta (Nesterov's). `cliffs`
+traces the edge beyond which training fails; a step along the sharpest direction of the start overshoots from 2 / lambda
+on, with momentum m from 2 (1 + m) / (1 + 2 m) / lambda. Neighbouring rates differ by a factor 1.35.
 
-Expected, by size (another seed in brackets; one start a size, so no intervals):
+Expected, by size (one start a size, so no intervals):
 
-    units                                   4              8              16             24
-    2 / lambda of the start                 13.4 (13.5)    13.3 (12.7)    13.0 (12.1)    12.3 (11.7)
-    first update raises the loss from       14.2 (14.2)    14.2 (14.2)    14.2 (14.2)    14.2 (14.2)
-    training ends above its start from      19.2 (14.2)    19.2 (19.2)    14.2 (14.2)    19.2 (14.2)
-    best loss of other strings              .59  (.64)     .55  (.55)     .53  (.55)     .51  (.54)
+    units                                   4      8      16     24
+    2 / lambda of the start                 13.4   13.3   13.0   12.3
+    first update raises the loss from       14.2   14.2   14.2   14.2
+    training fails from, traced             14.1   13.0   14.0   14.2
+    best loss of other strings              .62    .56    .52    .51
 
-So the start foretells the edge within the distance of two rates, and 2 / lambda falls by 8 to 13 %
-from 4 to 24 units. 42 seconds of processor time.
+and by momentum, 24 units:
+
+    momentum                                0      .5     .75    .875   .9375
+    foretold                                12.3   9.3    8.6    8.4    8.3
+    training fails from, traced             14.3   10.2   7.5    8.8    7.7
+    best loss of other strings              .51    .50    .50    .48    .48
+
+So the start foretells both edges within the distance of two rates: momentum .94, which makes steps sixteen times as
+long, takes a third off the rates that can be used, as a parabola says. 84 seconds of processor time.
 """
 
 import jax
@@ -29,7 +36,7 @@ import optax
 import xarray
 from jaxtyping import Array, Float, Key
 
-from landscape import initialisers, losses, names, tasks, training
+from landscape import cliffs, initialisers, losses, names, tasks, training
 from landscape.cells import Cell
 from landscape.models import RNN, Sized
 from landscape.sweeps import log
@@ -46,13 +53,13 @@ def begin(cell: Cell, key: Key[Array, ""], units: int, size: Float[Array, ""]) -
     return RNN(cell=Sized(cell=made, size=size), readout=out)
 
 
-def descended(model: RNN, rate: Float[Array, ""], read: Episode, other: Episode, updates: int) -> training.Record:
-    """Gradient descent at one rate on all strings of ``read``: what it saw, update by update."""
-    count = len(read.x)
-    done = training.fit(
-        jax.random.key(0), model, read, optax.sgd(rate), losses.classes, validation=other, epochs=updates, batch=count
-    )
-    return done.record
+def descended(
+    model: RNN, rate: Float[Array, ""], momentum: Float[Array, ""], read: Episode, other: Episode, updates: int
+) -> training.Record:
+    """Gradient descent at one rate and momentum on all strings of ``read``: what it saw, update by update."""
+    rule = optax.sgd(rate, momentum=momentum, nesterov=True)
+    key, count = jax.random.key(0), len(read.x)
+    return training.fit(key, model, read, rule, losses.classes, validation=other, epochs=updates, batch=count).record
 
 
 def loss_of(model: RNN, read: Episode) -> jax.Array:
@@ -82,6 +89,7 @@ def run(
     cell: str = "LSTMPeephole",
     rates: int = 24,
     sizes: tuple[int, ...] = (4, 8, 16, 24),
+    momenta: tuple[float, ...] = (0.0, 0.5, 0.75, 0.875, 0.9375),
     updates: int = 100,
     strings: int = 64,
     seed: int = 0,
@@ -89,42 +97,72 @@ def run(
 ) -> xarray.Dataset:
     """Gradient descent on ``strings`` strings, dims (size, rate, update), and the start's ``sharpness`` (size,).
 
-    ``rates`` values from .1 to 100, evenly in the logarithm. ``quick``: six rates, two sizes, 20 updates.
+    ``moved``: the loss of other strings in the end, of the largest size by momentum (momentum, rate), Nesterov's.
+    ``rates`` values from .1 to 100, evenly in the logarithm. ``quick``: six rates, three sizes and momenta, 20 updates.
     """
     if quick:
-        rates, sizes, updates = 6, (4, 8), 20
+        rates, sizes, momenta, updates = 6, (4, 6, 8), (0.0, 0.5, 0.875), 20
     made, key = names.cell(cell), jax.random.key(seed)
     values = np.array([log(0.1, 100).at(k / (rates - 1)) for k in range(rates)], np.float32)
     wide, units = np.array(sizes, np.float32), max(sizes)
+    rows = [(size, 0.0) for size in sizes] + [(units, momentum) for momentum in momenta]
+    each, moments = np.array(rows, np.float32).T
 
     @jax.jit
     def compute() -> tuple[training.Record, jax.Array]:
         read, other = (tasks.episodes(TASK, k, strings, LENGTH) for k in jax.random.split(key))
         start = lambda size: begin(made, jax.random.fold_in(key, 7), units, size)  # noqa: E731
-        one = lambda size, rate: descended(start(size), rate, read, other, updates)  # noqa: E731
-        every = jax.vmap(jax.vmap(one, (None, 0)), (0, None))(wide, values)
+        one = lambda size, momentum, rate: descended(start(size), rate, momentum, read, other, updates)  # noqa: E731
+        every = jax.vmap(jax.vmap(one, (None, None, 0)), (0, 0, None))(each, moments, values)
         return every, jax.vmap(lambda size: sharpest(start(size), read))(wide)
 
     record, sharp = jax.device_get(compute())
-    dims = ("size", "rate", "update")
-    found = {"loss": (dims, record.loss), "val_loss": (dims, record.val_loss), "sharpness": ("size", sharp)}
-    ds = xarray.Dataset(found, {"size": list(sizes), "rate": values, "update": np.arange(1, updates + 1)})
+    dims, count = ("size", "rate", "update"), len(sizes)
+    found: dict[str, tuple] = {"loss": (dims, record.loss[:count]), "val_loss": (dims, record.val_loss[:count])}
+    found |= {"sharpness": ("size", sharp), "moved": (("momentum", "rate"), record.val_loss[count:, :, -1])}
+    axes = {"size": list(sizes), "momentum": list(momenta), "rate": values, "update": np.arange(1, updates + 1)}
     about = {"cell": cell, "task": str(TASK), "strings": strings, "seed": seed, "chance": TASK.chance}
-    return edges(ds).assign_attrs(about | {"floor": TASK.floor, "memoryless": TASK.memoryless})
+    return edges(xarray.Dataset(found, axes, about | {"floor": TASK.floor, "memoryless": TASK.memoryless}))
 
 
 def edges(ds: xarray.Dataset) -> xarray.Dataset:
-    """By size the rate from which the first update raises the loss, ``first``, and training ends above it, ``last``.
+    """The rates beyond which training fails, and those that the start foretells, by size and by momentum.
 
-    Each between the last rate that does not and the first that does, in the middle of their logarithms; NaN where none
-    does. ``foretold`` is 2 / sharpness, beyond which a step along the sharpest direction overshoots.
+    ``first`` (size,): from where the first update raises the loss, between the last rate that does not and the first
+    that does, in the middle of their logarithms; NaN where none does. ``edge`` (size,) and ``moved_edge`` (momentum,):
+    where the loss of other strings in the end rises most, by `traced`. ``foretold`` (size,) is 2 / sharpness, beyond
+    which a step along the sharpest direction overshoots; ``moved_foretold`` (momentum,), 2 (1 + m) / (1 + 2 m) /
+    sharpness, beyond which Nesterov's momentum m grows without end on a parabola.
     """
-    start = ds.loss.isel(update=0)
-    up = ~(ds.loss.isel(update=1) <= start)
-    worse = ~(ds.val_loss.isel(update=-1) < ds.val_loss.isel(rate=0, update=0))
-    found = {name: ("size", [crossing(ds.rate.values, row) for row in flag.transpose("size", "rate").values])
-             for name, flag in (("first", up), ("last", worse))}  # fmt: skip
-    return ds.assign(found).assign(foretold=2 / ds.sharpness)
+    up = ~(ds.loss.isel(update=1) <= ds.loss.isel(update=0))
+    first = [crossing(ds.rate.values, row) for row in up.transpose("size", "rate").values]
+    by_size, m = ds.val_loss.isel(update=-1), ds.momentum
+    made = {"first": ("size", first), "edge": ("size", traced(by_size, np.log2(ds["size"].values), ds.chance))}
+    made["moved_edge"] = "momentum", traced(ds.moved, -np.log2(1 - m.values), ds.chance)
+    foretold = 2 / ds.sharpness
+    return ds.assign(made).assign(
+        foretold=foretold, moved_foretold=foretold.sel(size=ds["size"].max(), drop=True) * (1 + m) / (1 + 2 * m)
+    )
+
+
+def traced(loss: xarray.DataArray, other: np.ndarray, chance: float) -> np.ndarray:
+    """The rate, for every value of the ``other`` axis, at which ``loss`` climbs most steeply out of what is learned.
+
+    `cliffs.ridge` traces the plane of log rate and ``other``; losses are a blind guess's at most, and lines along which
+    the loss falls with the rate, where training becomes fast enough, are left out. Where several are met the first one
+    counts; NaN where there is none.
+    """
+    rows = loss.transpose(..., "rate").values.T
+    level = np.where(np.isfinite(rows) & (rows < chance), rows, chance)
+    axes = {"log_rate": np.log(loss.rate.values.astype(float)), "other": np.asarray(other, float)}
+    slopes = dict(zip(axes, np.gradient(level, *axes.values()), strict=True))
+    pairs = {f"d_{a}_{b}": np.gradient(slopes[a], axes[b], axis=k) for a in axes for k, b in enumerate(axes) if a <= b}
+    columns = {"loss": level, **{f"d_{name}": slope for name, slope in slopes.items()}, **pairs}
+    plane = xarray.Dataset({name: (("length", *axes), value[None]) for name, value in columns.items()}, axes)
+    lines = cliffs.ridge(plane.assign_coords(length=[1]), least=0.3)
+    climbs = np.cos(lines.direction.values) > 0
+    there = [climbs & np.isclose(lines.other.values, value) for value in axes["other"]]
+    return np.array([np.exp(lines.log_rate.values[at].min()) if at.any() else np.nan for at in there])
 
 
 def crossing(rates: np.ndarray, beyond: np.ndarray) -> float:
@@ -140,14 +178,23 @@ def sentence(ds: xarray.Dataset) -> str:
     lines = []
     for size in ds["size"].values:
         one = ds.sel(size=size)
-        best = one.val_loss.isel(update=-1).fillna(np.inf)
-        at = int(best.values.argmin())
         lines.append(
             f"{int(size)} units: 2 / lambda {float(one.foretold):.2f}; the first update raises the loss from rate "
-            f"{float(one.first):.2f}, training ends above its start from {float(one['last']):.2f}; best "
-            f"{float(best[at]):.3f} at {float(one.rate[at]):.2f}"
+            f"{float(one.first):.2f}; training fails from {float(one.edge):.2f}; {best(one.val_loss.isel(update=-1))}"
+        )
+    for momentum in ds.momentum.values:
+        one = ds.sel(momentum=momentum)
+        lines.append(
+            f"{int(ds['size'].max())} units, momentum {momentum:g}: foretold {float(one.moved_foretold):.2f}; training "
+            f"fails from {float(one.moved_edge):.2f}; {best(one.moved)}"
         )
     return "\n".join(lines)
+
+
+def best(loss: xarray.DataArray) -> str:
+    """The least loss over rates, in words."""
+    at = int(loss.fillna(np.inf).values.argmin())
+    return f"best {float(loss[at]):.3f} at {float(loss.rate[at]):.2f}"
 
 
 if __name__ == "__main__":

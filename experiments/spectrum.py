@@ -15,8 +15,12 @@ By another seed, 3 networks of 7 classes: the widest gap is after 6 in all after
 are too few for the interval. Four minutes of processor time, the quick run 15 seconds.
 """
 
+import functools
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import xarray
@@ -57,25 +61,42 @@ def trained(asked: Risk, classes: int, units: int, at: tuple[int, ...], seed: in
     return [jax.tree.map(lambda leaf, k=k: leaf[k], path.models) for k in range(len(at))]
 
 
-def largest(asked: Risk, model: dict, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """The largest eigenvalues of the Hessian, downwards, and their residuals, both (pair,)."""
+@functools.partial(jax.jit, static_argnums=(0, 4))
+def class_means(predict: Callable, model: dict, pixels: jax.Array, labels: jax.Array, classes: int) -> dict:
+    """``m_c = sum_i p_ic g_i`` over the images i of class c, (class, ...) for each leaf; g_i is an image's gradient.
+
+    Of the gradients ``g_ik`` that an image would have were its label k, ``sum_k p_ik g_ik = 0``: this is Papyan's class
+    mean, of all labels but its own, but for the sign.
+    """
+
+    def sums(model: dict) -> jax.Array:
+        logs = jnp.take_along_axis(jax.nn.log_softmax(predict(model, pixels)), labels[:, None], 1)[:, 0]
+        return jax.ops.segment_sum(-jax.lax.stop_gradient(jnp.exp(logs)) * logs, labels, classes)
+
+    return jax.jacrev(sums)(model)
+
+
+def largest(asked: Risk, model: dict, steps: int, classes: int) -> dict[str, np.ndarray]:
+    """The largest eigenvalues of the Hessian, downwards, their residuals, and the share of each in class means (pair,).
+
+    The share is that of the squared length of an eigenvector which lies in the span of the C class means.
+    """
     found = curvature.top(curvature.hessian(asked, model), PAIRS + 6, jax.random.key(1), steps)
-    order = np.argsort(-found.value.values)[:PAIRS]
-    return found.value.values[order], found.residual.values[order]
+    found = found.isel(pair=np.argsort(-found.value.values)[:PAIRS])
+    leaves = jax.tree.leaves(class_means(asked.predict, model, *asked.data.data, classes))
+    rows = np.concatenate([np.reshape(leaf, (classes, -1)) for leaf in leaves], 1, dtype=np.float64)
+    basis = np.linalg.svd(rows, full_matrices=False)[2]
+    share = np.sum((found["vector"].values @ basis.T) ** 2, 1)
+    return {"value": found.value.values, "residual": found.residual.values, "share": share}
 
 
-def network(asked: Risk, models: list, steps: int) -> dict[str, np.ndarray]:
-    """One network: ``value`` and ``residual`` (step, pair), ``loss`` and ``accuracy`` (step,)."""
+def network(asked: Risk, models: list, steps: int, classes: int) -> dict[str, np.ndarray]:
+    """One network: ``value``, ``residual`` and ``share`` (step, pair), ``loss`` and ``accuracy`` (step,)."""
     pixels, labels = asked.data.data
     right = [np.mean(np.argmax(asked.predict(model, pixels), 1) == labels) for model in models]
-    value, residual = zip(*(largest(asked, model, steps) for model in models), strict=True)
-    losses = [float(asked(model)) for model in models]
-    return {
-        "value": np.array(value),
-        "residual": np.array(residual),
-        "loss": np.array(losses),
-        "accuracy": np.array(right),
-    }
+    found = [largest(asked, model, steps, classes) for model in models]
+    columns = {name: np.array([one[name] for one in found]) for name in found[0]}
+    return columns | {"loss": np.array([float(asked(model)) for model in models]), "accuracy": np.array(right)}
 
 
 def densities(asked: Risk, models: list, probes: int, steps: int) -> dict[str, tuple]:
@@ -96,7 +117,9 @@ def run(
     seed: int = 0,
     quick: bool = False,
 ) -> xarray.Dataset:
-    """``value``, ``residual`` (classes, seed, step, pair), ``loss``, ``accuracy``, `wider`; a density for the last C.
+    """``value``, ``residual``, ``share`` (classes, seed, step, pair), ``loss``, ``accuracy``, `wider`, `drop`.
+
+    And the density of the last C.
 
     ``steps`` are those of Lanczos. ``quick``: 4 classes, three starts, three numbers of updates, to see it work.
     """
@@ -107,7 +130,7 @@ def run(
     for count in classes:
         asked = risk(count, units)
         nets = {one: trained(asked, count, units, at, one) for one in seeds}
-        rows.append([network(asked, models, steps) for models in nets.values()])
+        rows.append([network(asked, models, steps, count) for models in nets.values()])
     before = ("classes", "seed", "step")
     columns = {
         n: ((*before, "pair")[: 2 + v.ndim], np.array([[one[n] for one in r] for r in rows]))
@@ -117,6 +140,7 @@ def run(
     where = {"classes": list(classes), "seed": list(seeds), "step": list(at), "pair": np.arange(1, PAIRS + 1)}
     made = xarray.Dataset(columns, where, {"units": units})
     made["wider"] = before, np.stack([wider(made.value, count) for count in classes])
+    made["drop"] = before, np.stack([drop(made.share, count) for count in classes])
     return made.assign_attrs(finding=sentence(made))
 
 
@@ -143,15 +167,26 @@ def wider(values: xarray.DataArray, classes: int) -> np.ndarray:
     return found[..., classes - 2] - found[..., sides].mean(-1)
 
 
-def apart(results: xarray.Dataset, classes: int) -> list[Share]:
-    """`wider` at each step: the mean over starts with Student's interval.
+def drop(shares: xarray.DataArray, classes: int) -> np.ndarray:
+    """How much more of the C - 1 first eigenvectors than of the four after them lies in class means (seed, step)."""
+    found = shares.sel(classes=classes).transpose("seed", "step", "pair").values
+    return found[..., : classes - 1].mean(-1) - found[..., classes - 1 : classes + 3].mean(-1)
 
-    All intervals of the experiment hold together in 95 % (Bonferroni).
+
+def within(results: xarray.Dataset, classes: int) -> xarray.DataArray:
+    """How many of the largest eigenvectors lie by more than half in class means, (seed, step)."""
+    return (results.share.sel(classes=classes) > 0.5).sum("pair").transpose("seed", "step")
+
+
+def apart(results: xarray.Dataset, classes: int, name: str = "wider") -> list[Share]:
+    """`wider`, or `drop`, at each step: the mean over starts with Student's interval.
+
+    All intervals of the experiment hold together in 95 % (Bonferroni over both, classes and steps).
     """
     from scipy import stats
 
-    each = results.wider.sel(classes=classes).transpose("step", "seed").values
-    tail = 0.025 / (results.sizes["classes"] * results.sizes["step"])
+    each = results[name].sel(classes=classes).transpose("step", "seed").values
+    tail = 0.025 / (2 * results.sizes["classes"] * results.sizes["step"])
     reach = stats.t.ppf(1 - tail, each.shape[1] - 1) * each.std(1, ddof=1) / each.shape[1] ** 0.5
     return [Share(float(m), float(m - r), float(m + r)) for m, r in zip(each.mean(1), reach, strict=True)]
 
@@ -162,16 +197,20 @@ def verdict(found: Share) -> str:
 
 
 def describe(results: xarray.Dataset, classes: int) -> str:
-    """What came out for so many classes: when C - 1 eigenvalues stand apart, and how often the widest gap is there."""
-    found, when = apart(results, classes), results.step.values
-    sure = [str(step) for step, one in zip(when, found, strict=True) if verdict(one) == "stand apart"]
-    right = (counted(results, classes) == classes - 1).sum("seed").values
-    nets = results.sizes["seed"]
-    k = int(np.nanargmax([one.value for one in found]))
+    """What came out for so many classes: when C - 1 eigenvalues stand apart, and when they are those of class means."""
+    when, nets = results.step.values, results.sizes["seed"]
+
+    def sure(name: str) -> str:
+        found = zip(when, apart(results, classes, name), strict=True)
+        return ", ".join(str(step) for step, one in found if verdict(one) == "stand apart") or "no number of"
+
+    gap, same = ((f(results, classes) == classes - 1).sum("seed").values for f in (counted, within))
+    k = int(np.nanargmax([one.value for one in apart(results, classes)]))
     return (
-        f"With {classes} classes {classes - 1} eigenvalues stand apart after {', '.join(sure) or 'no number of'} "
-        f"updates; the widest gap is after them in {right[k]} of {nets} nets after {when[k]} and in {right[-1]} after "
-        f"{when[-1]}."
+        f"With {classes} classes {classes - 1} eigenvalues stand apart after {sure('wider')} updates; the widest gap "
+        f"is after them in {gap[k]} of {nets} nets after {when[k]}, in {gap[-1]} after {when[-1]}. Their eigenvectors "
+        f"lie in class means more than the next ones do after {sure('drop')} updates; of the {PAIRS} largest exactly "
+        f"{classes - 1} lie there by more than half in {same[k]} nets after {when[k]}, in {same[-1]} after {when[-1]}."
     )
 
 

@@ -24,7 +24,8 @@ def title(ds: xarray.Dataset) -> str:
     """The finding, from the numbers: what is left of the barrier of the width that is drawn."""
     found = ds.barrier.sel(units=ds.attrs["drawn"], images="train")
     aligned, bend = (float((found.sel(path=p) / found.sel(path="line")).mean()) for p in ("aligned", "bend"))
-    return f"Barrier of two minima: {aligned:.1%} is left with units aligned, {bend:.2%} on a bent curve"
+    parts = f"{aligned:.1%} is left with units aligned, {bend:.2%} on a bent curve"
+    return f"The barrier at {ds.attrs['drawn']} units: {parts}"
 
 
 def plane(figure: Figure, ax, ds: xarray.Dataset) -> None:

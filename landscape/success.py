@@ -73,22 +73,24 @@ def mean(values: "Float[np.ndarray, 'run']", confidence: float = 0.95) -> Share:
     return Share(*(float(values.mean() + side * half) for side in (0, -1, 1)))
 
 
-def horizon(x: "Float[np.ndarray, 'run']", solved: "Bool[np.ndarray, 'run']", draws: int = 400) -> Share:
+def horizon(x: "Float[np.ndarray, '*case run']", solved: "Bool[np.ndarray, '*case run']", draws: int = 400) -> Share:
     """The x up to which runs are solved: the cut that is wrong about the fewest, with a bootstrapped interval of 95 %.
 
-    ``x`` and ``solved`` (run,), x not negative; a cut lies between runs, never among runs of the same x.
+    ``x`` and ``solved`` (*case, run), x not negative; a cut lies between runs, never among runs of the same x. Runs are
+    drawn anew with all of their cases, which may share a seed.
     """
 
     def cut(index: np.ndarray) -> float:
-        order = index[np.argsort(x[index])]
-        right = np.concatenate([[0], np.cumsum(2 * solved[order] - 1)])
-        apart = np.concatenate([[True], np.diff(x[order]) > 0, [True]])
-        at, ends = int(np.where(apart, right, -1).argmax()), np.concatenate([[0], x[order], [x.max()]])
+        own, learnt = x[..., index].ravel(), solved[..., index].ravel()
+        order = np.argsort(own)
+        right = np.concatenate([[0], np.cumsum(2 * learnt[order] - 1)])
+        apart = np.concatenate([[True], np.diff(own[order]) > 0, [True]])
+        at, ends = int(np.where(apart, right, -1).argmax()), np.concatenate([[0], own[order], [x.max()]])
         return float((ends[at] + ends[at + 1]) / 2)
 
-    rng = np.random.default_rng(0)
-    again = [cut(rng.integers(len(x), size=len(x))) for _ in range(draws)]
-    return Share(cut(np.arange(len(x))), *(float(q) for q in np.quantile(again, [0.025, 0.975])))
+    rng, runs = np.random.default_rng(0), x.shape[-1]
+    again = [cut(np.asarray(rng.integers(runs, size=runs))) for _ in range(draws)]
+    return Share(cut(np.arange(runs)), *(float(q) for q in np.quantile(again, [0.025, 0.975])))
 
 
 def successes(accuracy: "xarray.DataArray", above: float = 0.99, over: str = "seed") -> "xarray.Dataset":

@@ -152,6 +152,17 @@ def verdicts(counted: Mapping[str, Strata], before: Pair, suspects: Sequence[Sus
     return [Verdict(suspect, part, verdict(part)) for suspect, part in zip(suspects, shares, strict=True)]
 
 
+HELD, REFUTED, OPEN = "held", "refuted", "not decided at this size"
+
+
+class Claim(NamedTuple):
+    """What somebody says, whether it held here, and the numbers that say so."""
+
+    claim: str
+    verdict: str
+    evidence: str
+
+
 HOLDS, FAILS = "holds", "does not hold"
 
 

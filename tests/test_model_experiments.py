@@ -68,7 +68,12 @@ def spectra(outliers: int, classes: int = 4) -> xarray.Dataset:
     }
     columns = {"value": ((*one, "pair"), values), "residual": ((*one, "pair"), values * 1e-6), **place}
     made = xarray.Dataset(columns | {"loss": (one, np.ones((1, 5, 2)))}, where, {"units": 4})
+    made["share"] = (
+        (*one, "pair"),
+        np.where(np.arange(14) < outliers, 0.9, 0.1) * np.array([0, 1])[:, None] + 0 * values,
+    )
     made["wider"] = one, asked["spectrum"].wider(made.value, classes)[None]
+    made["drop"] = one, asked["spectrum"].drop(made.share, classes)[None]
     return made
 
 
@@ -78,6 +83,17 @@ def test_the_count_of_outliers_follows_the_gap(outliers, when, count):
     assert f"With 4 classes 3 eigenvalues stand apart after {when} updates" in module.sentence(found)
     assert f"and in {count} after 100" in module.sentence(found)
     assert (module.counted(found, 4).sel(step=100) == outliers).all()
+    assert (module.within(found, 4).sel(step=100) == outliers).all()
+    assert module.sentence(found).endswith(f"in {count} after 100.")
+
+
+def test_the_class_means_of_a_linear_classifier_are_those_of_papyan():
+    """``m_c = 1/N sum_i p_ic x_i (p_i - e_c)'`` over the images of class c, here summed."""
+    x, y, w = rng(3).normal(size=(9, 2)), np.arange(9) % 3, rng(4).normal(size=(2, 3))
+    found = asked["spectrum"].class_means(lambda params, x: x @ params["w"], {"w": w}, x, y, 3)["w"]
+    p = np.exp(x @ w) / np.exp(x @ w).sum(1, keepdims=True)
+    each = np.einsum("i,ij,ik->ijk", p[range(9), y], x, p - np.eye(3)[y])
+    np.testing.assert_allclose(found, [each[y == c].sum(0) for c in range(3)], rtol=1e-4)
 
 
 def test_two_classes_have_one_outlier_with_neighbours_on_one_side():
@@ -180,7 +196,7 @@ def test_what_a_policy_does_follows_the_losses(frozen, word):
     found = policies(none=2.0, frozen=frozen, batch=2.0, recomputed=2.0)
     assert f"frozen is {word} recomputed" in asked["filter_normalised"].sentence(found)
     assert "none is not told from recomputed" in asked["filter_normalised"].sentence(found)
-    mean = np.exp(np.log(found["away"].sel(policy="frozen").values).mean())
+    mean = found["away"].sel(policy="frozen").values.mean()
     assert f"a step away is {mean:.1f} by frozen" in drawn["filter_normalised"].title(found)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import xarray
 
-from landscape import names, views
+from landscape import names, training, views
 from landscape.cells import expressions as ex
 from landscape.cells.expressions import Tree, h, linear, one, read, relu
 
@@ -146,13 +146,57 @@ def test_what_is_seen_before_training_is_what_the_views_show():
     assert found["origin"] == pytest.approx(np.mean(moduli), rel=1e-4)  # z + (1 - z) r w_h with gates at 1/2
 
 
+def test_a_search_that_lost_a_cell_ends_as_if_nothing_had_happened_once_it_is_found(tmp_path, monkeypatch):
+    whole, kept = mutants.drawn(8, 0, 40), []
+    monkeypatch.setattr(mutants, "ranked", lambda found, feature: (0.0, -1.0, 1.0, 1.0, 8.0))  # takes a second each
+
+    def sweep(run, axes, fixed, *, out, lost=(), **others):
+        cells, score = axes["cell"]["name"], {name: 0.9 - 0.05 * k for k, name in enumerate(whole.trees)}
+        made = rung(
+            fixed["task"],
+            cells,
+            np.array([score[c] for c in cells]),
+            dict.fromkeys(mutants.FEATURES, [0.5] * len(cells)),
+        )
+        made["sweep_state"].loc[{"cell": [name for name in lost if name in cells]}] = 2
+        made["loss"].loc[{"cell": [name for name in lost if name in cells]}] = np.nan
+        kept.append((out.name, cells))
+        return made
+
+    def search(lost, folder):
+        kept.clear()
+        monkeypatch.setattr(mutants, "sweep", lambda *a, **b: sweep(*a, **b, lost=lost))
+        found = mutants.run(mutants=8, out=str(tmp_path / folder))
+        return found.drop_vars("fate"), list(kept), sorted(path.name for path in (tmp_path / folder).iterdir())
+
+    _, first, _ = search(["LSTM 2"], "one")
+    found, again, files = search([], "one")
+    fresh, other, _ = search([], "two")
+    assert [cells for _, cells in first] != [cells for _, cells in other] == [cells for _, cells in again]
+    assert [name for name, _ in other] == [name for name, _ in again] == [f"{task}.zarr" for task in mutants.TASKS]
+    assert {name for name, _ in first} & {name for name, _ in other} == {"memorise.zarr"}
+    assert len(files) == 2
+    assert "found.zarr" in files
+    assert found.identical(fresh)
+
+
 @pytest.mark.slow
-def test_a_search_runs_resumes_and_is_judged(tmp_path):
+def test_a_search_runs_resumes_and_is_judged(tmp_path, monkeypatch):
     settings = {"mutants": 2, "updates": 8, "units": 2, "rates": (0.03,), "out": str(tmp_path)}
     found = mutants.run(**settings)
     assert found.sizes == {"task": 3, "cell": 7, "feature": 3}
     assert np.isfinite(found.score.sel(cell=["LSTM", "GRU"])).all()
     np.testing.assert_array_equal(mutants.run(**settings).score, found.score)
+
+    def fails(*rules, real=training.step, left=[1]):  # noqa: B006 # the first cell that gets here is lost
+        if left:
+            raise RuntimeError(f"lost {left.pop()}")
+        return real(*rules)
+
+    monkeypatch.setattr(training, "step", fails)
+    apart = {**settings, "out": str(tmp_path / "lost")}
+    assert (mutants.run(**apart).fate == "lost").sum() == 1
+    np.testing.assert_array_equal(mutants.run(**apart).score, found.score)
     assert "2 mutants: " in mutants.sentence(found)
     assert np.isfinite(found.origin.sel(cell="LSTM")).all()
 

@@ -54,6 +54,12 @@ def test_verdicts_on_variants_follow_their_trials(level, spread, worse, alike):
     assert {verdicts(found)[f"{case} is the same or better"] for case in ("CIFG", "NP")} == {alike}
 
 
+def test_a_users_cell_is_better_than_the_first_or_not_and_others_make_no_such_claim():
+    for level, base, word in ((GOOD, BAD, odyssey.HELD), (BAD, GOOD, odyssey.REFUTED)):
+        assert verdicts(judged(searched(LSTM=base, Sine=level)))["Sine is better than LSTM"] == word
+    assert not [claim for claim in verdicts(judged(searched(V=BAD, NIG=GOOD))) if "better than" in claim]
+
+
 def test_full_gate_recurrence_is_of_use_where_it_is_better():
     assert verdicts(judged(searched(V=BAD, FGR=GOOD)))["FGR is the same or worse"] == odyssey.REFUTED
     assert verdicts(judged(searched(V=BAD, FGR=BAD)))["FGR is the same or worse"] == odyssey.HELD
@@ -255,40 +261,65 @@ def test_the_truncated_field_parts_from_the_gradient_where_the_unit_is_recurrent
     assert float(angle.sel(w_g=slice(-2, -1)).max()) > 90
 
 
-def planes(*edges, sharpness=1.0):
-    """Invented losses of two sizes over rates from .1 to 10: beyond the size's edge the first update raises them."""
+def planes(*edges, sharpness=1.0, moved=(2.0, 4 / 3, 1.2)):
+    """Invented losses of sizes and momenta over rates from .1 to 10: beyond its edge each fails, from the first update.
+
+    Momenta are 0, .5 and .75, whose edges are foretold as 2, 3/2 and 7/5 if the sharpness is 1.
+    """
     rates = np.geomspace(0.1, 10, 21)
     up = rates > np.asarray(edges)[:, None]
     loss = np.stack([np.ones(up.shape), np.where(up, 1.5, 0.8), np.where(up, np.nan, 0.5)], -1)
     dims = ("size", "rate", "update")
     made = {"loss": (dims, loss), "val_loss": (dims, loss), "sharpness": ("size", np.full(len(edges), sharpness))}
-    ds = tuned.edges(xarray.Dataset(made, {"size": [4, 8], "rate": rates, "update": [1, 2, 3]}))
-    return ds.assign_attrs(cell="SRNN", task="reber", strings=2, chance=1.0, floor=0.4, memoryless=0.5)
+    made["moved"] = ("momentum", "rate"), np.where(rates > np.asarray(moved)[:, None], np.inf, 0.5)
+    axes = {"size": [4, 8, 16], "momentum": [0.0, 0.5, 0.75], "rate": rates, "update": [1, 2, 3]}
+    about = {"cell": "SRNN", "task": "reber", "strings": 2, "chance": 1.0, "floor": 0.4, "memoryless": 0.5}
+    return tuned.edges(xarray.Dataset(made, axes, about))
 
 
 def test_the_edge_of_a_plane_lies_between_the_rates_that_it_parts():
-    found = planes(2.0, 2.0)
+    found = planes(2.0, 2.0, 2.0)
     step = 100 ** (1 / 20)
-    for name in ("first", "last"):
-        np.testing.assert_allclose(np.abs(np.log(found[name] / 2.0)), 0, atol=np.log(step) / 2 + 1e-9)
+    for name in ("first", "edge"):
+        np.testing.assert_allclose(np.abs(np.log(found[name] / 2.0)), 0, atol=np.log(step) + 1e-9)
+    np.testing.assert_allclose(np.log(found.moved_edge / [2, 4 / 3, 1.2]), 0, atol=np.log(step) + 1e-9)
     np.testing.assert_array_equal(found.foretold, 2.0)
-    assert np.isnan(planes(99.0, 99.0)["first"]).all()
-    assert np.isnan(planes(0.01, 0.01)["first"]).all()
+    np.testing.assert_allclose(found.moved_foretold, [2, 3 / 2, 7 / 5])
+    for nowhere in (99.0, 0.01):
+        none = planes(*[nowhere] * 3)
+        assert np.isnan(none["first"]).all()
+        assert np.isnan(none["edge"]).all()
+
+
+def test_beyond_the_foretold_rate_nesterovs_momentum_grows_on_a_parabola():
+    """The largest modulus of its two multipliers is 1 at ``rate lambda = 2 (1 + m) / (1 + 2 m)``."""
+    for m in (0.0, 0.5, 0.9):
+        for rate, grows in ((0.999, False), (1.001, True)):
+            keep = (1 - rate * 2 * (1 + m) / (1 + 2 * m)) * np.array([1 + m, -m])  # x' = (1 - r l) (x + m (x - old))
+            assert (np.abs(np.linalg.eigvals([keep, [1, 0]])).max() > 1) == grows
+
+
+def test_a_plane_is_traced_where_learning_ends_and_not_where_it_begins():
+    rates, edges = np.geomspace(0.1, 100, 24), np.array([14, 12, 9, 8])
+    level = np.where(rates < edges[:, None], 1.9 - 1.4 / (1 + (1.5 / rates) ** 2), np.inf)
+    loss = xarray.DataArray(level, {"rate": rates}, ("size", "rate"))
+    np.testing.assert_allclose(np.log(tuned.traced(loss, np.arange(4), 1.9) / edges), 0, atol=0.3)  # a cell
 
 
 @pytest.mark.parametrize(
     ("edges", "sharpness", "title"),
     [
-        ((2.0, 2.0), 1.0, "overshoots where 2 / λ of the start says, whatever the size"),
-        ((0.45, 0.45), 1.0, "overshoots at 0.2 to 0.2 of 2 / λ, whatever the size"),
-        ((0.45, 3.5), 1.0, "and moves by a factor 7.9 with the size"),
+        ((2.0, 2.0, 2.0), 1.0, "fails where 2 / λ of the start says, whatever the size and momentum"),
+        ((0.5, 0.5, 0.5), 1.0, "says, whatever the momentum; by size at 0.2 to 0.2 of it"),
+        ((0.5, 0.5, 0.5), 4.0, "says, whatever the size; by momentum at 3.2 to 4.5 of it"),
+        ((99.0, 99.0, 99.0), 1.0, "fails nowhere on part of these planes"),
     ],
 )
 def test_the_figure_of_rate_and_size_says_whether_the_start_foretells_its_edge(edges, sharpness, title):
     found = planes(*edges, sharpness=sharpness)
     assert title in drawn["rate_and_size"].title(found)
     assert len(drawn["rate_and_size"].page(found).axes) == 3
-    assert "8 units: 2 / lambda 2.00" in tuned.sentence(found)
+    assert f"8 units: 2 / lambda {2 / sharpness:.2f}" in tuned.sentence(found)
 
 
 @pytest.mark.slow

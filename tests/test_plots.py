@@ -25,7 +25,7 @@ from landscape import plots
 from landscape.plots.curves import LINES
 from landscape.plots.facets import facets
 from landscape.plots.files import whole
-from landscape.plots.parts import scale
+from landscape.plots.parts import bounds, scale
 
 LENGTHS = [1, 2, 5, 10]
 
@@ -203,6 +203,12 @@ def test_lines_over_a_surface_are_those_given_and_do_not_move_the_axes():
     assert "theory" in words(figure)
     with pytest.raises(ValueError, match="overlays for 'B', which is not drawn; surfaces are A"):
         plots.formation({"A": ds}, overlays={"B": {}})
+
+
+def test_a_shallow_surface_has_all_colours_and_a_flat_one_its_height():
+    assert bounds(scale([2.4, 2.6, 3.4])) == (2.4, 3.4)
+    assert bounds(scale([1.6, 2.0, 3.4])) == (0.0, 3.4)
+    assert bounds(scale([2.5, 2.5])) == (0.0, 2.5)
 
 
 def test_colours_are_logarithmic_where_values_span_decades_and_start_at_zero_elsewhere():

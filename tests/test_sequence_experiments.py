@@ -1,5 +1,7 @@
 """Experiments on digits and text: what they say follows what they found, in planted worlds that flip it."""
 
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
@@ -51,6 +53,7 @@ def test_claims_on_digits_are_upheld_refuted_or_open_by_the_runs(irnn, word):
     ]
     assert "refuted" in said[2]
     assert "open" in said[1]
+    assert pixels.sentence(read(GRU=0.5)).endswith("GRU 0.50 at 0.01.")  # one cell claims nothing
 
 
 def test_the_figure_of_digits_names_who_reads_best():
@@ -68,34 +71,119 @@ def test_digits_are_in_one_order_and_permuted_alike():
     np.testing.assert_array_equal(rows.x.reshape(plain.x.shape), plain.x)
 
 
+def test_images_of_files_are_read_as_digits_are_and_doubled_pixels_are_four(tmp_path):
+    """Two idx files written by hand: 784 steps of MNIST's shape, of 0 to 255 as 0 to 1."""
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (5, 28, 28), np.uint8), np.array([3, 0, 9, 1, 3], np.uint8)
+    files = tuple(str(tmp_path / name) for name in ("images", "labels"))
+    for path, array, head in zip(files, (images, labels), ("00000803", "00000801"), strict=True):
+        sizes = b"".join(n.to_bytes(4, "big") for n in array.shape)
+        Path(path).write_bytes(bytes.fromhex(head) + sizes + array.tobytes())
+    found = pixels.read(files=files)
+    order = [int(np.flatnonzero((images.reshape(5, -1) == np.round(255 * x.T)).all(1))[0]) for x in found.x]
+    assert found.x.shape == (5, 784, 1)
+    assert sorted(order) == [0, 1, 2, 3, 4]
+    np.testing.assert_array_equal(found.target, labels[order])
+    plain, double = pixels.read(), pixels.read(double=True)
+    assert double.x.shape == (1797, 256, 1)
+    grid = double.x.reshape(-1, 16, 16)
+    for row, column in np.ndindex(2, 2):
+        np.testing.assert_array_equal(grid[:, row::2, column::2].reshape(plain.x.shape), plain.x)
+    with pytest.raises(ValueError, match="files must be two, of images and of their labels, given 1"):
+        pixels.run(files=files[:1])
+    with pytest.raises(ValueError, match="'RNN' is none of 'IRNN', "):
+        pixels.run(cells=("RNN",))
+    with pytest.raises(ValueError, match="'Adam' is none of 'RMSprop', "):
+        pixels.run(rules=("Adam",))
+
+
 def spoken(network):
     """Invented losses of networks beside n-grams whose best is 2 nats."""
+    dims, one = ("cell", "layers", "size"), np.ones((2, 1, 1))
+    kl = np.stack([np.abs(n - np.array([0, 1, 2])) for n in (0, 1, 2)])  # an order more an epoch
     return xarray.Dataset(
         {
-            "nats": (("cell", "layers"), np.array([[network + 0.5], [network]])),
-            "val": (("cell", "layers", "epoch"), np.full((2, 1, 3), network)),
-            "ngram_right": (("cell", "layers"), np.array([[0.4], [0.5]])),
-            "ngram": ("order", np.array([3.0, 2.0, 2.2])),
-            "bracket": (("cell", "layers", "bin"), np.full((2, 1, 2), 0.2)),
+            "nats": (dims, np.array([network + 0.5, network])[:, None, None]),
+            "val": ((*dims, "epoch"), np.full((2, 1, 1, 3), network)),
+            "errors": ((*dims, "kind"), np.array([[0.4, 0.6], [0.5, 0.5]])[:, None, None]),
+            "wrong": (dims, 0.3 * one),
+            "marker_r": ((*dims, "marker"), np.array([[0.7, 0.2], [0.1, 0.3]])[:, None, None]),
+            "moved_r": ((*dims, "marker"), np.full((2, 1, 1, 2), 0.25)),
+            "kl": ((*dims, "epoch", "order"), one[..., None, None] * kl),
+            "ngram": ("n", np.array([3.0, 2.0, 2.2])),
+            "bracket": ((*dims, "bin"), np.full((2, 1, 1, 2), 0.2)),
             "ngram_bracket": ("bin", [0.1, 0.2]),
             "brackets": ("bin", [9, 4]),
+            "parameters": ("size", [100]),
         },
-        {"cell": ["tanh", "GRU"], "layers": [1], "epoch": [1, 2, 3], "bin": [1, 5], "order": [1, 2, 3]},
-        {"text": "a text", "characters": 1000, "symbols": 5, "parameters": 100},
+        {
+            **{"cell": ["tanh", "GRU"], "layers": [1], "size": [4], "epoch": [1, 2, 3], "bin": [1, 5]},
+            **{"order": [1, 2, 3], "n": [1, 2, 3], "marker": ["depth", "column"]},
+            "kind": ["an n-gram is right", "others"],
+        },
+        {"text": "a text", "characters": 1000, "symbols": 5},
     )
 
 
 @pytest.mark.parametrize(("network", "word", "verb"), [(1.5, "ahead of", "better than"), (2.5, "behind", "not yet")])
 def test_who_knows_the_text_better_follows_the_losses(network, word, verb):
     found = spoken(network)
-    assert f"the networks are {word} it" in characters.sentence(found)
-    assert "40% to 50% right" in characters.sentence(found)
+    said = characters.sentence(found)
+    assert f"the networks are {word} it" in said
+    assert "the 1-gram most after one epoch, the 3-gram at the end" in said
+    assert "40% to 50% right" in said
+    assert "depth 0.70, column 0.30; moved along the text at most 0.25" in said
     assert verb in drawn["characters"].title(found)
-    assert len(drawn["characters"].page(found).axes) == 4
+    assert len(drawn["characters"].page(found).axes) == 6
+
+
+def test_markers_are_depth_column_and_quotes_after_each_character():
+    text = "f('a(', [x\ny)\n"
+    depth, column, quotes = characters.markers(text).T
+    np.testing.assert_array_equal(depth, [0, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 0, 0, 0])
+    np.testing.assert_array_equal(column, [*range(1, 11), 0, 1, 2, 0])
+    np.testing.assert_array_equal(quotes, [0, 0, 1, 1, 1, 0, *[0] * 8])
+
+
+def test_each_error_has_the_first_excuse_that_applies():
+    """Planted one by one; what came with P above a half is no error, and of no errors no share is anything."""
+    kinds = np.zeros((5, 8), bool)
+    kinds[[0, 1, 2, 3, 4], range(5)] = True
+    kinds[4, 0] = True  # excused twice: the first counts
+    p = np.array([0.1, 0.1, 0.1, 0.1, 0.1, 0.45, 0.1, 0.9])
+    np.testing.assert_allclose(characters.taxonomy(np.log(p), kinds), np.full(7, 1 / 7))
+    assert characters.taxonomy(np.zeros(8), kinds).sum() == 0
+
+
+def test_excuses_are_read_from_the_texts():
+    test = "if xyz_1, if xyz_1; if xyz_1"
+    grams = np.full((1, len(test) - 1), np.log(0.1))
+    grams[0, 0] = np.log(0.6)
+    gram, since, rare, begins, points = characters.excuses("if " * 6, test, grams)
+    assert gram.tolist() == [True] + [False] * (len(test) - 2)
+    came = np.array(list(test))[1:]
+    assert "".join(came[since]) == "1"  # after " if xyz_"; after "if xyz_1" another sign came before
+    assert "".join(came[rare]) == "xyz_1" * 3
+    assert "".join(came[begins]) == "xixix"
+    assert "".join(came[points]) == "_,_;_"
 
 
 def test_brackets_find_their_mates():
     np.testing.assert_array_equal(characters.distances("(a[b])]"), [-1, -1, -1, -1, 2, 5, -1])
+
+
+def test_a_text_of_ones_own_is_read_and_one_too_short_or_no_text_is_refused(tmp_path):
+    (tmp_path / "mine.txt").write_text("abc " * 600)
+    read, test = characters.texts(str(tmp_path / "mine.txt"), 2_000)
+    assert read.decode(read.symbols) + test.decode(test.symbols) == "abc " * 500
+    (tmp_path / "short.txt").write_text("abc")
+    with pytest.raises(ValueError, match=r"short.txt has 3 characters; .* so give 2,000 or more"):
+        characters.texts(str(tmp_path / "short.txt"), 2_000)
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match="bytes is not text in UTF-8"):
+        characters.texts(str(tmp_path / "bytes"), 2_000)
+    with pytest.raises(ValueError, match="'RNN' is none of tanh, GRU, LSTM"):
+        characters.run(cells=("RNN",))
 
 
 def test_networks_are_matched_in_parameters():
@@ -108,10 +196,10 @@ def test_networks_are_matched_in_parameters():
 
 
 def test_a_network_is_read_from_the_result_as_it_was_stored():
-    units = xarray.DataArray([[3]], {"cell": ["GRU"], "layers": [1]}, ("cell", "layers"))
+    units = xarray.DataArray([[[3]]], {"cell": ["GRU"], "layers": [1], "size": [2]}, ("cell", "layers", "size"))
     flat = np.arange(3 * (3 * 3 + 5 * 3 + 3) + 3 * 5 + 5, dtype=np.float32)
     found = characters.network(
-        xarray.Dataset({"units": units, "network_GRU_1": ("n", flat)}, attrs={"symbols": 5}), "GRU", 1
+        xarray.Dataset({"units": units, "network_GRU_1_2": ("n", flat)}, attrs={"symbols": 5}), "GRU", 1, 2
     )
     assert [np.shape(leaf) for leaf in (found.cell.w_z, found.cell.u_z, found.readout.w)] == [(3, 3), (5, 3), (3, 5)]
     np.testing.assert_array_equal(np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(found)]), flat)
@@ -172,7 +260,7 @@ def test_memories_of_networks_are_seen_and_drawn(tmp_path):
     store.save(text, tmp_path / "text.zarr", {})
     found = memory_views.run(networks=str(tmp_path / "text.zarr"), quick=True)
     assert found.cell.values.tolist() == ["tanh", "GRU", "LSTM", "lazy LSTM"]
-    np.testing.assert_allclose(found.nats[:3], text.nats.sel(layers=1))
+    np.testing.assert_allclose(found.nats[:3], text.val.isel(epoch=-1, layers=0, size=0))
     np.testing.assert_allclose(found.histogram.sum("value"), 1, rtol=1e-6)
     assert (found.sel(cell="GRU").large == 0) & (found.sel(cell="LSTM").large > 0)
     assert drawn["memory_views"].page(found).axes

@@ -346,12 +346,17 @@ def test_a_carried_state_is_one_long_episode(layer):
 
 
 @pytest.mark.slow
-def test_a_stream_learns_begins_each_epoch_anew_and_shows_its_states(layer):
+@pytest.mark.optimised
+def test_a_stream_learns_begins_each_epoch_anew_shows_its_states_and_goes_on_where_it_ended(layer):
     read = jnp.asarray((np.arange(3)[:, None] + np.arange(41)) % SYMBOLS)
     data = Episode(x=read[:, :-1], target=read[:, 1:], mask=jnp.ones((3, 40)))
     done = stream(layer, data, keras_adam(0.05), steps=5, validation=data, epochs=6, watch=lambda state: state.step)
     assert done.record.val_loss[-1] < 0.5 * np.log(SYMBOLS)
     np.testing.assert_array_equal(done.watched.ravel(), np.arange(1, 49))
+    half = stream(layer, data, keras_adam(0.05), steps=5, validation=data, epochs=3)
+    rest = stream(layer, data, keras_adam(0.05), steps=5, validation=data, epochs=3, resume=half)
+    np.testing.assert_array_equal(flat(rest.model), flat(done.model))
+    np.testing.assert_array_equal(np.concatenate([half.record.loss, rest.record.loss]), done.record.loss)
 
 
 @pytest.mark.parametrize(
@@ -361,6 +366,7 @@ def test_a_stream_learns_begins_each_epoch_anew_and_shows_its_states(layer):
         ({"data": Episode(x=jnp.zeros((2, 4)), target=jnp.zeros(2))}, "and those to validate on, need a mask"),
         ({"validation": Episode(x=jnp.zeros((2, 4)), target=jnp.zeros(2))}, "and those to validate on, need a mask"),
         ({"epochs": 0}, "training needs 1 epoch or more, given 0"),
+        ({"resume": "results.npz"}, "resume takes what stream has returned"),
     ],
 )
 def test_a_stream_that_cannot_be_is_refused(change, message, layer):

@@ -306,6 +306,11 @@ def test_a_saved_result_is_found_by_its_settings_alone(tmp_path):
     assert store.attributes(path)["title"] == "t"
     with pytest.raises(store.StoreError, match="seeds: 3 there, 4 asked"):
         store.find(path, {"seeds": 4})
+    for seeds in (3, 5):  # kept where nothing is, and left as it is where it is
+        there = tmp_path / ("r.zarr" if seeds == 3 else "new.zarr")
+        same(store.keep(ds + seeds, there, {"seeds": seeds}), ds + seeds)
+    same(store.find(path, {"seeds": 3}), ds)
+    assert store.find(tmp_path / "new.zarr", {"seeds": 5}).rate[0] == 5
 
 
 def test_derivatives_are_labelled_by_whole_names_of_coordinates():

@@ -11,13 +11,8 @@ from landscape.tree import Parameter, dot, param, pytree, static
 
 
 @pytree
-class GRU(Cell):
-    """``h' = z h + (1 - z) g``, g = tanh(w_h (r h) + u_h x + b_h): gated recurrent unit (Cho et al. 2014).
-
-    ``z = gate(w_z h + u_z x + b_z)``, ``r = gate(w_r h + u_r x + b_r)``, gate = s. With ``reset_after`` the reset gate
-    acts on the product, ``g = tanh(r (w_h h + c_h) + u_h x + b_h)``; unless ``z_keeps`` the update gate lets the new
-    value in, ``h' = (1 - z) h + z g``. Keras, PyTorch and Flax keep with z, as here.
-    """
+class _Gated(Cell):
+    """The parameters of an update gate z, a reset gate r and a candidate h that all read the state and the input."""
 
     w_z: Parameter = param("unit", "unit")
     u_z: Parameter = param("input", "unit")
@@ -28,12 +23,23 @@ class GRU(Cell):
     w_h: Parameter = param("unit", "unit", default=1.0)
     u_h: Parameter = param("input", "unit", default=1.0)
     b_h: Parameter = param("unit")
+
+    gates = ("z", "r", "h")
+
+
+@pytree
+class GRU(_Gated):
+    """``h' = z h + (1 - z) g``, g = tanh(w_h (r h) + u_h x + b_h): gated recurrent unit (Cho et al. 2014).
+
+    ``z = gate(w_z h + u_z x + b_z)``, ``r = gate(w_r h + u_r x + b_r)``, gate = s. With ``reset_after`` the reset gate
+    acts on the product, ``g = tanh(r (w_h h + c_h) + u_h x + b_h)``; unless ``z_keeps`` the update gate lets the new
+    value in, ``h' = (1 - z) h + z g``. Keras, PyTorch and Flax keep with z, as here.
+    """
+
     c_h: Parameter | None = param("unit", default=None)
     gate: Callable = static(logistic)
     reset_after: bool = static(False)
     z_keeps: bool = static(True)
-
-    gates = ("z", "r", "h")
 
     def step(self, state: State, x: Real[ArrayLike, "*input"]) -> State:
         (h,) = state
@@ -115,23 +121,11 @@ class MUT2(Cell):
 
 
 @pytree
-class MUT3(Cell):
+class MUT3(_Gated):
     """``h' = z tanh(w_h (r h) + u_h x + b_h) + (1 - z) h``, z = s(w_z tanh(h) + u_z x + b_z) (Jozefowicz et al. 2015).
 
     ``r = s(u_r x + w_r h + b_r)``.
     """
-
-    w_z: Parameter = param("unit", "unit")
-    u_z: Parameter = param("input", "unit")
-    b_z: Parameter = param("unit")
-    w_r: Parameter = param("unit", "unit")
-    u_r: Parameter = param("input", "unit")
-    b_r: Parameter = param("unit")
-    w_h: Parameter = param("unit", "unit", default=1.0)
-    u_h: Parameter = param("input", "unit", default=1.0)
-    b_h: Parameter = param("unit")
-
-    gates = ("z", "r", "h")
 
     def step(self, state: State, x: Real[ArrayLike, "*input"]) -> State:
         z = drive(self, "z", tanh(state.h), x)

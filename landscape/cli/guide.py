@@ -75,7 +75,8 @@ def after(path: Path | str) -> list[Command]:
         return [("status", word)]
     settings = json.loads(about["settings"])
     explored = [("explore", word)] * (len(settings["axes"]) == 2)
-    return [*explored, *([("cliffs", word, "--plot")] if settings.get("order") == 2 else [("plot", word)])]
+    cliffs = settings.get("order") == 2 and "lengths" in settings  # a cliff is what grows with the length
+    return [*explored, ("cliffs", word, "--plot") if cliffs else ("plot", word)]
 
 
 def start(folder: Path) -> str:

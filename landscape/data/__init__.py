@@ -7,7 +7,7 @@
 
 from landscape.data.arrays import classified, digits, next_frames, next_symbols, scan_order, task
 from landscape.data.images import idx
-from landscape.data.ngrams import ngrams
+from landscape.data.ngrams import foretold, ngrams
 from landscape.data.sound import rolls, wav
 from landscape.data.stand_ins import chorales, plucked
 from landscape.data.symbols import Text, text
@@ -17,6 +17,7 @@ __all__ = [
     "chorales",
     "classified",
     "digits",
+    "foretold",
     "idx",
     "next_frames",
     "next_symbols",

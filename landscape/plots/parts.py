@@ -162,8 +162,8 @@ def bad(values: "Float[np.ndarray, '...'] | xarray.DataArray") -> "Bool[np.ndarr
 
 
 def scale(values: "Float[np.ndarray, '...'] | xarray.DataArray") -> Normalize:
-    """Linear from 0 (or the least value, if negative) to the largest; logarithmic, from the first percentile of the
-    positive values, where the largest is 100 medians.
+    """Linear from 0 to the largest value, or from the least where that is negative or more than half of the largest;
+    logarithmic, from the first percentile of the positive values, where the largest is 100 medians.
     """
     values = finite(values)
     if not values.size:
@@ -171,7 +171,7 @@ def scale(values: "Float[np.ndarray, '...'] | xarray.DataArray") -> Normalize:
     low, high, middle = values.min(), values.max(), np.median(values)
     if low >= 0 and middle > 0 and high > 100 * middle:
         return LogNorm(np.quantile(values[values > 0], 0.01), high)
-    low = min(0.0, low)
+    low = low if low < 0 or high / 2 < low < high else 0.0  # else a shallow surface would be of one colour
     return Normalize(low, high if high > low else low + 1)
 
 

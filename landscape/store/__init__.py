@@ -16,7 +16,7 @@ from landscape.store.groups import (
 )
 from landscape.store.growing import Recorder
 from landscape.store.reading import damage, missing, open_arrays, open_surface
-from landscape.store.results import find, kept, save
+from landscape.store.results import find, keep, kept, save
 from landscape.store.settings import differences
 from landscape.store.writer import BlockWriter
 
@@ -36,6 +36,7 @@ __all__ = [
     "damage",
     "differences",
     "find",
+    "keep",
     "kept",
     "kind",
     "missing",

@@ -41,6 +41,13 @@ def find(path: Path | str, settings: dict[str, Json]) -> "xarray.Dataset | None"
     return open_surface(path)
 
 
+def keep(dataset: "xarray.Dataset", path: Path | str, settings: dict[str, Json]) -> "xarray.Dataset":
+    """A finished result as it is given, stored at ``path`` unless that of these settings is there (`find`)."""
+    if find(path, settings) is None:
+        save(dataset, path, settings)
+    return dataset
+
+
 def kept(
     folder: Path | str, settings: dict[str, Json], compute: Callable[[], Mapping[str, "xarray.Dataset"]]
 ) -> "dict[str, xarray.Dataset]":

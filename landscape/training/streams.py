@@ -8,9 +8,9 @@ import optax
 from jaxtyping import PyTree
 
 from landscape import losses
-from landscape.models import RNN
 from landscape.tasks import Episode, time_first
-from landscape.training import checks, steps
+from landscape.training import checks
+from landscape.training import steps as updates
 from landscape.training.backward import Passage, passage
 from landscape.training.fitting import Fit, Pause, Record
 from landscape.training.scores import Score
@@ -28,13 +28,16 @@ def stream(
     epochs: int = 1,
     start: float = 0.0,
     watch: Callable[[State], PyTree] = lambda state: (),
+    resume: Fit | None = None,
 ) -> Fit:
     """Train on a few long sequences side by side, ``steps`` of each an update, with the state carried on.
 
     ``data``: an `Episode` of long sequences, x (sequence, time, ...), with a target and a weight at every step, such as
     ``data.next_symbols(symbols, len(symbols) // 33)`` of 32. What fills no slice at their ends sits out. Each of
     ``epochs`` begins at the beginning, from the state ``start``. ``validation``: the same, scored in one go after each
-    epoch. Returns what `landscape.training.fit` does; ``watch`` sees the state after every update.
+    epoch. Returns what `landscape.training.fit` does; ``watch`` sees the state after every update. ``resume``: what a
+    stream returned, after which these epochs are further ones, bit for bit as if it had not ended; ``model`` is then
+    of no account.
 
     Errors go back to the beginning of a slice, at most ``steps`` steps (BPTT(h; h) of Williams & Peng 1990).
     Raises ValueError for sequences shorter than a slice, without a mask, or where `fit` would.
@@ -52,9 +55,12 @@ def stream(
         checks.labels(model, each, objective)
     if epochs < 1:
         raise ValueError(f"training needs 1 epoch or more, given {epochs}")
+    if resume is not None and (not isinstance(resume, Fit) or resume.pause == ()):
+        raise ValueError("resume takes what stream has returned")
     dtype = checks.dtype(model, given)
+    model = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), model)
     return _run(
-        jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), model),
+        updates.begun(optimiser, model) if resume is None else resume.pause.state,
         slices,
         judged,
         optimiser,
@@ -75,7 +81,7 @@ def _slices(data: Episode, size: int) -> Episode:
 
 
 def _run(
-    model: RNN,
+    state: State,
     slices: Episode,
     judged: Episode,
     optimiser: optax.GradientTransformation,
@@ -88,7 +94,7 @@ def _run(
     def update(carry: tuple[State, PyTree], one: Episode) -> tuple[tuple[State, PyTree], tuple[Seen, PyTree]]:
         state, cells = carry
         score, slope, cells = through.gradient(state.model, _weighed(one), cells, jnp.int32(len(one.x)))
-        state, norm = steps.moved(optimiser, state, slope)
+        state, norm = updates.moved(optimiser, state, slope)
         return (state, cells), (Seen(score, norm), watch(state))
 
     def epoch(state: State, _: None) -> tuple[State, tuple[Record, PyTree]]:
@@ -100,7 +106,7 @@ def _run(
         record = Record(mean(seen.score.loss), mean(seen.score.accuracy), jnp.max(seen.gradient_norm), *after)
         return state, (record, watched)
 
-    state, (record, watched) = jax.lax.scan(epoch, steps.begun(optimiser, model), length=epochs)
+    state, (record, watched) = jax.lax.scan(epoch, state, length=epochs)
     return Fit(state.model, record, jnp.int32(epochs), state.nonfinite, watched, Pause(state, (), (), ()))
 
 
