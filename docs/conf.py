@@ -8,10 +8,20 @@ import sys
 import tomllib
 from pathlib import Path
 
+from sphinx.errors import ConfigError
+
+from landscape.extras import needed
+
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
 
 from links import online  # noqa: E402
+
+try:
+    for module in ("myst_nb", "pydata_sphinx_theme"):
+        needed(module, "docs", "the site is built")
+except ModuleNotFoundError as error:
+    raise ConfigError(str(error)) from None
 
 # Tutorials run as users run them; the programs they compile are kept between builds.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(HERE / "_build" / "programs"))

@@ -40,9 +40,17 @@ class Browser:
         os.close(theirs_in)
         os.close(theirs_out)
         self.reader, self.writer = os.fdopen(ours_in, "rb"), os.fdopen(ours_out, "wb")
-        self.sent, self.rest, self.events, self.session, self.blind = 0, b"", [], {}, None
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self.session = {"sessionId": self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]}
+        self.sent, self.rest, self.events, self.target = 0, b"", [], None
+        self.tab()
+
+    def tab(self):
+        """Go on in a new tab; that before is closed."""
+        self.session, self.blind = {}, None
+        if self.target:
+            self.call("Target.closeTarget", targetId=self.target)
+        self.target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        attached = self.call("Target.attachToTarget", targetId=self.target, flatten=True)
+        self.session = {"sessionId": attached["sessionId"]}
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
 

@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -102,6 +103,28 @@ def test_every_command_on_the_site_can_be_parsed(line, tmp_path, monkeypatch):
         parsed(line)
 
 
+def typed(page: Path) -> list[str]:
+    """The commands of ours that a page shows, but for those that need a cluster."""
+    lines = [line for block in code("sh", page) for line in re.findall(r"^landscape .*", block, re.M)]
+    return [line for line in lines if "--scheduler" not in line and line != "landscape verify"]  # run by its own tests
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if typed(page)], ids=lambda page: page.stem)
+def test_every_command_of_a_page_runs_in_the_order_shown(page, tmp_path, monkeypatch):
+    """In a folder with the files that the texts spell out; a surface of 401 x 401 points has 41 x 41 here."""
+    from test_examples import blocks
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("webbrowser.open", lambda address: True)
+    (tmp_path / "mine.py").write_text(blocks("python", "CONTRIBUTING.md")[0])
+    for name, text in re.findall(r"^%%writefile (\S+)\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S):
+        (tmp_path / name).write_text(text)
+    for line in typed(page):
+        words = line.partition(" > ")[0].replace(":401", ":41").split()[1:]
+        assert cli.main(words) == 0, line
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if code("python", page)], ids=lambda page: page.stem)
 def test_every_block_of_python_on_a_page_that_is_no_notebook_runs_alone(page, tmp_path):
@@ -197,6 +220,14 @@ def test_the_extra_docs_brings_the_builder_and_a_target_runs_it():
     assert re.search(r"^docs: .*\n\t.*sphinx -q -W ", (DOCS.parent / "Makefile").read_text("utf-8"), re.M)
 
 
+def test_a_site_without_its_extra_is_refused_in_one_sentence(monkeypatch):
+    errors = pytest.importorskip("sphinx.errors", reason="the extra docs is not installed")
+    monkeypatch.setitem(sys.modules, "myst_nb", None)
+    asked = r"^the site is built by myst_nb, which is missing: pip install 'rnn-landscape\[docs\]'$"
+    with pytest.raises(errors.ConfigError, match=asked):
+        runpy.run_path(str(DOCS / "conf.py"))
+
+
 # The site itself: built here unless it has been
 
 
@@ -283,28 +314,30 @@ def test_a_cell_that_fails_fails_the_build_with_its_page_and_line(tmp_path):
 
 
 AXE = Path(os.environ.get("AXE", DOCS / "_build/node_modules/axe-core/axe.min.js"))
-LOOKED_AT = (
-    "index.html",
-    "explorer.html",
-    "tutorials/cliff.html",
-    "gallery/index.html",
-    "gallery/made/cliff_growth.html",
-    "reference/cliffs.html",
-    "reference/command_line.html",
-    "explanation/latching.html",
+LOOKED_AT = sorted(
+    {str(page.relative_to(DOCS).with_suffix(".html")) for page in (*PAGES, *DOCS.rglob("*.rst"))}
+    | {f"gallery/made/{entry.name}.html" for entry in gallery.entries()}
+    | {"explorer.html", "search.html", "genindex.html"}
 )
 
 
-@pytest.fixture
-def browser(tmp_path):
-    """A browser for each page: one that has shown a page with a sidebar may not leave it."""
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    """One browser for all pages."""
     from chromium import CHROMIUM, Browser
 
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here")
-    made = Browser(tmp_path / "profile")
+    made = Browser(tmp_path_factory.mktemp("browser") / "profile")
     yield made
     made.close()
+
+
+@pytest.fixture
+def browser(chromium):
+    """The browser with an empty tab: one that has shown a page with a sidebar may not leave it."""
+    chromium.tab()
+    return chromium
 
 
 @pytest.mark.slow
