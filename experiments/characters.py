@@ -26,9 +26,14 @@ At this budget the 4-gram is not passed, nor by another seed (GRU 1.75 with one 
 LSTM 1.85 with two); networks still fall by .03 an epoch. Two layers are ahead of one for tanh and, by .01 to .03, for
 the GRU; LSTM and GRU are not alike. Of the GRU's update gates 69 of 77 let the new in at more than half of the
 characters, as the source saw in first layers; of the LSTM's forget gates 9 of 64 keep at more than half. n-grams of
-order 1 to 7 get 33 to 39 % of the networks' errors right (the source: 42). A closing bracket is better foreseen by the
-7-gram within 4 characters, by the GRU beyond 10, of 46, 60 and 9 brackets: few. Three layers and 32 units have not been
-run to the end; about eight minutes of processor time in all, three for what is stated here.
+order 1 to 7 get 33 to 39 % of the networks' errors right (the source: 42). Over all 60,000 test characters the GRU of
+one layer (`--cells GRU --sizes 64 --layers 1`) has 1.71, the 4-gram 1.65; it resembles the 2-gram most after one epoch
+(KL .43 nats) and the 3-gram after six (.80). Of its errors n-grams of order 1 to 9 get 36 % right, 22 % were seen
+before in the test text, 18 % lie in rare words, 7 % begin a word, 8 % are punctuation. No unit is a counter: one goes
+with the column by |r| = .52, with the depth by .34, with quotes by .27, where shifted markers reach .07. Within 4
+characters the 7-gram gives a closing bracket .33 and the GRU .15 (149 brackets), further off both .11 to .23 (171, 156,
+169 and 49). Three layers and 32 units have not been run to the end; about eight minutes of processor time in all, three
+for what is stated here.
 
 The result holds the networks themselves and the text they were tested on, for `network` here and for other experiments.
 """
