@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import xarray
 
-from landscape import names, training, views
+from landscape import initialisers, names, views
 from landscape.cells import expressions as ex
 from landscape.cells.expressions import Tree, h, linear, one, read, relu
 
@@ -188,12 +188,12 @@ def test_a_search_runs_resumes_and_is_judged(tmp_path, monkeypatch):
     assert np.isfinite(found.score.sel(cell=["LSTM", "GRU"])).all()
     np.testing.assert_array_equal(mutants.run(**settings).score, found.score)
 
-    def fails(*rules, real=training.step, left=[1]):  # noqa: B006 # the first cell that gets here is lost
+    def fails(*about, real=initialisers.flax, left=[1]):  # noqa: B006 # the first cell that gets here is lost
         if left:
             raise RuntimeError(f"lost {left.pop()}")
-        return real(*rules)
+        return real(*about)
 
-    monkeypatch.setattr(training, "step", fails)
+    monkeypatch.setattr(initialisers, "flax", fails)
     apart = {**settings, "out": str(tmp_path / "lost")}
     assert (mutants.run(**apart).fate == "lost").sum() == 1
     np.testing.assert_array_equal(mutants.run(**apart).score, found.score)
