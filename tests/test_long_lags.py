@@ -459,3 +459,5 @@ def test_the_carousel_refuses_what_decays():
     kind = RNN(cell=Truncated(cell=cells.MemoryBlocks()))
     with pytest.raises(TypeError, match="episodes with a mask"):
         go(kind, dataclasses.replace(data, mask=None), jnp.arange(1), 2)
+    with pytest.raises(ValueError, match="begins with all states at 0; given start"):
+        training.carousel(losses.raw, 0.5)

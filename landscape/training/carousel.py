@@ -15,14 +15,17 @@ from landscape.training.scores import Route, Score, blockwise, chosen, scorer, w
 from landscape.tree import dot
 
 
-def carousel(objective: Objective) -> Route:
+def carousel(objective: Objective, start: float = 0.0) -> Route:
     """The route of ``Truncated(cell=MemoryBlocks(...))``, whose gradient is that of `reverse` to rounding.
 
     States are computed forward, and all steps once more at once from what they heard, which is held: then
     ``c_t = sum of i g``, and the error at c_t is the sum of those that follow, with no loop back in time. Episodes must
-    have a mask; all states begin at 0. Raises TypeError for another model: errors of any other cell decay.
+    have a mask, and ``start``, which `fit` gives every route, be 0. Raises TypeError for another model: errors of any
+    other cell decay.
     """
     score = scorer(objective)
+    if start != 0:
+        raise ValueError(f"the carousel begins with all states at 0; given start={start}")
 
     def scored(model: PyTree, own: Episode) -> tuple[Float[Array, ""], Float[Array, ""]]:
         states = jax.vmap(lambda x: _lived(_net(model.cell.cell), x), 1, 1)(own.x)
