@@ -20,7 +20,7 @@ def page(ds: xarray.Dataset) -> Figure:
     }
     note = (
         "Keras 2.1.5 starts and hard gates, 10,000 sequences with noise 0.1, Adam, batches of 100, 20 epochs; "
-        "the same starts, data and order at every rate."
+        "the same starts, data and order at every rate. Runs of one length share their data."
     )
     return plots.training(panels, "rate", scale="log", title="The best cell depends on the learning rate", note=note)
 
