@@ -5,8 +5,8 @@
 
 That answer found the GRU almost as good as the simple cell and the LSTM dead, at a rate it did not give.
 
-Expected, share of 100 runs with accuracy > .99 (mean accuracy), Wilson intervals of up to +-.1; runs of one length share
-their data:
+Expected, share of 100 runs with accuracy > .99 (mean accuracy), Wilson intervals of up to +-.1; those of one length
+share their data:
 
                         rate .001     .003          .01           .03           .1
     1 unit   T=20  SRNN .72 (.86)     .74 (.87)     .84 (.92)     .64 (.82)     .70 (.85)
@@ -22,10 +22,10 @@ their data:
                    LSTM 0 (.52)       0 (.51)       0 (.50)       0 (.50)       0 (.50)
                    GRU  0 (.52)       0 (.51)       .01 (.51)     .20 (.63)     .21 (.77)
 
-At .001 SRNN >= LSTM >= GRU on both tasks; at .1 the GRU is ahead on both, and the LSTM at T=100 never learns (0 to .04).
-A ranking of cells without a sweep of the rate is a statement about the rate. Random weights keep the bit in 5, .4 and
-1.6 % of the draws and relay it in none or almost none. An hour and a half of processor time, most of it for the layers;
-12 runs, as they are without --repeats, take about 8 minutes on two cores of their own.
+At .001 SRNN >= LSTM >= GRU on both tasks; at .1 the GRU is ahead on both, and the LSTM at T=100 never learns (0 to
+.04). A ranking of cells without a sweep of the rate is a statement about the rate. Random weights keep the bit in 5, .4
+and 1.6 % of the draws and relay it in none or almost none. An hour and a half of processor time, most of it for the
+layers; 12 runs, as they are without --repeats, take about 8 minutes on two cores of their own.
 """
 
 import jax
