@@ -99,6 +99,8 @@ def run(
     """
     if quick:
         rates, fadings, lengths, repeats = 3, 8, (10, 20), 8
+    if fadings < 2:
+        raise ValueError(f"a surface needs two fadings or more, given {fadings}")
     settings = {"rate": np.geomspace(*RATES, rates), "fading": np.geomspace(*FADINGS, fadings)}
     setup = functools.partial(begun, ratio=float(settings["fading"][1] / settings["fading"][0]))
     options = {"seeds": repeats, "count": count, "seed": seed, "epochs": epochs, "own_data": True}

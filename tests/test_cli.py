@@ -568,6 +568,9 @@ def test_a_cell_of_ones_own_may_be_an_expression(folder, capsys):
 def test_an_experiment_of_the_package_refuses_in_one_sentence(folder, capsys):
     said = refused(capsys, "run", "odyssey", "--task", "foo")
     assert said.startswith("landscape: there is no task 'foo' that odyssey can train on; known: reber, adding")
+    assert "every chunk failed; the first: ValueError: training needs" in refused(
+        capsys, "run", "learning_rates", "--repeats", "0"
+    )
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,11 @@ def test_the_figure_says_where_the_least_rate_ends_and_what_the_largest_finds() 
     assert len([ax for ax in figure.page(none).axes if ax.get_title().startswith("T = ")]) == len(LENGTHS)
 
 
+def test_one_fading_is_no_surface() -> None:
+    with pytest.raises(ValueError, match="needs two fadings or more, given 1"):
+        experiment.run(fadings=1)
+
+
 @pytest.mark.slow
 def test_small_rates_stop_where_large_ones_do_not() -> None:
     found = experiment.run(quick=True)
