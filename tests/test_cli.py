@@ -453,6 +453,7 @@ def test_importing_the_package_imports_nothing_heavy():
         ("surface SRNN latch w=0:1:2 --lengths 1:9:0", "there are no lengths in 1:9:0"),
         ("surface SRNN latch w=0:1:2 --lengths 5,3", "lengths must increase, given 5 before 3"),
         ("surface SRNN latch w=0:1:2 --lengths ten", "lengths must be whole numbers such as 1:200"),
+        ("surface SRNN latch w=0:1:2 --lengths 2 5", "--lengths is one word, such as 2,5 or 1:100; given 2 5"),
         ("surface SRNN latch w=0:1:2 --lengths=-3", "lengths must be whole numbers such as 1:200"),
         ("surface SRNN latch w=0:1:2 --order 3", "invalid choice .3. .*--order.*one of .*0.*1.*2"),
         ("surface SRNN latch w=0:1:2 --dtype float16", "invalid choice .float16.*--dtype.*float32"),

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from landscape import names
 from landscape.cli import guide
 from landscape.cli.analyses import basins, export, spectrum
-from landscape.cli.arguments import echo, parse
+from landscape.cli.arguments import echo, one_word, parse
 from landscape.cli.completion import completion
 from landscape.cli.experiments import list_, run, status, sweep, verify
 from landscape.cli.machine import bench, devices
@@ -56,6 +56,7 @@ def dispatch(argv: Sequence[str]) -> None:
     verb, rest = VERBS[argv[0]], argv[1:]
     if verb is run:
         return run(*rest)
+    one_word(rest)
     return parse(verb, f"landscape {argv[0]}", inspect.getdoc(verb) or "", rest)
 
 

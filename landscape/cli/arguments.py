@@ -27,6 +27,13 @@ def parse(function: Callable[..., T], prog: str, about: str, argv: Sequence[str]
     return tyro.cli(function, prog=prog, description=about, args=argv, config=(tyro.conf.FlagCreatePairsOff,))
 
 
+def one_word(argv: Sequence[str]) -> None:
+    """ValueError for ``--lengths 2 5``, which experiments take, and of which tyro would call 5 an option."""
+    for option, first, more in zip(argv, argv[1:], argv[2:], strict=False):
+        if option == "--lengths" and more.isdecimal():
+            raise ValueError(f"--lengths is one word, such as {first},{more} or 1:100; given {first} {more}")
+
+
 def echo(text: str) -> None:
     """Print a line that is seen at once."""
     print(text, flush=True)
