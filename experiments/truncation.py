@@ -13,7 +13,8 @@ reaches back in the networks trained without a cut.
 Expected, test accuracy after 30 epochs, mean of 4 runs, at k = 1, 8, 64 and without a cut: tanh .54 .72 .87 .87, LSTM
 .63 .83 .93 .93. k = 8 is told apart from no cut (Welch's intervals, 95 % together): errors over 8 of 64 pixels are not
 enough, though the last step alone teaches more than half of the digits: the state remembers what no error asked for.
-k = T and no truncation leave the same networks, bit for bit. Less than two minutes of processor time.
+k = T and no truncation leave the same networks, bit for bit. By another seed (`--seed 1`) tanh .54 .75 .92 .92, LSTM
+.61 .81 .94 .94, and the same is told apart. Less than two minutes of processor time.
 """
 
 import functools
