@@ -46,7 +46,7 @@ from landscape.verdicts import HELD, OPEN, REFUTED, Claim
 BATCH, JUDGED, EPOCH = 16, 256, 1024  # episodes: of an update, to validate on, drawn anew for so many
 SLAB = 32  # trials computed together
 VARIANTS = ("LSTMPeephole", "NIG", "NFG", "NOG", "NIAF", "NOAF", "CIFG", "NP", "FGR")
-GRID = {"rate": 8, "size": 3, "damping": 3, "noise": 3}  # values of each range, at the middles of equal parts
+GRID = {"rate": 12, "size": 4, "damping": 4, "noise": 4}  # values of each range, at the middles of equal parts
 
 
 class Setting(NamedTuple):

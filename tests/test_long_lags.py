@@ -445,7 +445,7 @@ def test_the_carousel_reads_symbols_and_single_numbers():
         target = jnp.ones((4, 1))
         data = tasks.Episode(x=jnp.asarray(x), target=target, mask=jnp.asarray([[0.0], [0], [1], [1]]))
         both = [
-            route(losses.raw).gradient(model, data, jnp.arange(1), jnp.int32(4))[1].cell.cell.u_g
+            jax.jit(route(losses.raw).gradient)(model, data, jnp.arange(1), jnp.int32(4))[1].cell.cell.u_g
             for route in (training.carousel, training.reverse)
         ]
         np.testing.assert_allclose(*both, rtol=2e-5, atol=1e-7)
