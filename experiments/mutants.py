@@ -23,8 +23,8 @@ to the other tasks, the sign turns: what keeps more learns less arithmetic. XML 
 (median .143 of a blind guess's loss, best .147). Of the 200, 52 are deaf, 14 not finite, and 34 learn nothing by
 memorising; 40 more draws were dropped unseen. The best mutants memorise all (1.00; GRU .53, MUT1 .55, an LSTM with
 biases 0 nothing), and none is far ahead at sums (.36; GRU .33). Other mutants (`--seed 1`) give the same nine verdicts:
-.42, .49, .45 on memorisation (131 mutants), -.31, -.38, -.38 on arithmetic (91) and -.21, -.29, -.27 on XML (45; p .16).
-Twelve minutes of processor time.
+memorisation .42, .49, .45 (131 mutants), arithmetic -.31, -.38, -.38 (91), XML -.21, -.29, -.27 (45; p .16). Twelve
+minutes of processor time.
 """
 
 import collections
