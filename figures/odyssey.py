@@ -120,7 +120,7 @@ def page(found: xarray.Dataset) -> Figure:
         f"{about['epochs'] * 64:,} updates of 16 fresh strings. a: mean of the {count} best with its 95 % interval "
         "(Student), colours by Welch's test with Holm's correction. b: a loss below the middle of the two lines, "
         "Wilson's intervals of 95 %. d: median modulus of the largest multiplier of the origin. e: exact, on a full "
-        "grid of 8 rates and 3 values of each other setting."
+        "grid of rate, size, momentum and noise."
     )
     headed(made, title(found), [note], handles, columns=6)
     return made
