@@ -5,6 +5,7 @@ of 'SRNN 1 v5e', 'SRNN plain' by the scan, 'layer plain' by training, 'SRNN epoc
 """
 
 import dataclasses
+import functools
 import importlib.util
 import json
 import os
@@ -25,7 +26,7 @@ from jax.experimental import topologies  # noqa: E402
 from jax.experimental.pallas import tpu  # noqa: E402
 
 import landscape as ls  # noqa: E402
-from landscape import training  # noqa: E402
+from landscape import devices, training  # noqa: E402
 from landscape.descent.paths import Ends  # noqa: E402
 from landscape.engine import Evaluator, routes  # noqa: E402
 from landscape.engine.evaluator import _program  # noqa: E402
@@ -49,12 +50,13 @@ def card() -> Any:
 def for_tpu(cell: Any, x: str, y: str, order: int) -> str:
     """The program of a surface for a TPU v5e, on which nothing of this has ever run."""
     surfaces._triton = tpu.CompilerParams  # type: ignore[assignment]
+    surfaces.STRICT = {}  # words for a compiler of GPUs
     surfaces.REGISTERS = 2**16  # a TPU has memory beside its registers, and blocks of 8 x 128: one pass
-    program, args = surface(cell, x, y, order)
+    kernel, args = surface(cell, x, y, order)
     device = jax.sharding.AbstractDevice(device_kind="TPU v5 lite", num_cores=1, platform="tpu")
     args = there(args, topologies.get_topology_desc(platform="tpu", topology_name="v5e:2x2"))
     with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), (), abstract_device=device)):
-        return program.trace(*args).lower(lowering_platforms=("tpu",)).compile().as_text()
+        return _program(kernel).trace(*args).lower(lowering_platforms=("tpu",)).compile().as_text()
 
 
 def surface(cell: Any, x: str, y: str, order: int) -> tuple[Any, tuple]:
@@ -62,7 +64,7 @@ def surface(cell: Any, x: str, y: str, order: int) -> tuple[Any, tuple]:
     evaluator = Evaluator(ls.plane(cell, {}, **{x: (0.0, 1.0), y: (0.0, 1.0)}), problem)
     points = np.zeros((1, 2, 32768), "float32")
     affine = jax.tree.map(np.asarray, evaluator._affine)
-    return _program(problem.fused(evaluator._affine)), (affine, points, np.asarray(1, "int32"), evaluator._data)
+    return problem.fused(evaluator._affine), (affine, points, np.asarray(1, "int32"), evaluator._data)
 
 
 def plain(cell: Any, x: str, y: str) -> tuple[Any, tuple]:
@@ -71,7 +73,7 @@ def plain(cell: Any, x: str, y: str) -> tuple[Any, tuple]:
     evaluator = Evaluator(ls.plane(cell, {}, **{x: (0.0, 1.0), y: (0.0, 1.0)}), problem)
     kernel = dataclasses.replace(problem.kernel, known=tuple(problem.lengths))
     affine = jax.tree.map(np.asarray, evaluator._affine)
-    return _program(kernel), (affine, np.zeros((1, 2, 4096), "float32"), np.asarray(1, "int32"), evaluator._data)
+    return kernel, (affine, np.zeros((1, 2, 4096), "float32"), np.asarray(1, "int32"), evaluator._data)
 
 
 def descended(cell: Any, x: str, y: str) -> tuple[Any, tuple]:
@@ -81,7 +83,7 @@ def descended(cell: Any, x: str, y: str) -> tuple[Any, tuple]:
     evaluator = Evaluator(ls.plane(cell, {}, **{x: (0.0, 1.0), y: (0.0, 1.0)}), ends)
     points = np.zeros((1, 2, 32768), "float32")
     affine = jax.tree.map(np.asarray, evaluator._affine)
-    return _program(ends.fused(evaluator._affine)), (affine, points, np.asarray(1, "int32"), evaluator._data)
+    return ends.fused(evaluator._affine), (affine, points, np.asarray(1, "int32"), evaluator._data)
 
 
 def epoch(cell: Any, fused: bool = True, masked: bool = False, **sizes: int) -> tuple[Any, tuple]:
@@ -95,6 +97,21 @@ def epoch(cell: Any, fused: bool = True, masked: bool = False, **sizes: int) -> 
     data = ls.Episode(x=x, target=x, mask=x) if masked else ls.Episode(x=x, target=x[:, 0])
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 64))
     return jax.jit(jax.vmap(one, (0, 0, None))), (keys, np.zeros(64, "float32"), data)
+
+
+def taken(kernel: Any, args: tuple) -> tuple[Any, str, list[int]]:
+    """The kernel that the compiler takes, as an evaluator gives way, its program, and the passes that were refused."""
+    refused = []
+    while True:
+        for file in Path(FOLDER).glob("*.ptx"):
+            file.unlink()
+        try:
+            return kernel, _program(kernel).lower(*there(args, card())).compile().as_text(), refused
+        except jax.errors.JaxRuntimeError as error:
+            if not devices.spilt(error):
+                raise
+            refused.append(kernel.each)
+            kernel = kernel.lighter
 
 
 def kernels() -> list[tuple[str, int, int]]:
@@ -129,12 +146,15 @@ name, what, *place = JOB.split()
 if place:
     print(json.dumps({"ours": len(re.findall(r"custom-call\(.*tpu_custom_call", for_tpu(*CELLS[name], int(what))))}))
     sys.exit()
-if what.isdecimal():
-    program, args = surface(*CELLS[name], int(what))
-elif what == "plain":
-    program, args = epoch(ls.GRU(), False, units=32) if name == "layer" else plain(*CELLS[name])
+found: dict[str, Any] = {}
+if what in ("epoch", "echo") or name == "layer":
+    program, args = (
+        epoch(ls.GRU(), False, units=32) if name == "layer" else epoch(CELLS[name][0], masked=what == "echo")
+    )
+    text = program.lower(*there(args, card())).compile().as_text()
 else:
-    program, args = descended(*CELLS[name]) if what == "map" else epoch(CELLS[name][0], masked=what == "echo")
-text = program.lower(*there(args, card())).compile().as_text()
+    make: Any = {"plain": plain, "map": descended}.get(what) or functools.partial(surface, order=int(what))
+    kernel, text, refused = taken(*make(*CELLS[name]))
+    found = {"each": getattr(kernel, "each", 0), "refused": refused}
 loose = [line for line in re.findall(r".* dot\(.*", text) if "operand_precision={highest,highest}" not in line]
-print(json.dumps({"loops": loops(text), "kernels": kernels(), "loose": loose}))
+print(json.dumps({"loops": loops(text), "kernels": kernels(), "loose": loose, **found}))

@@ -39,6 +39,7 @@ def test_a_block_of_a_surface_is_one_kernel_that_spills_nothing_in_no_loop_of_th
     found = compiled(job, tmp_path)
     assert [spilled for _, _, spilled in found["ours"]] == [0]
     assert found["loops"] == []
+    assert found["each"] == 32 or 2 * found["each"] in found["refused"]  # all 32 episodes, or as many as registers hold
 
 
 @pytest.mark.parametrize(

@@ -373,6 +373,74 @@ def test_a_kernel_that_the_compiler_refuses_is_one_warning_and_the_scan(monkeypa
     np.testing.assert_array_equal(got["loss"], again["loss"])
 
 
+def planted(monkeypatch: pytest.MonkeyPatch, spills: Any) -> list:
+    """Kernels as they are asked for on a GPU whose compiler refuses those that spill registers; it computes nothing."""
+    asked = []
+
+    def part(self: Evaluator, points: Any, size: int, kernel: Any, device: int) -> list:
+        asked.append(kernel)
+        if routes.Route(kernel).options and spills(kernel):
+            raise RuntimeError("CANCELLED: Compilation result discarded due to register spilling")
+        return [np.zeros((1, len(points)))] * len(self.names)
+
+    monkeypatch.setattr(routes, "hindrance", lambda: "")
+    monkeypatch.setattr(routes, "_spilt", set())
+    monkeypatch.setattr(Evaluator, "_part", part)
+    return asked
+
+
+@pytest.mark.parametrize(("held", "passes"), [(16, [16]), (4, [16, 8, 4]), (0, [16, 8, 4, 2, 1, 0])])
+def test_a_pass_has_as_many_episodes_as_the_compiler_keeps_in_registers_which_is_remembered(
+    held: int, passes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel that spills however few they are is taken as it is, with as many as are thought to fit: 0."""
+    asked = planted(monkeypatch, lambda kernel: kernel.each > held)
+    problem = ls.Recurrence(tasks.latch(), [2], episodes=16)
+    for _ in range(2):
+        Evaluator(plane(ls.SRNN()), problem)([[0.5, 0.5]])
+    assert [kernel.each for kernel in asked] == [*passes, passes[-1]]
+    Evaluator(plane(ls.GRU()), problem)([[0.5, 0.5]])  # of other shapes, of which nothing is known
+    assert asked[len(passes) + 1].each == 16
+
+
+def test_the_episodes_of_a_pass_are_tried_from_twice_what_a_thread_is_thought_to_hold() -> None:
+    def most(cell: Cell, episodes: int, order: int = 1) -> int:
+        problem = ls.Recurrence(tasks.latch(), [2], order=order, episodes=episodes)
+        return problem.fused(Evaluator(plane(cell), problem)._affine).each
+
+    assert [most(ls.SRNN(), episodes) for episodes in (3, 512)] == [4, 64]
+    assert most(ls.LSTM(), 512, order=2) == 16
+
+
+def test_updates_that_spill_registers_launch_every_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = planted(monkeypatch, lambda kernel: True)
+    made, ends = (
+        plane(cells.Pascanu(), w=[0.0, 1.0], b=[0.0, 1.0]),
+        walk(Ends, CLIPPED, 6, ls.Recurrence(tasks.pascanu(), [4])),
+    )
+    Evaluator(made, ends)([[0.5, 0.5]])
+    assert [type(kernel) for kernel in asked] == [walks.Launched, Walk]
+
+
+def test_results_of_an_accelerator_come_through_pages_that_it_writes_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = {"a": jnp.arange(6.0).reshape(2, 3), "b": jnp.arange(4, dtype=jnp.int32)}
+    put, kinds = jax.device_put, []
+
+    def seen(tree: Any, where: Any) -> Any:
+        kinds.extend(leaf.memory_kind for leaf in jax.tree.leaves(where))
+        return put(tree, where)
+
+    monkeypatch.setattr(jax, "device_put", seen)
+    here = devices.fetched(tree)
+    assert kinds == []
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    there = devices.fetched(tree)
+    assert kinds == ["pinned_host"] * 2
+    for name in tree:
+        assert type(there[name]) is np.ndarray
+        np.testing.assert_array_equal(there[name], here[name])
+
+
 def test_a_block_that_does_not_fit_into_the_device_is_halved_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
     evaluator = Evaluator(plane(ls.SRNN()), ls.Recurrence(tasks.latch(), [2], episodes=2)).resize(300)
     points = np.random.default_rng(0).uniform(-1, 1, (300, 2))
