@@ -1,7 +1,8 @@
 """Compile a job for an H200, or a surface for a TPU, without one, and print what the compiler says of it as JSON.
 
 JAX_SKIP_CUDA_CONSTRAINTS_CHECK=1 python tests/aot.py 'SRNN 1' FOLDER   # a surface of order 1, or
-of 'SRNN 1 v5e', 'SRNN plain' by the scan, 'layer plain' by training, 'SRNN epoch', 'SRNN echo', 'Pascanu map'
+of 'SRNN 1 v5e', 'SRNN plain' by the scan, 'layer plain' and 'SRNN scan' by training, 'SRNN epoch', 'SRNN echo',
+'Pascanu map'
 """
 
 import dataclasses
@@ -31,6 +32,7 @@ from landscape.descent.paths import Ends  # noqa: E402
 from landscape.engine import Evaluator, routes  # noqa: E402
 from landscape.engine.evaluator import _program  # noqa: E402
 from landscape.kernels import surfaces  # noqa: E402
+from landscape.training import tangents  # noqa: E402
 
 CARD = (Path(__file__).parent / "data" / "h200.txtpb").read_text()
 CELLS = {"SRNN": (ls.SRNN(), "w", "b"), "GRU": (ls.GRU(), "w_h", "b_z"), "LSTM": (ls.LSTM(), "b_f", "w_g")}
@@ -147,10 +149,12 @@ if place:
     print(json.dumps({"ours": len(re.findall(r"custom-call\(.*tpu_custom_call", for_tpu(*CELLS[name], int(what))))}))
     sys.exit()
 found: dict[str, Any] = {}
-if what in ("epoch", "echo") or name == "layer":
-    program, args = (
-        epoch(ls.GRU(), False, units=32) if name == "layer" else epoch(CELLS[name][0], masked=what == "echo")
-    )
+if what in ("epoch", "echo", "scan") or name == "layer":
+    tangents.turn, tangents.one_kernel = lambda length: devices.TURN, lambda f: f  # as where there is an accelerator
+    if name == "layer":
+        program, args = epoch(ls.GRU(), False, units=32)
+    else:
+        program, args = epoch(CELLS[name][0], what != "scan", masked=what == "echo")
     text = program.lower(*there(args, card())).compile().as_text()
 else:
     make: Any = {"plain": plain, "map": descended}.get(what) or functools.partial(surface, order=int(what))

@@ -308,6 +308,32 @@ def test_the_ends_of_all_loops_of_training_are_known_if_its_length_is(units: int
     assert open_loops(trained, shape, np.int32(4)) > epochs
 
 
+def sloped(length: Any) -> Any:
+    """The gradient of one unit on a minibatch, as a function of nothing."""
+    x = np.random.default_rng(0).normal(size=(6, 4)).astype("float32")
+    data, model = ls.Episode(x=x, target=np.sign(x[0])), training.begin(ls.SRNN(), jax.random.key(1))
+    return lambda: training.gradients.forward(losses.softmax).gradient(model, data, np.arange(4), length)
+
+
+def test_steps_of_one_unit_go_by_several_a_turn_where_an_accelerator_knows_their_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turns = f"unroll={devices.TURN}"
+    assert turns not in str(jax.make_jaxpr(sloped(6))())
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert turns in str(jax.make_jaxpr(sloped(6))())
+    assert turns not in str(jax.make_jaxpr(sloped(jnp.int32(6)))())
+
+
+@pytest.mark.slow
+def test_a_turn_of_several_steps_trains_as_one_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    want = jax.jit(sloped(6))()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    got = jax.jit(sloped(6))()  # a turn of four steps, and two more
+    for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(one, other, rtol=10 * EPS, atol=EPS)
+
+
 @pytest.mark.slow
 def test_each_length_of_layers_is_a_program_of_its_own_on_an_accelerator_with_the_same_runs(
     monkeypatch: pytest.MonkeyPatch,
