@@ -501,6 +501,25 @@ def test_runs_that_do_not_fit_into_the_device_are_halved_and_said() -> None:
         runs._in_memory(lambda size: int("another reason"), 40)
 
 
+def test_training_whose_kernel_the_compiler_refuses_is_one_warning_and_the_scan(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Scanned(Exception):
+        pass
+
+    def compiled(*_: Any) -> Any:
+        if routes.hindrance():
+            raise Scanned
+        raise NotImplementedError("Unimplemented primitive in Pallas GPU lowering: erf.\nMore.")
+
+    monkeypatch.setattr(runs, "_compiled", compiled)
+    setup = lambda key: (training.begin(ls.SRNN(), key), training.keras_adam())  # noqa: E731
+    with routes.interpreted(), pytest.raises(Scanned), pytest.warns(RuntimeWarning) as said:
+        training.curves(setup, tasks.latch(), [2], seeds=2, count=40)
+    (only,) = said
+    assert "the fused kernel failed here: NotImplementedError: Unimplemented primitive" in str(only.message)
+
+
 OPTIMISERS = {
     "Adam of Keras, flattened": training.keras_adam,
     "clipping and momentum": lambda rate: optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(rate, momentum=0.9)),
@@ -561,7 +580,9 @@ def test_updates_in_one_kernel_are_those_of_the_scan_one_after_the_other(masked:
         return jax.lax.scan(lambda state, index: update(state, data, index, 3), state, batches)
 
     fused = lambda optimiser, *args: epoch(losses.sigmoid, 0.0, optimiser, True)(args[0], data, args[1], 3)  # noqa: E731
-    for one, other in zip(jax.tree.leaves(made(fused)), jax.tree.leaves(made(scanned)), strict=True):
+    got, want = made(fused), made(scanned)
+    np.testing.assert_array_equal(got[1].score.loss[:, 0], want[1].score.loss[:, 0])  # before there are any updates
+    for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)  # roundings of five updates
 
 
