@@ -308,6 +308,15 @@ def test_the_ends_of_all_loops_of_training_are_known_if_its_length_is(units: int
     assert open_loops(trained, shape, np.int32(4)) > epochs
 
 
+def test_the_ends_of_all_loops_of_a_stream_are_known_on_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.zeros((2, 12, 1), np.float32)
+    data = ls.Episode(x=x, target=np.zeros((2, 12), np.int32), mask=np.ones((2, 12), np.float32))
+    model = training.begin(ls.SRNN(), jax.random.key(0), units=2, inputs=1)
+    streamed = lambda: training.stream(model, data, training.keras_adam(), steps=4, validation=data).record  # noqa: E731
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert open_loops(streamed) == 0
+
+
 def sloped(length: Any) -> Any:
     """The gradient of one unit on a minibatch, as a function of nothing."""
     x = np.random.default_rng(0).normal(size=(6, 4)).astype("float32")
