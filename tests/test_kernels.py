@@ -308,6 +308,17 @@ def test_the_ends_of_all_loops_of_training_are_known_if_its_length_is(units: int
     assert open_loops(trained, shape, np.int32(4)) > epochs
 
 
+def test_the_ends_of_all_loops_of_a_map_of_trainability_are_known_on_an_accelerator(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, ends = plane(cells.Pascanu()), walk(Ends, CLIPPED, 6, ls.Recurrence(tasks.pascanu(), [4]))
+    affine, points = Evaluator(made, ends)._affine, np.zeros((2, 128), np.float32)
+    assert open_loops(ends.kernel, affine, points, ends.data) > 0
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert open_loops(ends.kernel, affine, points, ends.data) == 0
+    assert for_cuda(ends.fused(affine), affine, points, ends.data) == 1
+
+
 def test_the_ends_of_all_loops_of_a_stream_are_known_on_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.zeros((2, 12, 1), np.float32)
     data = ls.Episode(x=x, target=np.zeros((2, 12), np.int32), mask=np.ones((2, 12), np.float32))

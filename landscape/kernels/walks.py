@@ -95,7 +95,7 @@ class Updates(Program):
 
         down = descent(self.walk.names, look, self.walk.optimiser, _each)
         if self.walk.of is not path:
-            values = self.walk.of(down, start, *(ref[0] for ref in traced))
+            values = self.walk.of(down, start, *self.walk.static, *(ref[0] for ref in traced))
             for out, value in zip(outs, values, strict=True):
                 out[0, :] = value[0]
             return
