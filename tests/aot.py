@@ -28,7 +28,7 @@ from jax.experimental.pallas import tpu  # noqa: E402
 
 import landscape as ls  # noqa: E402
 from landscape import devices, training  # noqa: E402
-from landscape.descent import paths  # noqa: E402
+from landscape.descent.paths import Ends  # noqa: E402
 from landscape.engine import Evaluator, routes  # noqa: E402
 from landscape.engine.evaluator import _program  # noqa: E402
 from landscape.kernels import surfaces  # noqa: E402
@@ -80,9 +80,9 @@ def plain(cell: Any, x: str, y: str) -> tuple[Any, tuple]:
 
 def descended(cell: Any, x: str, y: str) -> tuple[Any, tuple]:
     """A map of trainability, with momentum and clipping."""
-    paths._shared = lambda: False  # as where there is an accelerator
+    sys.modules[Ends.__module__]._shared = lambda: False  # type: ignore[attr-defined] # as where there is an accelerator
     down = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.01, momentum=0.9))
-    ends = paths.Ends(ls.Recurrence(ls.tasks.pascanu(), [50]), down, 300, (x, y))
+    ends = Ends(ls.Recurrence(ls.tasks.pascanu(), [50]), down, 300, (x, y))
     evaluator = Evaluator(ls.plane(cell, {}, **{x: (0.0, 1.0), y: (0.0, 1.0)}), ends)
     points = np.zeros((1, 2, 32768), "float32")
     affine = jax.tree.map(np.asarray, evaluator._affine)
