@@ -272,7 +272,8 @@ def _format(each: dict[str, Json], route: str) -> str:
         return f"{route}: {each['why']}"
     share = f" (by {each['share']:.0%} of it)" if each["share"] < 1 else ""
     floor = f", {each['of_the_floor']:.2f} of the floor" if each["of_the_floor"] else ""
-    copies = f", copied in {1e3 * each['copying']:,.1f} ms"
+    pinned = "" if each["copying_pinned"] is None else f" ({1e3 * each['copying_pinned']:,.1f} through pinned memory)"
+    copies = f", copied in {1e3 * each['copying']:,.1f} ms{pinned}"
     return f"{route} {1e3 * each['seconds']:,.1f} ms{share}, {each['steps_per_second'] / 1e9:,.3g} G/s{floor}{copies}"
 
 
