@@ -8,7 +8,7 @@ import platform
 
 import jax
 import numpy as np
-from jaxtyping import Array, ArrayLike, Int, PyTree
+from jaxtyping import Array, ArrayLike, Int, PyTree, Shaped
 
 from landscape.blocks import Json
 
@@ -119,7 +119,7 @@ def memory() -> int | None:
     return told.get("bytes_limit")
 
 
-def fetched(tree: PyTree[Array]) -> PyTree[np.ndarray]:
+def fetched(tree: PyTree[Shaped[Array, "..."]]) -> PyTree[Shaped[np.ndarray, "..."]]:
     """Arrays of a device in the memory of its host; those of an accelerator in pages that it writes by itself.
 
     Into any others its driver copies piece by piece, by way of such pages: never timed here, `landscape bench` does.
