@@ -174,6 +174,19 @@ def test_what_overflows_overflows_alike_and_its_logarithm_stays() -> None:
         np.testing.assert_array_equal(np.isfinite(got[name]), np.isfinite(want[name]))
 
 
+@pytest.mark.slow
+def test_of_a_chaotic_cell_the_kernel_is_as_far_from_the_truth_as_the_scan() -> None:
+    """Roundings grow by a factor a step: the two routes differ by far more than these, and neither is nearer."""
+    problem = ls.Recurrence(tasks.latch(), [60], order=0, episodes=2)
+    want, got = both(Sine(), problem, w=np.linspace(-2, 2, 4), u=np.linspace(-2, 2, 4))
+    points = np.random.default_rng(0).uniform(-2, 2, (130, 2)).astype("float32")
+    made = plane(Sine(), w=np.linspace(-2, 2, 4), u=np.linspace(-2, 2, 4))
+    exact = ls.values(made, dataclasses.replace(problem, dtype="float64"), points)["loss"]
+    far, near = (np.abs(each["loss"] - exact).max() for each in (got, want))
+    assert far > 100 * EPS
+    assert 1 / 10 < far / near < 10
+
+
 CLIPPED = optax.chain(optax.clip_by_global_norm(0.5), optax.sgd(0.3, momentum=0.5))
 
 
