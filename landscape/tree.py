@@ -6,7 +6,8 @@ from typing import Any, dataclass_transform
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, PyTree, Real
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, PyTree, PyTreeDef, Real
 
 Parameter = Float[ArrayLike, "..."]  # of a cell: a number for one unit, in a layer an array with the axes of `param`
 
@@ -37,6 +38,12 @@ def pytree(cls: type) -> type:
 def params(cls: PyTree) -> dict[str, dataclasses.Field]:
     """The declared parameters of a cell class or instance by name, in the order of its equation."""
     return {field.name: field for field in dataclasses.fields(cls) if "axes" in field.metadata}
+
+
+def outline(tree: PyTree) -> tuple[PyTreeDef, tuple]:
+    """All that a program knows of its arguments before it has them: structure, shapes and dtypes, hashable."""
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, tuple((np.shape(leaf), np.result_type(leaf)) for leaf in leaves)
 
 
 def dot(x: Real[ArrayLike, "..."], w: Parameter | Callable) -> Float[Array, "..."]:

@@ -1,10 +1,12 @@
 """Compile a job for an H200, or a surface for a TPU, without one, and print what the compiler says of it as JSON.
 
 JAX_SKIP_CUDA_CONSTRAINTS_CHECK=1 python tests/aot.py 'SRNN 1' FOLDER   # a surface of order 1, or
-of 'SRNN 1 v5e', 'SRNN plain' by the scan, 'layer plain' by training, 'SRNN epoch', 'SRNN echo', 'Pascanu map'
+of 'SRNN 1 v5e', 'SRNN plain' by the scan, 'layer plain' and 'SRNN scan' by training, 'SRNN epoch', 'SRNN echo',
+'Pascanu map'
 """
 
 import dataclasses
+import functools
 import importlib.util
 import json
 import os
@@ -25,11 +27,12 @@ from jax.experimental import topologies  # noqa: E402
 from jax.experimental.pallas import tpu  # noqa: E402
 
 import landscape as ls  # noqa: E402
-from landscape import training  # noqa: E402
+from landscape import devices, training  # noqa: E402
 from landscape.descent.paths import Ends  # noqa: E402
 from landscape.engine import Evaluator, routes  # noqa: E402
 from landscape.engine.evaluator import _program  # noqa: E402
 from landscape.kernels import surfaces  # noqa: E402
+from landscape.training import tangents  # noqa: E402
 
 CARD = (Path(__file__).parent / "data" / "h200.txtpb").read_text()
 CELLS = {"SRNN": (ls.SRNN(), "w", "b"), "GRU": (ls.GRU(), "w_h", "b_z"), "LSTM": (ls.LSTM(), "b_f", "w_g")}
@@ -49,12 +52,13 @@ def card() -> Any:
 def for_tpu(cell: Any, x: str, y: str, order: int) -> str:
     """The program of a surface for a TPU v5e, on which nothing of this has ever run."""
     surfaces._triton = tpu.CompilerParams  # type: ignore[assignment]
+    surfaces.STRICT = {}  # words for a compiler of GPUs
     surfaces.REGISTERS = 2**16  # a TPU has memory beside its registers, and blocks of 8 x 128: one pass
-    program, args = surface(cell, x, y, order)
+    kernel, args = surface(cell, x, y, order)
     device = jax.sharding.AbstractDevice(device_kind="TPU v5 lite", num_cores=1, platform="tpu")
     args = there(args, topologies.get_topology_desc(platform="tpu", topology_name="v5e:2x2"))
     with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), (), abstract_device=device)):
-        return program.trace(*args).lower(lowering_platforms=("tpu",)).compile().as_text()
+        return _program(kernel).trace(*args).lower(lowering_platforms=("tpu",)).compile().as_text()
 
 
 def surface(cell: Any, x: str, y: str, order: int) -> tuple[Any, tuple]:
@@ -62,7 +66,7 @@ def surface(cell: Any, x: str, y: str, order: int) -> tuple[Any, tuple]:
     evaluator = Evaluator(ls.plane(cell, {}, **{x: (0.0, 1.0), y: (0.0, 1.0)}), problem)
     points = np.zeros((1, 2, 32768), "float32")
     affine = jax.tree.map(np.asarray, evaluator._affine)
-    return _program(problem.fused(evaluator._affine)), (affine, points, np.asarray(1, "int32"), evaluator._data)
+    return problem.fused(evaluator._affine), (affine, points, np.asarray(1, "int32"), evaluator._data)
 
 
 def plain(cell: Any, x: str, y: str) -> tuple[Any, tuple]:
@@ -71,17 +75,18 @@ def plain(cell: Any, x: str, y: str) -> tuple[Any, tuple]:
     evaluator = Evaluator(ls.plane(cell, {}, **{x: (0.0, 1.0), y: (0.0, 1.0)}), problem)
     kernel = dataclasses.replace(problem.kernel, known=tuple(problem.lengths))
     affine = jax.tree.map(np.asarray, evaluator._affine)
-    return _program(kernel), (affine, np.zeros((1, 2, 4096), "float32"), np.asarray(1, "int32"), evaluator._data)
+    return kernel, (affine, np.zeros((1, 2, 4096), "float32"), np.asarray(1, "int32"), evaluator._data)
 
 
 def descended(cell: Any, x: str, y: str) -> tuple[Any, tuple]:
     """A map of trainability, with momentum and clipping."""
+    sys.modules[Ends.__module__]._shared = lambda: False  # type: ignore[attr-defined] # as where there is an accelerator
     down = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.01, momentum=0.9))
     ends = Ends(ls.Recurrence(ls.tasks.pascanu(), [50]), down, 300, (x, y))
     evaluator = Evaluator(ls.plane(cell, {}, **{x: (0.0, 1.0), y: (0.0, 1.0)}), ends)
     points = np.zeros((1, 2, 32768), "float32")
     affine = jax.tree.map(np.asarray, evaluator._affine)
-    return _program(ends.fused(evaluator._affine)), (affine, points, np.asarray(1, "int32"), evaluator._data)
+    return ends.fused(evaluator._affine), (affine, points, np.asarray(1, "int32"), evaluator._data)
 
 
 def epoch(cell: Any, fused: bool = True, masked: bool = False, **sizes: int) -> tuple[Any, tuple]:
@@ -95,6 +100,21 @@ def epoch(cell: Any, fused: bool = True, masked: bool = False, **sizes: int) -> 
     data = ls.Episode(x=x, target=x, mask=x) if masked else ls.Episode(x=x, target=x[:, 0])
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 64))
     return jax.jit(jax.vmap(one, (0, 0, None))), (keys, np.zeros(64, "float32"), data)
+
+
+def taken(kernel: Any, args: tuple) -> tuple[Any, str, list[int]]:
+    """The kernel that the compiler takes, as an evaluator gives way, its program, and the passes that were refused."""
+    refused = []
+    while True:
+        for file in Path(FOLDER).glob("*.ptx"):
+            file.unlink()
+        try:
+            return kernel, _program(kernel).lower(*there(args, card())).compile().as_text(), refused
+        except jax.errors.JaxRuntimeError as error:
+            if not devices.spilt(error):
+                raise
+            refused.append(kernel.each)
+            kernel = kernel.lighter
 
 
 def kernels() -> list[tuple[str, int, int]]:
@@ -129,12 +149,17 @@ name, what, *place = JOB.split()
 if place:
     print(json.dumps({"ours": len(re.findall(r"custom-call\(.*tpu_custom_call", for_tpu(*CELLS[name], int(what))))}))
     sys.exit()
-if what.isdecimal():
-    program, args = surface(*CELLS[name], int(what))
-elif what == "plain":
-    program, args = epoch(ls.GRU(), False, units=32) if name == "layer" else plain(*CELLS[name])
+found: dict[str, Any] = {}
+if what in ("epoch", "echo", "scan") or name == "layer":
+    tangents.turn, tangents.one_kernel = lambda length: devices.TURN, lambda f: f  # as where there is an accelerator
+    if name == "layer":
+        program, args = epoch(ls.GRU(), False, units=32)
+    else:
+        program, args = epoch(CELLS[name][0], what != "scan", masked=what == "echo")
+    text = program.lower(*there(args, card())).compile().as_text()
 else:
-    program, args = descended(*CELLS[name]) if what == "map" else epoch(CELLS[name][0], masked=what == "echo")
-text = program.lower(*there(args, card())).compile().as_text()
+    make: Any = {"plain": plain, "map": descended}.get(what) or functools.partial(surface, order=int(what))
+    kernel, text, refused = taken(*make(*CELLS[name]))
+    found = {"each": getattr(kernel, "each", 0), "refused": refused}
 loose = [line for line in re.findall(r".* dot\(.*", text) if "operand_precision={highest,highest}" not in line]
-print(json.dumps({"loops": loops(text), "kernels": kernels(), "loose": loose}))
+print(json.dumps({"loops": loops(text), "kernels": kernels(), "loose": loose, **found}))

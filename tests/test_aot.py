@@ -39,6 +39,7 @@ def test_a_block_of_a_surface_is_one_kernel_that_spills_nothing_in_no_loop_of_th
     found = compiled(job, tmp_path)
     assert [spilled for _, _, spilled in found["ours"]] == [0]
     assert found["loops"] == []
+    assert found["each"] == 32 or 2 * found["each"] in found["refused"]  # all 32 episodes, or as many as registers hold
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,13 @@ def test_a_plain_surface_is_one_loop_of_known_end_with_few_launches(cell: str, m
     (loop,) = compiled(f"{cell} plain", tmp_path)["loops"]
     assert loop["turns"] == 10
     assert loop["launches"] <= most
+
+
+@pytest.mark.parametrize("cell", ["SRNN", "GRU", "LSTM"])
+def test_training_of_one_unit_by_the_scan_launches_twice_in_a_turn_of_four_steps(cell: str, tmp_path: Path) -> None:
+    """Of 100 steps, to validate and to train. XLA joins the steps of a turn, each computed again for what uses it."""
+    loops = compiled(f"{cell} scan", tmp_path)["loops"]
+    assert [loop["launches"] for loop in loops if loop["turns"] == 25] == [2, 2]
 
 
 def test_training_of_a_layer_asks_no_host_how_long_it_is_and_rounds_no_product(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def seen(names: Sequence[str], look: Look) -> list[Float[Array, "..."]]:
 def end(
     descent: Descent,
     points: Float[Array, "coordinate *point"] | Sequence[Float[Array, "*point"]],
-    steps: Int[Array, ""],
+    steps: Int[Array, ""] | int,
     tolerance: Float[Array, ""],
 ) -> list[Shaped[Array, "row point"]]:
     """The variables of `Ends`, each (1, point), for one tile of starts."""
@@ -209,11 +209,12 @@ class Ends(_Updates):
 
     @property
     def kernel(self) -> Walk:
-        return Walk(end, self.problem.kernel, self.optimiser, self.names)
+        return Walk(end, self.problem.kernel, self.optimiser, self.names, () if _shared() else (self.steps_made,))
 
     @property
     def data(self) -> tuple:
-        return self.problem.data, np.int32(self.steps_made), np.asarray(self.tolerance, self.precision)
+        steps = (np.int32(self.steps_made),) if _shared() else ()
+        return self.problem.data, *steps, np.asarray(self.tolerance, self.precision)
 
     @property
     def settings(self) -> dict[str, Json]:
@@ -233,6 +234,11 @@ class Ends(_Updates):
         }
         told = {name: {"long_name": text, "units": "1"} for name, text in words.items()}
         return told | {"outcome": told["outcome"] | flags}
+
+
+def _shared() -> bool:
+    """Whether one program serves all numbers of updates; an accelerator would ask its host after each of them."""
+    return jax.default_backend() == "cpu"
 
 
 def _stepped(problem: Problem, optimiser: optax.GradientTransformation, steps: int) -> Problem:

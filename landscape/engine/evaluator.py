@@ -20,11 +20,11 @@ from landscape.planes import Affine, Plane, named_leaves
 
 
 @functools.lru_cache(maxsize=256)  # not for ever: kernels may hold an optimiser, and every optax.sgd(0.1) is a new one
-def _program(kernel: Callable) -> Callable:
+def _program(kernel: Callable) -> jax.stages.Wrapped:
     """``(affine, points (tile, coordinate, point), used, data) -> [(row, tile * point)]`` on one device.
 
     Only the first ``used`` tiles are computed: 0 compiles and computes nothing. One tile alone is no loop, whose end a
-    GPU would ask its host for.
+    GPU would ask its host for. A kernel may have ``options`` of the compiler.
     """
 
     once = jax.jit(kernel, inline=True)  # traced once, for its shapes and for the loop
@@ -45,7 +45,7 @@ def _program(kernel: Callable) -> Callable:
             return jax.lax.cond(used > 0, lambda: once(affine, points[0], data), lambda: blank)
         return jax.lax.fori_loop(0, used, put, blank)
 
-    return jax.jit(block)
+    return jax.jit(block, compiler_options=routes.Route(kernel).options)
 
 
 def cast(leaf: Shaped[ArrayLike, "*shape"], dtype: str) -> Shaped[Array | np.ndarray, "*shape"]:
@@ -151,7 +151,7 @@ class Evaluator:
         with jax.enable_x64(self.dtype == "float64"), jax.default_device(devices.local(device)):
             program, used, affine = _program(kernel), np.int32(-(-count // tile)), self._on(device)
             parts = itertools.islice(self.problem.parts(self._data), None if count else 1)
-            made = (jax.device_get(program(affine, tiles, used, part)) for part in parts)
+            made = (devices.fetched(program(affine, tiles, used, part)) for part in parts)
             out = self.problem.joined(made, self.names)
         return [o[:, :count] for o in out]
 
@@ -163,11 +163,15 @@ class Evaluator:
         return self._there[where]
 
     def _give_way(self, error: Exception, size: int, route: routes.Route) -> None:
-        """Compute by smaller calls if memory was short, by the scan if its kernel failed; raise if neither is left."""
+        """Compute by what keeps to registers that were too few, by smaller calls where memory was short, by the scan if
+        its kernel failed; raise if none of these is left.
+        """
         short = devices.short(error)
         if (self.size, self.route) != (size, route):
             return  # another thread has given way already
-        if short and size > devices.SMALLEST_TILE:
+        if route.options and devices.spilt(error):
+            self.route = routes.lighter(route, self._affine, self._data)
+        elif short and size > devices.SMALLEST_TILE:
             self.resize(size // 2)
             words = f"{size} points did not fit into the memory of the device; {self.size} are computed at a time"
             warnings.warn(words, RuntimeWarning, stacklevel=3)

@@ -8,14 +8,18 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
+from jaxtyping import PyTree
 
+from landscape.blocks import Json
 from landscape.engine.problem import Problem
 from landscape.kernels.lanes import Unfusable
 from landscape.planes import Affine
+from landscape.tree import outline
 
 ROUTES = ("fused", "scan")
 SETTING = "LANDSCAPE_ROUTE"  # an environment variable, so that workers follow the command that started them
 
+_spilt: set[tuple] = set()  # kernels that spill registers, with the outline of what they were compiled for
 _here: contextvars.ContextVar[str] = contextvars.ContextVar("route", default="")
 
 
@@ -28,6 +32,11 @@ class Route(NamedTuple):
     @property
     def fused(self) -> bool:
         return not self.why
+
+    @property
+    def options(self) -> dict[str, Json]:
+        """What `jax.jit` compiles the kernel with."""
+        return getattr(self.kernel, "options", {})
 
 
 def interpreted() -> contextlib.AbstractContextManager[None]:
@@ -80,9 +89,21 @@ def choose(problem: Problem, affine: Affine) -> Route:
     if why := hindrance():
         return Route(problem.kernel, why)
     try:
-        return Route(problem.fused(affine, interpreting()))
+        route = Route(problem.fused(affine, interpreting()))
     except Unfusable as reason:
         return Route(problem.kernel, str(reason))
+    while route.options and (route.kernel, outline((affine, problem.data))) in _spilt:
+        route = Route(route.kernel.lighter)  # type: ignore[attr-defined]
+    return route
+
+
+def lighter(route: Route, affine: Affine, data: PyTree) -> Route:
+    """What to compile instead of a kernel that spills registers, from now on for all arguments of these shapes.
+
+    To be refused takes a second or two, so no file remembers it.
+    """
+    _spilt.add((route.kernel, outline((affine, data))))
+    return Route(route.kernel.lighter)  # type: ignore[attr-defined]
 
 
 def failed(problem: Problem, error: Exception) -> Route:

@@ -1,7 +1,8 @@
 """An epoch of training as one kernel: every update of every run, of the functions that a scan computes it with.
 
 Lanes are (episode, run). Parameters, tangents and the optimiser's state never leave registers; inputs are read by the
-index of their episode from the data, which stay where they are.
+index of their episode from the data, which stay where they are. A TPU has no such reads (Mosaic of jax 0.10.2: "Only
+take_along_axis-like gathers supported"), so that there an epoch stays a scan.
 """
 
 import functools

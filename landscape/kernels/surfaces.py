@@ -1,7 +1,8 @@
 """A block of a surface as one kernel: the course of `landscape.recurrence.Scan`, traced on lanes of (episode, point).
 
 Points lie across threads and episodes inside a thread, so that the sum over episodes needs no barrier. Registers decide
-how many episodes run side by side; more than that are computed in passes, side by side in the grid, and joined.
+how many episodes run side by side: as many as the compiler keeps in them, who is asked for twice what a rule says and
+then for halves. The rest are computed in passes, side by side in the grid, and joined.
 """
 
 import dataclasses
@@ -16,16 +17,20 @@ import numpy as np
 from jax.experimental import pallas as pl
 from jaxtyping import Array, ArrayLike, Float, Int, PyTree, PyTreeDef, Shaped
 
+from landscape.blocks import Json
 from landscape.engine.jets import Jet, pairs, power, unscaled
 from landscape.kernels.lanes import Box, Ref, Unfusable, boxed, lanes
 from landscape.kernels.models import Model, power_of_two, state_of
 from landscape.planes import Affine, Placed
 from landscape.recurrence import Course, Data, Layout, Scan, weighed
-from landscape.tree import pytree, static
+from landscape.tree import outline, pytree, static
 
 POINTS = 128  # a block: four warps of 32
 REGISTERS = 96  # of 32 bits that the jets of a thread may take; what a step needs beside them leaves no more
 NUMBERS = 256  # of a model and its directions, each read by itself
+STRICT: dict[str, Json] = {
+    "xla_gpu_fail_ptx_compilation_on_register_spilling": True
+}  # an error instead of a slow kernel
 
 
 @pytree
@@ -44,41 +49,72 @@ def fused(scan: Scan, affine: Affine, data: Data, interpret: bool = False) -> "F
     kernel = Fused(scan, interpret)
     if why := hindrance(kernel, affine, data):
         raise Unfusable(why)
-    return kernel
+    return kernel if interpret else dataclasses.replace(kernel, each=_most(kernel, *outline((affine, data))))
 
 
 def hindrance(kernel: Callable, affine: Affine, data: PyTree[Shaped[ArrayLike, "..."]]) -> str:
     """Why a kernel cannot be traced for arguments of these shapes, nothing if it can."""
-    leaves, tree = jax.tree.flatten((affine, data))
-    shapes = tuple((np.shape(leaf), np.result_type(leaf)) for leaf in leaves)
-    return _hindrance(kernel, tree, shapes, len(affine.directions))
+    return _hindrance(kernel, *outline((affine, data)))
+
+
+def _traced(f: Callable, tree: PyTreeDef, shapes: tuple) -> None:
+    """Trace ``f(affine, points, data)`` for arguments of this outline."""
+    affine, data = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*shape) for shape in shapes])
+    dtype = next(np.dtype(each) for _, each in shapes if np.issubdtype(each, np.floating))
+    with jax.enable_x64(dtype == np.float64):
+        jax.eval_shape(f, affine, jax.ShapeDtypeStruct((len(affine.directions), POINTS), dtype), data)
 
 
 @functools.lru_cache(maxsize=256)
-def _hindrance(kernel: Callable, tree: PyTreeDef, shapes: tuple, coordinates: int) -> str:
+def _hindrance(kernel: Callable, tree: PyTreeDef, shapes: tuple) -> str:
     """What `hindrance` says, found once for each kind."""
-    affine, data = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*shape) for shape in shapes])
-    dtype = next(np.dtype(kind) for _, kind in shapes if np.issubdtype(kind, np.floating))
-    with jax.enable_x64(dtype == np.float64):
-        try:
-            jax.eval_shape(kernel, affine, jax.ShapeDtypeStruct((coordinates, POINTS), dtype), data)
-        except Unfusable as reason:
-            return str(reason)
+    try:
+        _traced(kernel, tree, shapes)
+    except Unfusable as reason:
+        return str(reason)
     return ""
+
+
+@functools.lru_cache(maxsize=256)
+def _most(kernel: "Fused", tree: PyTreeDef, shapes: tuple) -> int:
+    """Episodes of the largest pass that is tried: twice what `Program.room` says, if there are as many."""
+    found: list[int] = []
+
+    def sizes(affine: Affine, points: jax.Array, data: Data) -> None:
+        program = Program(kernel.scan, affine, len(points), data)
+        found.append(min(power_of_two(program.batch), 2 * program.room()))
+
+    _traced(sizes, tree, shapes)
+    return found[0]
 
 
 @dataclasses.dataclass(frozen=True)
 class Fused:
-    """``scan`` as one launch, with the same arguments and results; ``interpret`` computes it without an accelerator."""
+    """``scan`` as one launch, with the same arguments and results; ``interpret`` computes it without an accelerator.
+
+    A pass has ``each`` episodes, a power of two, and the compiler refuses what does not stay in registers; 0 leaves
+    their number to `Program.room`, and then whatever is spilled is spilled.
+    """
 
     scan: Scan
     interpret: bool = False
+    each: int = 0
+
+    @property
+    def options(self) -> dict[str, Json]:
+        """What `jax.jit` compiles with."""
+        return STRICT if self.each else {}
+
+    @property
+    def lighter(self) -> "Fused":
+        """What to compile instead of a kernel that spills: passes of half as many episodes, at last as they are."""
+        return dataclasses.replace(self, each=self.each // 2)
 
     def __call__(
         self, affine: Affine, points: Float[Array, "coordinate point"], data: Data
     ) -> list[Float[Array, "length point"]]:
         """Loss and derivatives, each (length, point), as `Scan` returns them."""
-        return Program(self.scan, affine, len(points), data).launch(points, self.interpret)
+        return Program(self.scan, affine, len(points), data, self.each).launch(points, self.interpret)
 
 
 class Held(NamedTuple):
@@ -104,7 +140,7 @@ def held(tree: PyTree, lead: int) -> Held:
 class Program:
     """What of a kernel is known when it is traced: shapes, how many episodes a pass holds, and how many passes."""
 
-    def __init__(self, scan: Scan, affine: Affine, coordinates: int, data: Data) -> None:
+    def __init__(self, scan: Scan, affine: Affine, coordinates: int, data: Data, each: int = 0) -> None:
         episodes, self.lengths = data
         self.scan, self.coordinates, self.rows = scan, coordinates, len(self.lengths)
         self.leaves, self.tree = jax.tree.flatten(affine)
@@ -117,7 +153,7 @@ class Program:
         self.batch = episodes.x.shape[1 + alone]
         self._refuse()
         self.shape = state_of(jax.eval_shape(lambda a: a.at((0.0,) * coordinates), affine), scan.task.start)
-        self.each = min(power_of_two(self.batch), self._room())
+        self.each = min(power_of_two(self.batch), each or self.room())
         self.passes = -(-self.batch // self.each)
 
     def _refuse(self) -> None:
@@ -128,8 +164,8 @@ class Program:
         if (count := sum(math.prod(np.shape(leaf)) for leaf in self.leaves)) > NUMBERS:
             raise Unfusable(f"{count} parameters are more than the {NUMBERS} that a kernel reads one by one")
 
-    def _room(self) -> int:
-        """Episodes that the registers of a thread hold: states, tangents, and inputs of more than one channel."""
+    def room(self) -> int:
+        """About how many episodes the registers of a thread hold: states, tangents, inputs of more than one channel."""
         parts = 1 + (self.scan.order > 0) * self.coordinates + (self.scan.order > 1) * len(pairs(self.coordinates))
         held = parts * (sum(map(math.prod, self.shape[1])) + self.masked) + self.series.numbers - 1
         return 1 << max(0, (REGISTERS * 4 // (held * self.dtype.itemsize)).bit_length() - 1)

@@ -11,16 +11,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree, Shaped
 
+from landscape.blocks import Json
 from landscape.descent.paths import Walk, descent, path, seen
 from landscape.engine.jets import unscaled
 from landscape.kernels.lanes import Ref, Unfusable, boxed, is_box, lanes
-from landscape.kernels.surfaces import POINTS, Program, hindrance
+from landscape.kernels.surfaces import POINTS, STRICT, Program, hindrance
 from landscape.planes import Affine
 from landscape.tree import pytree, static
 
 
 def fused(walk: Walk, affine: Affine, data: tuple, interpret: bool) -> Callable:
     """``walk`` as one launch, or one whose every look is a launch where the episodes do not fit into registers."""
+    walk = dataclasses.replace(walk, kernel=dataclasses.replace(walk.kernel, each=0))  # type: ignore[type-var]
     whole = Launched(walk, interpret)
     return walk if hindrance(whole, affine, data) else whole
 
@@ -31,6 +33,16 @@ class Launched:
 
     walk: Walk
     interpret: bool = False
+
+    @property
+    def options(self) -> dict[str, Json]:
+        """What `jax.jit` compiles with."""
+        return {} if self.interpret else STRICT
+
+    @property
+    def lighter(self) -> Walk:
+        """What to compile instead of a kernel that spills: every look is a launch."""
+        return self.walk
 
     def __call__(self, affine: Affine, points: jax.Array, data: tuple) -> list[jax.Array]:
         _, *traced = data
@@ -83,7 +95,7 @@ class Updates(Program):
 
         down = descent(self.walk.names, look, self.walk.optimiser, _each)
         if self.walk.of is not path:
-            values = self.walk.of(down, start, *(ref[0] for ref in traced))
+            values = self.walk.of(down, start, *self.walk.static, *(ref[0] for ref in traced))
             for out, value in zip(outs, values, strict=True):
                 out[0, :] = value[0]
             return

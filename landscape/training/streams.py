@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import PyTree
+from jaxtyping import Array, Int, PyTree, Real
 
 from landscape import losses
 from landscape.tasks import Episode, time_first
@@ -93,14 +93,14 @@ def _run(
 
     def update(carry: tuple[State, PyTree], one: Episode) -> tuple[tuple[State, PyTree], tuple[Seen, PyTree]]:
         state, cells = carry
-        score, slope, cells = through.gradient(state.model, _weighed(one), cells, jnp.int32(len(one.x)))
+        score, slope, cells = through.gradient(state.model, _weighed(one), cells, _steps(one.x))
         state, norm = updates.moved(optimiser, state, slope)
         return (state, cells), (Seen(score, norm), watch(state))
 
     def epoch(state: State, _: None) -> tuple[State, tuple[Record, PyTree]]:
         cells = through.initial(state.model, slices.x.shape[2])
         (state, _), (seen, watched) = jax.lax.scan(update, (state, cells), slices)
-        begin, time = through.initial(state.model, judged.x.shape[1]), jnp.int32(len(judged.x))
+        begin, time = through.initial(state.model, judged.x.shape[1]), _steps(judged.x)
         after: Score = through.evaluate(state.model, _weighed(judged), begin, time)[0]
         mean = jnp.mean
         record = Record(mean(seen.score.loss), mean(seen.score.accuracy), jnp.max(seen.gradient_norm), *after)
@@ -108,6 +108,11 @@ def _run(
 
     state, (record, watched) = jax.lax.scan(epoch, state, length=epochs)
     return Fit(state.model, record, jnp.int32(epochs), state.nonfinite, watched, Pause(state, (), (), ()))
+
+
+def _steps(x: Real[Array, "time ..."]) -> Int[Array, ""] | int:
+    """How many there are; an accelerator's compiler knows it, or its host would be asked after every one of them."""
+    return jnp.int32(len(x)) if jax.default_backend() == "cpu" else len(x)
 
 
 def _weighed(episodes: Episode) -> Episode:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.extend.core import jaxpr_as_fun
 from jaxtyping import Array, Float, Int, PyTree, Real
 
+from landscape.devices import turn
 from landscape.engine.jets import Jet, push
 from landscape.losses import Objective
 from landscape.models import RNN
@@ -182,7 +183,8 @@ def _lanes(
                 return new
             return jax.tree.map(lambda new, old: jnp.where((t < length)[None], new, old), new, jet)
 
-        return jax.lax.fori_loop(0, length if isinstance(length, int) else jnp.max(length), step, jet)
+        last = length if isinstance(length, int) else jnp.max(length)
+        return jax.lax.fori_loop(0, last, step, jet, unroll=turn(length))
 
     state = jax.vmap(begin)(*point)
     state = (state, *(jnp.zeros(runs, point[0].dtype),) * 3) if masked else state
