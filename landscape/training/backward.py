@@ -235,15 +235,16 @@ def passage(
             error = error if errors is None else jax.tree.map(jnp.add, error, _at(t, errors))
             others, earlier, parts = whole(_at(t, needed))(error)
             if penalty is not None:
-                of = penalty.gradient(model.cell, _at(t, states), _at(t, x), error)
-                extra = jax.tree.map(jnp.add, extra, of)
+                one = penalty.gradient(model.cell, _at(t, states), _at(t, x), error)
+                extra = jax.tree.map(jnp.add, extra, one)
             if truncate is not None:
                 cut = (k + 1) % truncate == 0
                 earlier = jax.tree.map(lambda e: jnp.where(cut, 0, e), earlier)
+            # Not over what was needed: a buffer that is read and written in one step is copied whole.
             slopes = _put(t, slopes, {g: jnp.concatenate(parts[g], -1) for g in first})
             return earlier, jax.tree.map(jnp.add, total, others), slopes, extra
 
-        nothing = [jnp.zeros_like(cell.leaves[i]) for i in cell.others]
+        nothing = [jnp.zeros(jnp.shape(cell.leaves[i]), _dtype(model)) for i in cell.others]
         slopes = _empty(len(x), {g: values[g] for g in first})
         extra = None if penalty is None else penalty.nothing(model.cell)
         _, others, slopes, extra = jax.lax.fori_loop(0, length, behind, (error, nothing, slopes, extra))

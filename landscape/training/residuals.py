@@ -1,7 +1,7 @@
 """A function in two parts, what changes with its arguments and what does not: a loop then keeps the first part alone.
 
-The way back through a step, `jax.vjp`, is a pytree: the numbers that its gradient needs. Kept at every step of a loop it
-spares the way back their computation, as in JAX's own scans; but it holds the weights, too, which are the same at all.
+The way back through a step, `jax.vjp`, is a pytree of the numbers that its gradient needs. Kept at every step of a loop
+it need not compute them again, as in JAX's own scans; but it holds the weights too, which are the same at all steps.
 """
 
 from collections.abc import Callable
