@@ -26,7 +26,7 @@ from landscape.cells import (
 from landscape.initialisers import keras3
 from landscape.models import RNN, Dense, run
 from landscape.tasks import Episode
-from landscape.training import gradients, products, runs, splits
+from landscape.training import gradients, products, residuals, runs, splits
 from landscape.tree import dot, param, pytree
 
 TIME, COUNT, BATCH = 12, 60, 8
@@ -150,6 +150,40 @@ def test_products_with_one_factor_are_computed_as_one_and_gradients_stay_those_o
     index = jnp.arange(BATCH)
     expected = jax.jit(jax.grad(lambda model: plain_loss(model, episodes, index, 7)))(model)
     close(jax.jit(training.reverse(losses.softmax).gradient)(model, episodes, index, jnp.int32(7))[1], expected)
+
+
+def kept(cell, units):
+    """Shapes of what the two loops of a traced gradient keep at every step, ahead and behind."""
+    model = jax.eval_shape(lambda: training.begin(cell, KEY, units=units, inputs=1))
+    episodes = Episode(x=np.zeros((TIME, COUNT, 1), "float32"), target=np.zeros(COUNT, "float32"))
+    program = jax.make_jaxpr(training.reverse(losses.softmax).gradient)(model, episodes, np.arange(BATCH), 7)
+    loops = [equation for equation in program.eqns if equation.primitive.name == "while"]
+    return [[v.aval.shape for v in loop.outvars if v.aval.shape[:1] == (TIME,)] for loop in loops]
+
+
+@pytest.mark.parametrize("cell", [LSTM(p_i=0.0, p_f=0.0, p_o=0.0), GRU(), Twice()])
+def test_what_the_way_back_needs_of_a_step_is_kept_and_weights_are_not(cell):
+    """All that is kept is of one episode or another, even where no product can be taken out of the step."""
+    ahead, _ = kept(cell, 5)
+    assert {shape[1] for shape in ahead} == {BATCH}
+
+
+@pytest.mark.parametrize(("cell", "series"), [(LSTM(), 1), (GRUResetAfter(), 2)])
+def test_slopes_of_products_that_are_added_are_kept_once(cell, series):
+    """``w h`` and ``u x`` of an LSTM have the same; the reset gate of Keras 3 stands between those of its candidate."""
+    _, behind = kept(cell, 5)
+    assert behind == [(TIME, BATCH, 5 * len(cell.gates))] * series
+
+
+def test_what_depends_on_no_argument_is_computed_once_and_the_two_parts_make_the_whole():
+    w = jnp.asarray([[2.0, 1.0], [0.0, 3.0]])
+    f = lambda x, y: {"fixed": 3 * w, "own": jax.jit(jnp.sin)(x), "both": (x @ w, y), "given": w}  # noqa: E731
+    x, y = jnp.asarray([1.0, 2.0]), jnp.int32(4)
+    moving, whole = residuals.parted(f, x, y)
+    assert [leaf.shape for leaf in moving(x, y)] == [(2,), (), (2,)]
+    later = whole(moving(2 * x, y + 1))
+    for found, expected in zip(jax.tree.leaves(later), jax.tree.leaves(f(2 * x, y + 1)), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=EPS)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from landscape.tasks import Episode
 from landscape.training import products
 from landscape.training.penalties import Penalty
 from landscape.training.products import INPUT, Plan
+from landscape.training.residuals import parted
 from landscape.training.scores import Route, Score, blockwise, chosen, scorer, weighed
 from landscape.tree import dot
 
@@ -63,6 +64,18 @@ def _put(t: Int[ArrayLike, ""], series: PyTree, one: PyTree) -> PyTree:
     return jax.tree.map(put, series, one)
 
 
+def _empty(steps: int, one: PyTree) -> PyTree:
+    """Room for ``one`` at each of so many steps."""
+    return jax.tree.map(lambda leaf: jnp.zeros((steps, *leaf.shape), leaf.dtype), one)
+
+
+def _first(back: Callable, error: PyTree) -> list[int]:
+    """For each product the first that has the same slopes, as ``w h`` and ``u x`` have, which are added."""
+    slopes: list[list] = []
+    jax.eval_shape(lambda error: slopes.extend(back(error)[2]), error)
+    return [next(g for g, other in enumerate(slopes) if list(map(id, other)) == list(map(id, one))) for one in slopes]
+
+
 class _Layer:
     """A cell with its matrices taken out (`products`): steps of a batch, forward and backward."""
 
@@ -102,39 +115,36 @@ class _Layer:
 
         return jax.vmap(one)(state, x, outer)
 
-    def behind(
-        self,
-        state: PyTree[Float[Array, "batch ..."]],
-        x: Real[Array, "batch *input"],
-        values: list,
-        error: PyTree[Float[Array, "batch ..."]],
-    ) -> tuple[list, PyTree[Float[Array, "batch ..."]], list]:
-        """Gradients of a step by other parameters (batch, ...), by the state before it, and by its products."""
+    def back(
+        self, state: PyTree[Float[Array, "batch ..."]], x: Real[Array, "batch *input"], values: list
+    ) -> Callable[[PyTree[Float[Array, "batch ..."]]], tuple[list, PyTree[Float[Array, "batch ..."]], list]]:
+        """The way back through a step, of the error after it: gradients by other parameters, the state and products."""
 
-        def one(state: PyTree, x: Array, values: list, error: PyTree) -> tuple[list, PyTree, list]:
-            def after(others: list, state: PyTree, values: list) -> PyTree:
+        def after(others: list, state: PyTree, values: list) -> PyTree:
+            leaves = list(self.leaves)
+            for i, leaf in zip(self.others, others, strict=True):
+                leaves[i] = leaf
+            cell = jax.tree.unflatten(self.tree, leaves)
+
+            def one(state: PyTree, x: Array, values: list) -> PyTree:
                 def product(g: int, h: Array) -> list:
                     return values[g] if self.plan.factors[g] == INPUT else held(h, self.joined[g], values[g])
 
-                leaves = list(self.leaves)
-                for i, leaf in zip(self.others, others, strict=True):
-                    leaves[i] = leaf
-                return products.step(self.plan, jax.tree.unflatten(self.tree, leaves), product, state, x)
+                return products.step(self.plan, cell, product, state, x)
 
-            both = zip(self.plan.groups, values, strict=True)
-            parts = [products.split(self.cell, group, whole) for group, whole in both]
-            others, earlier, slopes = jax.vjp(after, [self.leaves[i] for i in self.others], state, parts)[1](error)
-            return others, earlier, [jnp.concatenate(each) for each in slopes]
+            return jax.vmap(one)(state, x, values)
 
-        return jax.vmap(one)(state, x, values, error)
+        both = zip(self.plan.groups, values, strict=True)
+        parts = [products.split(self.cell, group, whole) for group, whole in both]
+        return jax.vjp(after, [self.leaves[i] for i in self.others], state, parts)[1]
 
     def assembled(
         self, others: list, slopes: list, states: PyTree, own: list, x: Real[Array, "time batch *input"]
     ) -> Cell:
-        """The gradient of the cell from those of its other parameters (batch, ...) and products (time, batch, ...)."""
+        """The gradient of the cell from those of its other parameters and of its products (time, batch, ...)."""
         leaves = list(self.leaves)
         for i, slope in zip(self.others, others, strict=True):
-            leaves[i] = jnp.sum(slope, 0)
+            leaves[i] = slope
         kept = [*jax.tree.leaves(states), x]  # so that INPUT, -1, is the last
         whole: list[jax.Array] = []
         for factor, mine, slope in zip(self.plan.factors, own, slopes, strict=True):
@@ -202,38 +212,43 @@ def passage(
         return jax.tree.map(spread, model.initial(start))
 
     def gradient(model: RNN, episodes: Episode, state: PyTree, length: Int[Array, ""]) -> tuple[Score, RNN, PyTree]:
-        x, dtype, count = episodes.x, _dtype(model), episodes.x.shape[1]
+        x, count = episodes.x, episodes.x.shape[1]
         cell = layer(model, state, x[0])
         outer = cell.outer(x, length)
-        shapes = (state, *jax.eval_shape(cell.ahead, state, x[0], _at(0, outer))[1:])
-        empty = jax.tree.map(lambda leaf: jnp.zeros((len(x), *leaf.shape), leaf.dtype), shapes)
+        _, values, own = cell.ahead(state, x[0], _at(0, outer))
+        moving, whole = parted(cell.back, state, x[0], values)
+        needed = moving(state, x[0], values)
+        first = _first(whole(needed), state)
+        empty = _empty(len(x), (state, own, needed))
 
         def ahead(t: Int[Array, ""], carry: tuple) -> tuple:
             state, kept = carry
             after, values, own = cell.ahead(state, _at(t, x), _at(t, outer))
-            return after, _put(t, kept, (state, values, own))
+            return after, _put(t, kept, (state, own, moving(state, _at(t, x), values)))
 
-        state, (states, values, own) = jax.lax.fori_loop(0, length, ahead, (state, empty))
+        state, (states, own, needed) = jax.lax.fori_loop(0, length, ahead, (state, empty))
         loss, right, readout, error, errors = answered(model.readout, state, states, episodes, length)
 
         def behind(k: Int[Array, ""], carry: tuple) -> tuple:
             error, total, slopes, extra = carry
             t = length - 1 - k
-            before = _at(t, states)
             error = error if errors is None else jax.tree.map(jnp.add, error, _at(t, errors))
-            others, earlier, slope = cell.behind(before, _at(t, x), _at(t, values), error)
+            others, earlier, parts = whole(_at(t, needed))(error)
             if penalty is not None:
-                extra = jax.tree.map(jnp.add, extra, penalty.gradient(model.cell, before, _at(t, x), error))
+                one = penalty.gradient(model.cell, _at(t, states), _at(t, x), error)
+                extra = jax.tree.map(jnp.add, extra, one)
             if truncate is not None:
                 cut = (k + 1) % truncate == 0
                 earlier = jax.tree.map(lambda e: jnp.where(cut, 0, e), earlier)
-            # Not over the values of products: a buffer that is read and written in one step is copied whole.
-            return earlier, jax.tree.map(jnp.add, total, others), _put(t, slopes, slope), extra
+            # Not over what was needed: a buffer that is read and written in one step is copied whole.
+            slopes = _put(t, slopes, {g: jnp.concatenate(parts[g], -1) for g in first})
+            return earlier, jax.tree.map(jnp.add, total, others), slopes, extra
 
-        nothing = [jnp.zeros((count, *jnp.shape(cell.leaves[i])), dtype) for i in cell.others]
+        nothing = [jnp.zeros(jnp.shape(cell.leaves[i]), _dtype(model)) for i in cell.others]
+        slopes = _empty(len(x), {g: values[g] for g in first})
         extra = None if penalty is None else penalty.nothing(model.cell)
-        _, others, slopes, extra = jax.lax.fori_loop(0, length, behind, (error, nothing, empty[1], extra))
-        total = cell.assembled(others, slopes, states, own, x)
+        _, others, slopes, extra = jax.lax.fori_loop(0, length, behind, (error, nothing, slopes, extra))
+        total = cell.assembled(others, [slopes[g] for g in first], states, own, x)
         total = jax.tree.map(lambda leaf: leaf / count, total)
         if penalty is not None:
             total = jax.tree.map(jnp.add, total, penalty.scaled(extra))
@@ -266,7 +281,7 @@ def passage(
             state = jax.lax.fori_loop(0, length, step, state)
             each = jax.vmap(score, (None, 0, 0))(model.readout, state, episodes.target)
             return Score(*(jnp.mean(s) for s in each)), state
-        blank = jax.tree.map(lambda leaf: jnp.zeros((len(x), *leaf.shape), leaf.dtype), state)
+        blank = _empty(len(x), state)
         keep = lambda t, carry: (state := step(t, carry[0]), _put(t, carry[1], state))  # noqa: E731
         state, states = jax.lax.fori_loop(0, length, keep, (state, blank))
         return Score(*weighed(score, model.readout, states, episodes)), state

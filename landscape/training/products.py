@@ -1,8 +1,8 @@
 """Products of a layer, taken out of its step: all gates in one matrix product, and its gradient in one at the end.
 
 A cell is written for one example, gate by gate, with `landscape.tree.dot`, which also takes a function of x where a
-matrix stands. So a step can be run with its matrices replaced: products with the same factor become one, and since
-their values are kept, the way back needs neither the step's products again nor a gradient of a matrix at each step.
+matrix stands. So a step can be run with its matrices replaced: products with the same factor become one, and the way
+back needs neither the step's products again nor a gradient of a matrix at each step.
 """
 
 from collections.abc import Callable
