@@ -15,9 +15,7 @@ from landscape.blocks import Json
 TILE = 16384  # episodes x points computed together: on a CPU their state and tangents stay in the second-level cache
 SMALLEST_TILE = 64
 COARSE = 4096  # points up to which rounding up to a power of two costs less than another program
-TURN = (
-    4  # steps of a loop in one turn on an accelerator: a quarter of the launches; of 8, those of an LSTM take minutes
-)
+TURN = 4  # steps of a loop in one turn on an accelerator: a quarter of the launches; 8 of an LSTM compile for minutes
 BLOCK_BYTES = 2**25  # results of one block in memory at a time, per thread
 BLOCK_POINTS = 2**20  # a launch of fewer leaves a GPU idle
 FREED_BYTES = 2**28  # what the process keeps of memory that blocks have freed, for the next ones
@@ -56,8 +54,9 @@ def short(error: Exception) -> bool:
 
 
 def spilt(error: Exception) -> bool:
-    """Whether an error says that a kernel does not stay in the registers of a GPU."""
-    return any(words in str(error) for words in ("register spilling", "Register allocation failed"))
+    """Whether an error says that a kernel does not stay in the registers of a GPU, or that nobody can be asked."""
+    said = "register spilling", "Register allocation failed", "No such compile option"
+    return any(words in str(error) for words in said)
 
 
 def turn(length: Int[ArrayLike, ""] | int) -> int:

@@ -463,6 +463,12 @@ def test_a_pass_has_as_many_episodes_as_the_compiler_keeps_in_registers_which_is
     assert asked[len(passes) + 1].each == 16
 
 
+def test_a_compiler_that_cannot_be_asked_is_one_that_refuses() -> None:
+    with pytest.raises(jax.errors.JaxRuntimeError, match="No such compile option") as refused:
+        jax.jit(lambda: 0, compiler_options={"xla_gpu_fail_on_what_nobody_knows": True})()
+    assert devices.spilt(refused.value)
+
+
 def test_the_episodes_of_a_pass_are_tried_from_twice_what_a_thread_is_thought_to_hold() -> None:
     def most(cell: Cell, episodes: int, order: int = 1) -> int:
         problem = ls.Recurrence(tasks.latch(), [2], order=order, episodes=episodes)
