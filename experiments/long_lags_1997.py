@@ -203,6 +203,11 @@ class Case(NamedTuple):
             one = one._replace(absent=kept, biased=True, weights=one.weights + one.blocks * one.size + one.outputs)
         return one
 
+    @property
+    def route(self):
+        """How gradients are found: along the cells alone where they are truncated, and nothing passes them by."""
+        return training.carousel if self.truncated and not self.problem.direct else training.reverse
+
     def __str__(self):
         words = ["" if self.hears else "deaf gates", "biases" * self.biased, "" if self.truncated else "full gradient"]
         return ", ".join([self.name, *filter(None, words)])
@@ -293,7 +298,7 @@ def solve(case, seeds, most, seed, report=print):
     keys = jax.vmap(lambda k: jax.random.fold_in(root, k))(jnp.arange(seeds))
     fixed = one.task.name == "reber"  # 256 strings to train on
     count = TESTED if fixed else CHUNK
-    step, go = chunk(one, count, training.carousel if case.truncated and not one.direct else training.reverse)
+    step, go = chunk(one, count, case.route)
     sets = ((one, 2**31), (one._replace(task=one.tested or one.task), 2**30))
     pools = [jax.jit(jax.vmap(lambda k, p=p, n=n: draw(p, jax.random.fold_in(k, n), TESTED)))(keys) for p, n in sets]
     train, test = map(legal, pools) if fixed else ((), pools[1])

@@ -400,7 +400,7 @@ def test_every_experiment_takes_its_updates(name):
     """Shapes alone: nothing is compiled."""
     case = lags.Case(name)
     one, keys = case.problem, jax.random.split(jax.random.key(0), 2)
-    step, go = lags.chunk(one, lags.TESTED, case.truncated and not one.direct)
+    step, go = lags.chunk(one, lags.TESTED, case.route)
     begun = jax.eval_shape(jax.vmap(lambda key: step.init(lags.begin(one, key))), keys)
     test = jax.eval_shape(jax.vmap(lambda key: lags.draw(one, key, lags.TESTED)), keys)
     if one.task.name == "reber":
