@@ -730,6 +730,8 @@ def test_what_does_not_steepen_is_counted_or_listed(traced):
     many = xarray.concat([found.isel(line=[0]).assign(kind=("line", ["fold"]))] * 25, "line", combine_attrs="override")
     assert "5 smaller cliffs" in cliffs.table(many)
     assert len(cliffs.table(many, every=True).splitlines()) == len(cliffs.table(many).splitlines()) + 5 - 1
+    named = found.rename(w="u", w_range="u_range").assign_attrs(coordinates=["u", "b"])
+    assert "measured at u, b;" in cliffs.table(named, every=True)
     flat = cliffs.ridge(drawn(lambda w, b: w + b))
     assert cliffs.table(cliffs.describe(flat)).startswith("No cliff:")
 

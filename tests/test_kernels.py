@@ -549,12 +549,12 @@ def test_training_whose_kernel_the_compiler_refuses_is_one_warning_and_the_scan(
 
     def compiled(*_: Any) -> Any:
         if routes.hindrance():
-            raise Scanned
+            raise Scanned("by the scan")
         raise NotImplementedError("Unimplemented primitive in Pallas GPU lowering: erf.\nMore.")
 
     monkeypatch.setattr(runs, "_compiled", compiled)
     setup = lambda key: (training.begin(ls.SRNN(), key), training.keras_adam())  # noqa: E731
-    with routes.interpreted(), pytest.raises(Scanned), pytest.warns(RuntimeWarning) as said:
+    with routes.interpreted(), pytest.raises(Scanned, match="by the scan"), pytest.warns() as said:
         training.curves(setup, tasks.latch(), [2], seeds=2, count=40)
     (only,) = said
     assert "the fused kernel failed here: NotImplementedError: Unimplemented primitive" in str(only.message)

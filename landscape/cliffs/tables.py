@@ -119,7 +119,8 @@ def _columns(header: list[str], rows: list[list[str]]) -> list[str]:
 def _notes(found: "xarray.Dataset") -> list[str]:
     """What a reader of the table must know."""
     afresh, resolved = found["afresh"].values, found["resolved"].values
-    notes = ["Each row is one curve, measured at w, b; cells: its width in cells of the grid, which hides it below 2."]
+    at = ", ".join(found.attrs["coordinates"])
+    notes = [f"Each row is one curve, measured at {at}; cells: its width in cells of the grid, which hides it below 2."]
     if not resolved.all():
         notes.append("> and <: it is thinner than what looked at it, so that slope and width are bounds.")
     if any(_several(found.isel(line=k)) for k in range(found.sizes["line"])):
