@@ -302,7 +302,6 @@ def changing() -> Any:
         (lambda: ls.surface(PLANE, ls.Risk(lambda p, x: plain(p, x).mean(0), (X, Y))), r"returns \(3,\): leave means"),
         (lambda: ls.surface(PLANE, ls.Risk(plain, (X, Y), lengths=[4])), "need answers after as many steps"),
         (lambda: ls.surface(PLANE, ls.Risk(plain, (X, Y), Objective(lambda a, t: a, None))), "must make one number of"),
-        (lambda: ls.surface(PLANE, ls.Risk(lambda p, x: backwards(plain(p, x)), (X, Y))), "reverse mode alone"),
         (lambda: descent.paths(PLANE, ls.Risk(plain, (X, Y)), optax.sgd(0.1), [(0,)], 3), "give landscape.Function"),
         (lambda: ls.span(COUNTED, {"a": {"w": COUNTED["w"], "n": np.ones(3, "f4")}}, a=(0.0, 1.0)), "array of int64"),
         (lambda: ls.surface(ls.span({"w": COUNTED["w"], "f": jnp.tanh}, {"a": {"w": COUNTED["w"], "f": 0.0}}, a=(0, 1)),

@@ -2,7 +2,8 @@
 
 ``R(params) = 1/N sum_i loss(predict(params, x)_i, y_i)``. Data lie outermost: they go by once for a block of points,
 and each batch is asked at one point after the other, so that memory grows neither with points nor with data.
-Derivatives are forward along the coordinates alone: no more than a few tangents of a batch are held.
+Derivatives go forward along the coordinates, so that no more than a few tangents of a batch are held; gradients through
+convolutions, where that takes five thirds of the time, go backward (`landscape.risk.ways`).
 """
 
 import dataclasses
@@ -20,7 +21,7 @@ from landscape.engine.problem import Problem, checked_dtype, checked_lengths, ch
 from landscape.losses import Objective, classes
 from landscape.planes import Affine
 from landscape.risk.batches import Batch, Batches
-from landscape.risk.score import Batchwise, Predict, Score, each, reverse, total
+from landscape.risk.score import Batchwise, Predict, Score, ahead, each, other_way, total
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -202,13 +203,16 @@ class Risk(Problem):
             )
 
     def _check_slope(self, affine: Affine, batch: Batch) -> None:
-        """TypeError for a model that can be differentiated backwards alone."""
-        point = np.zeros((len(affine.directions), 1), self.precision)
-        kernel = dataclasses.replace(self.kernel, order=min(self.order, 1))
-        if "custom_lin" in str(jax.make_jaxpr(kernel)(affine, point, batch)):  # JAX itself says so once it compiles
+        """TypeError where derivatives go forward through a part that has them in reverse mode alone."""
+        if self.order == 0 or self.kernel.backward(affine, batch):
+            return
+        point = np.zeros(len(affine.directions), self.precision)
+        forward = functools.partial(ahead, self.score, 1)
+        if "custom_lin" in str(jax.make_jaxpr(forward)(affine, point, batch)):  # JAX itself says so once it compiles
+            asked, less = ("every length needs", 0) if self.lengths else ("Hessians need", 1)
             raise TypeError(
                 f"a part of {called(self.predict)} has a derivative in reverse mode alone (jax.custom_vjp), and "
-                "surfaces need it forward: give that part by jax.custom_jvp or in plain JAX, or ask for order=0"
+                f"{asked} it forward: give that part by jax.custom_jvp or in plain JAX, or ask for order={less}"
             )
 
     def again(self, affine: Affine, point: Float[np.ndarray, "coordinate"]) -> float:
@@ -216,12 +220,12 @@ class Risk(Problem):
         return float(np.ravel(self._mean(affine.at(list(point))))[-1])
 
     def derived(self, affine: Affine, point: Float[np.ndarray, "coordinate"], names: Sequence[str]) -> dict[str, float]:
-        """``d'g`` and ``d'Hd`` by reverse mode; nothing where the model has none, such as through a while loop."""
+        """``d'g`` and ``d'Hd`` by the other mode, reverse but for convolutions; nothing where the model has none."""
         kept = [name for name in names if name not in ("loss", "log10_gradient")]
         if not kept:
             return {}
         try:
-            parts = [jax.device_get(reverse(self.score, self.order, affine, point, batch)) for batch in self.data]
+            parts = [jax.device_get(other_way(self.kernel, affine, point, batch)) for batch in self.data]
         except (TypeError, ValueError, NotImplementedError):
             return {}
         sums = np.sum(np.asarray(parts, np.float64), axis=0) / self.data.examples

@@ -13,6 +13,7 @@ from landscape.engine.jets import fold, pairs
 from landscape.planes import Affine
 from landscape.risk.batches import Batch
 from landscape.risk.convolutions import unrolled
+from landscape.risk.ways import backward
 
 Predict = Callable[[PyTree, PyTree], PyTree]
 
@@ -56,9 +57,43 @@ class Batchwise:
         self, affine: Affine, points: Float[Array, "coordinate 1"], batch: Batch
     ) -> list[Float[Array, "length 1"]]:
         """Sums of loss, gradient and Hessian over a batch, and how many examples they are of."""
-        value, *slopes = derived(lambda p: self.score.total(affine.at(p), batch), points[:, 0], self.order)
+        made = behind if self.backward(affine, batch) else ahead
+        value, *slopes = made(self.score, self.order, affine, points[:, 0], batch)
         examples = jnp.broadcast_to(jnp.sum(batch.weights), value.shape)
         return [jnp.reshape(row, (-1, 1)) for row in (value, *slopes, examples)]
+
+    def backward(self, affine: Affine, batch: Batch) -> bool:
+        """Whether derivatives go backward (`landscape.risk.ways`): of one number alone, and no second ones."""
+        return self.order == 1 and self.score.lengths is None and backward(self.score.predict, affine, batch.inputs)
+
+
+def ahead(
+    score: Score, order: int, affine: Affine, point: Float[Array, "coordinate"], batch: Batch
+) -> list[Float[Array, "*length"]]:
+    """The sum of a batch with its derivatives along the coordinates, forward."""
+    return derived(lambda p: score.total(affine.at(p), batch), point, order)
+
+
+def behind(
+    score: Score, order: int, affine: Affine, point: Float[Array, "coordinate"], batch: Batch
+) -> list[Float[Array, ""]]:
+    """The sum of a batch at the last length, ``d'g``, and with order 2 ``d'Hd``: g and Hd by reverse mode."""
+    leaves, tree = jax.tree.flatten(affine.at(list(point)))
+    moved = [i for i in range(len(leaves)) if any(d[i] is not None for d in affine.directions)]
+    here = [jnp.asarray(leaves[i]) for i in moved]
+    along = [[_like(leaf, d[i]) for leaf, i in zip(here, moved, strict=True)] for d in affine.directions]
+
+    def loss(some: list) -> Float[Array, ""]:
+        new = dict(zip(moved, some, strict=True))
+        params = jax.tree.unflatten(tree, [new.get(i, leaf) for i, leaf in enumerate(leaves)])
+        return jnp.ravel(score.total(params, batch))[-1]
+
+    value, slope = jax.value_and_grad(loss)(here)
+    found = [value, *(_dot(d, slope, batch.weights.dtype) for d in along)]
+    if order > 1:
+        bent = [jax.jvp(jax.grad(loss), (here,), (d,))[1] for d in along]
+        found += [_dot(along[l], bent[k], batch.weights.dtype) for k, l in pairs(len(along))]
+    return found
 
 
 def derived(f: Callable, point: Float[Array, "coordinate"], order: int) -> list[Float[Array, "..."]]:
@@ -94,25 +129,13 @@ def total(score: Score, params: PyTree, batch: Batch) -> Float[Array, "*length"]
     return score.total(params, batch)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def reverse(score: Score, order: int, affine: Affine, point: Float[Array, "coordinate"], batch: Batch) -> list:
-    """Sums of ``d'g``, and with order 2 of ``d'Hd``, of a batch at the last length: g and Hd by reverse mode."""
-    leaves, tree = jax.tree.flatten(affine.at(list(point)))
-    moved = [i for i in range(len(leaves)) if any(d[i] is not None for d in affine.directions)]
-    here = [jnp.asarray(leaves[i]) for i in moved]
-    along = [[_like(leaf, d[i]) for leaf, i in zip(here, moved, strict=True)] for d in affine.directions]
-
-    def loss(some: list) -> Float[Array, ""]:
-        new = dict(zip(moved, some, strict=True))
-        params = jax.tree.unflatten(tree, [new.get(i, leaf) for i, leaf in enumerate(leaves)])
-        return jnp.ravel(score.total(params, batch))[-1]
-
-    slope = jax.grad(loss)
-    found = [_dot(d, slope(here), batch.weights.dtype) for d in along]
-    if order > 1:
-        bent = [jax.jvp(slope, (here,), (d,))[1] for d in along]
-        found += [_dot(along[l], bent[k], batch.weights.dtype) for k, l in pairs(len(along))]
-    return found
+@functools.partial(jax.jit, static_argnums=0)
+def other_way(
+    kernel: Batchwise, affine: Affine, point: Float[Array, "coordinate"], batch: Batch
+) -> list[Float[Array, ""]]:
+    """Derivatives of a batch at the last length by the way that the kernel does not go."""
+    made = ahead if kernel.backward(affine, batch) else behind
+    return [jnp.ravel(row)[-1] for row in made(kernel.score, kernel.order, affine, point, batch)[1:]]
 
 
 def _like(leaf: Array, direction: PyTree) -> Array:
