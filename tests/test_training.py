@@ -114,6 +114,39 @@ def test_forward_and_reverse_gradients_equal_those_of_autodiff_at_a_traced_lengt
         close(slope, expected)
 
 
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="elsewhere the compiler joins them by itself")
+@pytest.mark.parametrize("way", ["gradient", "evaluate"])
+@pytest.mark.parametrize("name", ["SRNN", "LSTM", "GRU"])
+def test_the_loop_of_a_unit_is_handed_to_the_compiler_as_one_function_whatever_is_mapped(name, way, data):
+    models = jax.vmap(lambda key: shaken(model_of(name), key))(jax.random.split(KEY, 3))
+    called = getattr(training.forward(losses.softmax), way)
+    over = lambda length: jax.jit(  # noqa: E731
+        jax.vmap(lambda model: called(model, of(name, data)[1], jnp.arange(BATCH), length))
+    )
+    assert "xla_cpu_small_call" in over(jnp.int32(7)).lower(models).as_text()
+    assert "xla_cpu_small_call" in over(7).lower(models).as_text()
+
+
+@pytree
+class Branching(Cell):
+    """``h' = tanh(w h + u x + b)`` where h >= 0, else ``tanh(u x + b)``: a branch inside of a step."""
+
+    w: Any = param("unit", "unit")
+    u: Any = param("input", "unit")
+    b: Any = param("unit")
+
+    def step(self, state, x):
+        kept = jax.lax.cond(state.h >= 0, lambda h: h * self.w, jnp.zeros_like, state.h)
+        return State(jnp.tanh(kept + x * self.u + self.b))
+
+
+def test_a_branch_inside_of_a_step_has_gradients_too(data):
+    model = shaken(RNN(cell=Branching(w=1.5, u=1.0, b=-0.2), readout=Dense(w=jnp.ones(2), b=jnp.zeros(2))), KEY)
+    episodes, index = data["scalar"][1], jnp.arange(BATCH)
+    expected = jax.jit(jax.grad(lambda model: plain_loss(model, episodes, index, 7)))(model)
+    close(jax.jit(training.forward(losses.softmax).gradient)(model, episodes, index, jnp.int32(7))[1], expected)
+
+
 @pytest.mark.parametrize("cell", [SRNN(), seldom(LSTM()), seldom(GRU()), LSTM(coupled=True, w_o=None)])
 def test_reverse_gradients_of_layers_equal_those_of_autodiff(cell, data):
     model = shaken(training.begin(cell, KEY, units=3), KEY, 0.1)

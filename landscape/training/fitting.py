@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
@@ -78,7 +79,8 @@ class Fit(NamedTuple):
     @property
     def best(self) -> Int[Array, "*run"]:
         """The epoch, from 0, with the least validation loss: ``record.test_accuracy[fit.best]`` is what to report."""
-        return jnp.argmin(jnp.where(jnp.isnan(self.record.val_loss), jnp.inf, self.record.val_loss), -1)
+        xp = np if isinstance(self.record.val_loss, np.ndarray) else jnp  # nothing to compile for what is known
+        return xp.argmin(xp.where(xp.isnan(self.record.val_loss), xp.inf, self.record.val_loss), -1)
 
 
 class Drawn(NamedTuple):

@@ -1,12 +1,14 @@
 """Many runs: every length, every setting, every seed, by one compiled program, as one Dataset."""
 
 import concurrent.futures
+import contextlib
 import functools
+import gc
 import importlib
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -104,6 +106,8 @@ def curves(
     about = functools.partial(_bytes, setup, values, task, lengths[-1], count, options.get("batch", 16))
     fitted = functools.partial(trainer, objective=objective, start=task.start, **options)
     programs = functools.partial(_programs, setup, task, count, lengths[-1], seed, own_data, fitted, together)
+    effort = devices.hasty() if gradients.one_unit(_model(setup, values)) else devices.effort(1)
+    compiled = functools.partial(_compiled, effort)
     every = [jnp.asarray(group if together else group[0], jnp.int32) for group in groups]
     known = [] if together or jax.default_backend() == "cpu" else [length for (length,) in groups]
 
@@ -115,13 +119,13 @@ def curves(
             return numbers, dict(zip(values, settled, strict=True))
 
         try:
-            draw, begun, train = _compiled(programs(), every, known, *part(0))
+            draw, begun, train = compiled(programs(), every, known, *part(0))
         except Exception as error:
             if routes.hindrance() or devices.short(error):  # nothing was fused, or that is not why
                 raise
             routes.warned(error)
             with routes.scanned():
-                draw, begun, train = _compiled(programs(), every, known, *part(0))
+                draw, begun, train = compiled(programs(), every, known, *part(0))
         ready = time.perf_counter(), time.process_time()
         drawn = functools.lru_cache(devices.threads())(lambda group: draw(every[group]))
 
@@ -271,31 +275,48 @@ def _over_devices(train: Callable, leading: int = 0) -> Callable:
 
 
 def _compiled(
-    programs: tuple, lengths: list, known: Sequence[int], numbers: np.ndarray, points: dict[str, np.ndarray]
+    effort: Mapping[str, Any],
+    programs: tuple,
+    lengths: list,
+    known: Sequence[int],
+    numbers: np.ndarray,
+    points: dict[str, np.ndarray],
 ) -> tuple[Callable, Callable, list[Callable]]:
     """``draw(length)``, ``begun(numbers, points)``, and for each of ``lengths`` ``train(points, start, data)``.
 
-    Compiled for slabs like this one, side by side; they are traced here, where JAX's settings hold. On a CPU with as
-    little effort as their loops are still as fast with: two thirds of the time, and half of it for the models, which
-    are drawn once. One program trains all lengths, but if they are ``known``: then each has its own, whose loops end
-    where the compiler sees it. An accelerator would ask its host after every step whether there is another one.
+    Compiled for slabs like this one, side by side; they are traced here, where JAX's settings hold. Training takes
+    ``effort``, as little on a CPU as its loops are still as fast with, and models, which are drawn once, still less.
+    One program trains all lengths, but if they are ``known``: then each has its own, whose loops end where the compiler
+    sees it. An accelerator would ask its host after every step whether there is another one.
     """
     draw, begun, train = programs
-    effort = devices.effort(0), devices.hasty(0), devices.effort(1)
     with concurrent.futures.ThreadPoolExecutor(max(3, devices.cores())) as pool:
-        compiling = lambda lowered, n: pool.submit(lowered.compile, compiler_options=effort[n])  # noqa: E731
-        drawn = jax.jit(draw).lower(lengths[0])
-        drawing = compiling(drawn, 0)
-        started = jax.jit(begun).lower(numbers, points)
-        starting = compiling(started, 1)
-        given = points, started.out_info, drawn.out_info
-        each = [jax.jit(_over_devices(functools.partial(train, length=length))).lower(*given) for length in known]
-        each = each or [jax.jit(_over_devices(train, lengths[0].ndim)).lower(*given, lengths[0])]
-        training = [compiling(lowered, 2) for lowered in each]
-        importlib.import_module("xarray")  # a quarter of a second that is not waited for
+        compiling = lambda lowered, effort: pool.submit(lowered.compile, compiler_options=effort)  # noqa: E731
+        with _uncollected():
+            drawn = jax.jit(draw).lower(lengths[0])
+            drawing = compiling(drawn, devices.effort(0))
+            started = jax.jit(begun).lower(numbers, points)
+            starting = compiling(started, devices.hasty(0))
+            given = points, started.out_info, drawn.out_info
+            each = [jax.jit(_over_devices(functools.partial(train, length=length))).lower(*given) for length in known]
+            each = each or [jax.jit(_over_devices(train, lengths[0].ndim)).lower(*given, lengths[0])]
+            training = [compiling(lowered, effort) for lowered in each]
+        importlib.import_module("xarray").Variable("row", [0])  # imports of half a second that are not waited for
         made = [future.result() for future in training]
         bound = lambda length: lambda *given: made[0](*given, length)  # noqa: E731
         return drawing.result(), starting.result(), made if known else [bound(length) for length in lengths]
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """No look for cycles meanwhile: tracing makes many objects that stay, and takes a quarter longer with it."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def _dataset(
