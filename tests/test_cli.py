@@ -825,3 +825,15 @@ def test_compiled_programs_are_kept_between_commands_where_the_user_keeps_caches
         kept.append({file.name for file in (folder / "cache" / "landscape").rglob("*-cache")})
     assert kept[0] == kept[1]
     assert kept[0]
+
+
+def test_a_command_looks_for_cycles_seldom_and_not_at_its_end_and_what_imports_it_as_before(monkeypatch):
+    changed = []
+    monkeypatch.setattr(cli.gc, "set_threshold", lambda *given: changed.append(given))
+    monkeypatch.setattr(cli.atexit, "register", changed.append)
+    monkeypatch.setattr(cli, "keep_programs", lambda: None)
+    cli.main(["list"])
+    assert changed == []
+    monkeypatch.setattr(sys, "argv", ["landscape", "list"])
+    cli.main()
+    assert changed == [(100_000,), cli.gc.freeze]
