@@ -28,7 +28,7 @@ Aligned runs learn up to T |ln lambda| = 5.2 (SRNN), 8.6 (LSTM), 9.7 (GRU): a cu
 By the best of thirteen settings of four optimisers (n = 64, the largest as it came out) learn .96 (.89 to .99) SRNN
 and .90 (.80 to .95) GRU, both by RMSprop at .1, and .07 LSTM, by Adam at its default.
 
-Seven minutes on two free cores, all evidence six more by work counted; --quick, for verdicts alone, took 47 seconds.
+Five minutes on two free cores, all evidence six more by work counted; --quick, for verdicts alone, took 27 seconds.
 """
 
 import concurrent.futures

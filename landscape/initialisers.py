@@ -26,7 +26,16 @@ Initialiser = Callable[..., PyTree]  # (cell, key, units=None, inputs=None) -> c
 
 glorot: Draw = jax.nn.initializers.glorot_uniform()
 lecun: Draw = jax.nn.initializers.lecun_normal()
-orthogonal: Draw = jax.nn.initializers.orthogonal()
+
+
+def orthogonal(key: Key[Array, ""], shape: tuple[int, int]) -> Float[Array, "row column"]:
+    """The orthogonal matrix of JAX and Keras 3, by QR with random signs; of one unit without LAPACK, which takes longer
+    to import than the unit to compile: a row or column is then a Gaussian vector divided by its length.
+    """
+    if 1 not in shape:
+        return jax.nn.initializers.orthogonal()(key, shape)
+    drawn = jax.random.normal(key, (max(shape), 1)).reshape(shape)
+    return drawn / jnp.sqrt(jnp.sum(drawn**2))
 
 
 def svd_orthogonal(key: Key[Array, ""], shape: tuple[int, int]) -> Float[Array, "row column"]:

@@ -16,6 +16,7 @@ from landscape.initialisers import (
     keras2,
     keras3,
     linear,
+    orthogonal,
     pytorch,
     readout,
     svd_orthogonal,
@@ -102,6 +103,13 @@ def test_recurrent_weights_of_one_gated_unit_are_a_unit_vector_whose_signs_keras
     assert np.mean(w[1:] > 0, axis=1) == pytest.approx(0.5, abs=coin)
     # LAPACK returns the first singular vector of a row with a negative first component, every time.
     assert np.mean(w[0] > 0) == (0 if artefact else pytest.approx(0.5, abs=coin))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4), (3, 1), (2, 8)])
+def test_orthogonal_is_that_of_jax_and_of_one_unit_without_lapack(shape):
+    drawn = jax.jit(lambda key: orthogonal(key, shape))
+    np.testing.assert_allclose(drawn(KEY), jax.nn.initializers.orthogonal()(KEY, shape), rtol=0, atol=2 * EPS)
+    assert ("custom_call" in drawn.lower(KEY).as_text()) is (1 not in shape)
 
 
 def test_svd_orthogonal_is_made_of_the_singular_vectors():
