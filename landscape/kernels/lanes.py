@@ -142,8 +142,10 @@ def _applied(primitive: Primitive, params: dict[str, PyTree], values: tuple) -> 
 
 def alike(*values: Lane) -> list[Shaped[Array, "..."]]:
     """Lane arrays, broadcast to each other."""
-    shape = np.broadcast_shapes(*(jnp.shape(value) for value in values))
-    return [jnp.broadcast_to(value, shape) for value in values]
+    shapes = [jnp.shape(value) for value in values]
+    shape = np.broadcast_shapes(*set(shapes))
+    same = [shape == one and isinstance(value, jax.Array) for one, value in zip(shapes, values, strict=True)]
+    return [value if as_is else jnp.broadcast_to(value, shape) for value, as_is in zip(values, same, strict=True)]
 
 
 def _number(value: object) -> bool:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, PyTree, Real
 
 from landscape.devices import turn
 from landscape.engine.jets import Jet, push
-from landscape.kernels.lanes import Unfusable, boxed, evaluate
+from landscape.kernels.lanes import Unfusable, alike, boxed, evaluate
 from landscape.losses import Objective
 from landscape.models import RNN
 from landscape.tasks import Episode
@@ -55,7 +55,7 @@ def on_lanes(f: Callable, *shapes: PyTree[jax.ShapeDtypeStruct]) -> tuple[Callab
     mapped = jax.vmap(jax.vmap(lambda *args: jax.tree.unflatten(tree, flat(*jax.tree.leaves(args)))), (None, 0, 0))
 
     def across(*args: PyTree) -> PyTree:
-        boxes = [boxed([leaf]) for leaf in jax.tree.leaves(args)]
+        boxes = [boxed([leaf]) for leaf in alike(*jax.tree.leaves(args))]
         return jax.tree.unflatten(tree, [box[()] for box in evaluate(program.jaxpr, program.consts, boxes)])
 
     def called(*args: PyTree) -> PyTree:
