@@ -142,10 +142,9 @@ def _applied(primitive: Primitive, params: dict[str, PyTree], values: tuple) -> 
 
 def alike(*values: Lane) -> list[Shaped[Array, "..."]]:
     """Lane arrays, broadcast to each other."""
-    shapes = [jnp.shape(value) for value in values]
-    shape = np.broadcast_shapes(*set(shapes))
-    same = [shape == one and isinstance(value, jax.Array) for one, value in zip(shapes, values, strict=True)]
-    return [value if as_is else jnp.broadcast_to(value, shape) for value, as_is in zip(values, same, strict=True)]
+    shape = np.broadcast_shapes(*{jnp.shape(value) for value in values})
+    whole = lambda value: jnp.broadcast_to(value, shape)  # noqa: E731
+    return [v if isinstance(v, jax.Array) and v.shape == shape else whole(v) for v in values]
 
 
 def _number(value: object) -> bool:
