@@ -35,7 +35,7 @@ def orthogonal(key: Key[Array, ""], shape: tuple[int, int]) -> Float[Array, "row
     if 1 not in shape:
         return jax.nn.initializers.orthogonal()(key, shape)
     drawn = jax.random.normal(key, (max(shape), 1)).reshape(shape)
-    return drawn / jnp.sqrt(jnp.sum(drawn**2))
+    return jnp.sign(drawn) if drawn.size == 1 else drawn / jnp.sqrt(jnp.sum(drawn**2))  # exactly 1, whatever a root is
 
 
 def svd_orthogonal(key: Key[Array, ""], shape: tuple[int, int]) -> Float[Array, "row column"]:
