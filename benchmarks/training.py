@@ -16,9 +16,10 @@ reset after. Both sides may use every core. Keras and PyTorch live in side envir
 The learning curves are compared too: at each length and epoch the difference of the two mean validation accuracies
 (losses) in its standard errors. Its root mean square is about 1 if both sides train alike.
 
-Measured on two free cores, 2026-11-22: SRNN 5.2 s (2.4 of them compiling), LSTM 7.6 (3.3), GRU 5.9 (2.6), which is 23,
-19 and 23 times as fast as Keras 3.15; the day before 26, 18 to 22 and 23 to 25. The figure of 25 lengths x 30 repeats
-x 3 cells took 49 s here and about 3,600 s by Keras, 73 times. Learning curves: .5 to 1.4 standard errors.
+Measured on two free cores, 2026-11-22, start to numbers: SRNN 2.9 s (1.5 of them compiling), LSTM 4.1 (1.9), GRU 3.4
+(1.7), which is 31, 29 and 34 times as fast as Keras 3.15; a run before it, which counted the .4 s to leave as well,
+gave 26, 27 and 30. The figure of 25 lengths x 30 repeats x 3 cells took 41 s here and about 2,900 s by Keras, 70 times.
+Learning curves: .5 to 1.4 standard errors.
 A layer of 32 units takes .7 (SRNN), .9 (LSTM) and .7 (GRU) of the processor time of flax.linen and optax.
 
 Gradients beside a scan by hand, milliseconds of processor time, 2026-11-22, beside other work, jax 0.10.2; the better

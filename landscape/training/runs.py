@@ -106,6 +106,7 @@ def curves(
     about = functools.partial(_bytes, setup, values, task, lengths[-1], count, options.get("batch", 16))
     fitted = functools.partial(trainer, objective=objective, start=task.start, **options)
     programs = functools.partial(_programs, setup, task, count, lengths[-1], seed, own_data, fitted, together)
+    # The one function of a unit's loop is compiled sooner in haste and runs as fast; products of a layer would not.
     effort = devices.hasty() if gradients.one_unit(_model(setup, values)) else devices.effort(1)
     compiled = functools.partial(_compiled, effort)
     every = [jnp.asarray(group if together else group[0], jnp.int32) for group in groups]

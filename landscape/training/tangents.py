@@ -54,8 +54,9 @@ def on_lanes(f: Callable, *shapes: PyTree[jax.ShapeDtypeStruct]) -> tuple[Callab
     mapped = jax.vmap(jax.vmap(lambda *args: jax.tree.unflatten(tree, flat(*jax.tree.leaves(args)))), (None, 0, 0))
 
     def across(*args: PyTree) -> PyTree:
-        boxes = [boxed([leaf]) for leaf in alike(*jax.tree.leaves(args))]
-        return jax.tree.unflatten(tree, [box[()] for box in evaluate(program.jaxpr, program.consts, boxes)])
+        given = alike(*jax.tree.leaves(args))
+        made = evaluate(program.jaxpr, program.consts, [boxed([leaf]) for leaf in given])
+        return jax.tree.unflatten(tree, [jnp.broadcast_to(box[()], given[0].shape) for box in made])
 
     def called(*args: PyTree) -> PyTree:
         with contextlib.suppress(Unfusable):  # a branch or a loop inside of a step
@@ -196,7 +197,6 @@ def _lanes(
 
         def step(t: Int[Array, ""], jet: Jet) -> Jet:
             new = advance(point, jet, jax.tree.map(lambda x: read(x, t, index), series))
-            new = jax.tree.map(lambda new, old: jnp.broadcast_to(new, old.shape), new, jet)
             if jnp.ndim(end) == 0:
                 return new
             return jax.tree.map(lambda new, old: jnp.where((t < end)[None], new, old), new, jet)
