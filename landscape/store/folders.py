@@ -68,6 +68,17 @@ def claim(path: Path) -> Iterator[bool]:
             path.unlink(missing_ok=True)
 
 
+def put(file: Path, data: bytes) -> None:
+    """Write a file whole or not at all, in place of one that is there."""
+    partial = file.with_name(f"{file.name}.{secrets.token_hex(8)}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(file)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+
+
 def real(path: Path | str) -> Path:
     """Where ``path`` leads, through links, even if nothing is there yet. Raises StoreError if that has no name."""
     if not isinstance(path, str | os.PathLike):

@@ -51,11 +51,11 @@ def open_surface(path: Path | str) -> "xarray.Dataset":
     if about["format"] == RESULT:
         return open_arrays(path)
     with sense(path):
-        gone = lost(path, group)
-        order = [group[name].basename for name in group["blocks"].attrs["variables"]]
-    if gone:
-        raise StoreError(f"{path} lacks files of {gone} of its blocks; run the command that made it again to mend it")
-    return open_arrays(path)[order]
+        if gone := lost(path, group):
+            raise StoreError(
+                f"{path} lacks files of {gone} of its blocks; run the command that made it again to mend it"
+            )
+        return open_arrays(path)[list(group["blocks"].attrs["variables"])]
 
 
 def lost(path: Path, group: ZarrGroup) -> int:

@@ -8,6 +8,7 @@ small file beside the records.
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import google_crc32c
 import numpy as np
 
 from landscape.blocks import Json
+from landscape.store import folders
 from landscape.store.folders import ZarrGroup
 
 if TYPE_CHECKING:
@@ -71,6 +73,19 @@ def checked(data: bytes) -> bool:
     return len(data) > 4 and google_crc32c.value(data[:-4]) == int.from_bytes(data[-4:], "little")
 
 
+def put(file: Path, data: bytes) -> int:
+    """Write the bytes of a chunk with their checksum, whole or not at all; how many there are then."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    sealed = data + google_crc32c.value(data).to_bytes(4, "little")
+    folders.put(file, sealed)
+    return len(sealed)
+
+
+def write(path: Path, index: int, values: Sequence[float]) -> None:
+    """Write the record of one block of the store ``path``, as zarr would."""
+    put(path / FOLDER / f"c.{index}.0", np.asarray(values, "<f8").tobytes())
+
+
 def intact(files: list[Path]) -> bool:
     """Whether all chunk files are there, each as it was written."""
     try:
@@ -85,9 +100,7 @@ def register(path: Path, run: int) -> None:
 
     folder = path / FOLDER / "runs"
     folder.mkdir(exist_ok=True)
-    partial = folder / f"{run}.partial"
-    partial.write_text(json.dumps({**provenance.here(), "began": round(time.time(), 3)}))
-    partial.replace(folder / f"{run}.json")
+    folders.put(folder / f"{run}.json", json.dumps({**provenance.here(), "began": round(time.time(), 3)}).encode())
 
 
 def runs(path: Path, record: "Float[np.ndarray, 'block column']") -> list[dict[str, Json]]:

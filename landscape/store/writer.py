@@ -21,7 +21,7 @@ import numpy as np
 
 from landscape.blocks import Json, Target, nonfinite
 from landscape.store import first, groups, reading, records
-from landscape.store.arrays import consolidate
+from landscape.store.arrays import consolidate, put, relabel
 from landscape.store.folders import StoreError, ZarrArray, claim
 from landscape.store.settings import same_settings
 
@@ -130,12 +130,12 @@ class BlockWriter(Target):
         Raises StoreError if the store has been removed, or if the disk is full: what is finished stays.
         """
         with self.writing():
-            for name, values in results.items():
-                self.arrays[name][self.inside(index)] = values
+            files = zip(self.arrays.items(), self.files(index), strict=True)
+            size = sum(put(array, self.inside(index), file, results[name]) for (name, array), file in files)
             counts = [nonfinite(results[name]) for name in self.blocks["variables"]]
             end = finished or time.time()
-            self.table[index] = [records.DONE, started or end, end, self._registered(), *counts]
-        self._count(index, sum(file.stat().st_size for file in self.files(index)))
+            records.write(self.path, index, [records.DONE, started or end, end, self._registered(), *counts])
+        self._count(index, size)
         if self.fresh == 1:
             self.check_room()
 
@@ -143,7 +143,7 @@ class BlockWriter(Target):
         """Say that a block could not be computed."""
         with self.writing():
             counts = [0] * len(self.blocks["variables"])
-            self.table[index] = [records.FAILED, started, time.time(), self._registered(), *counts]
+            records.write(self.path, index, [records.FAILED, started, time.time(), self._registered(), *counts])
 
     def files(self, index: int) -> list[Path]:
         """The chunk files of a block, one for each variable."""
@@ -218,17 +218,13 @@ class BlockWriter(Target):
         from landscape import provenance
 
         with self.writing():
-            group = groups.group_of(self.path, "r+")
-            arrays = group[self.under] if self.under else group
             counts = {name: {"nonfinite": count} for name, count in self.nonfinite.items()}
             for name in {**labels, **counts}:
-                arrays[name].update_attributes({**labels.get(name, {}), **counts.get(name, {})})
+                relabel(self.path / self.under / name, {**labels.get(name, {}), **counts.get(name, {})})
             runs = records.runs(self.path, records.read(self.path, self.table.shape))
             about = {**provenance.here(), **self._about(attributes, runs)}
-            if self.under:
-                arrays.update_attributes(about)
-                consolidate(self.path / self.under)
-            consolidate(self.path).update_attributes(about)
+            for where in dict.fromkeys((self.path / self.under, self.path)):
+                consolidate(where).update_attributes(about)
 
     def finish(self, attributes: Mapping[str, Json], labels: Mapping[str, Mapping[str, Json]]) -> "xarray.Dataset":
         """The Dataset of a filled store, read lazily, with ``attributes`` and ``labels`` of each array written down."""
