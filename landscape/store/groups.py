@@ -109,14 +109,18 @@ def blocking_of(group: ZarrGroup) -> Blocking:
 
 def record_of(path: Path | str) -> "Float[np.ndarray, 'block column']":
     """Records (block, column) of the store at ``path``: state, started, finished, run, counts of what is not finite."""
-    group = group_of(path)
+    return record_in(Path(path), group_of(path))
+
+
+def record_in(path: Path, group: ZarrGroup) -> "Float[np.ndarray, 'block column']":
+    """`record_of` the store at ``path``, whose ``group`` is open."""
     with sense(path):
         if group.attrs["format"] in (first.SURFACE, first.SWEEP):
-            return first.record(Path(path), group)
+            return first.record(path, group)
         shape, number = group["blocks/record"].shape, blocking_of(group).number
         if shape[0] != number:
             raise ValueError(f"{shape[0]} records of {number} blocks")
-        return records.read(Path(path), shape)
+        return records.read(path, shape)
 
 
 def blocks_done(path: Path | str) -> tuple[int, int]:

@@ -16,12 +16,11 @@ from landscape.store.groups import (
     KINDS,
     RESULT,
     SWEEP,
-    attributes,
     blocking_of,
     blocks_done,
     group_of,
     members,
-    record_of,
+    record_in,
     sense,
 )
 
@@ -62,13 +61,12 @@ def lost(path: Path, group: ZarrGroup) -> int:
     """Blocks of a surface that are not done, or are but lack a file, which zarr would read as NaN."""
     if group.attrs["format"] == first.SURFACE:
         return first.lost(path, group)
-    done = record_of(path)[:, 0] == records.DONE
-    return int(np.count_nonzero(~done)) + missing(path, np.flatnonzero(done).tolist())
+    done = record_in(path, group)[:, 0] == records.DONE
+    return int(np.count_nonzero(~done)) + missing(path, group, np.flatnonzero(done).tolist())
 
 
-def missing(path: Path, done: list[int]) -> int:
-    """Blocks among those ``done`` of the store at ``path`` that lack a file."""
-    group = group_of(path)
+def missing(path: Path, group: ZarrGroup, done: list[int]) -> int:
+    """Blocks among those ``done`` of the store at ``path``, whose ``group`` is open, that lack a file."""
     if "blocks" not in group:  # a sweep of the first format
         return 0
     about, blocking = group["blocks"].attrs, blocking_of(group)
@@ -83,9 +81,10 @@ def open_arrays(path: Path, inside: str = "") -> "xarray.Dataset":
     """The arrays of the group ``inside`` a store, lazily, after a check of their layout and of every coordinate."""
     import xarray
 
-    grows = attributes(path).get("grows")  # then the gathered metadata say how much of it is finished
+    group = group_of(path)
+    grows = group.attrs.get("grows")  # then the gathered metadata say how much of it is finished
     with damage(path, inside):
-        check_arrays(path, inside)
+        check_arrays(path, group, inside)
         ds = xarray.open_zarr(path, group=inside or None, consolidated=bool(grows), zarr_format=3, chunks=None)
     if grows and np.any(np.diff(ds[grows].values, prepend=-1) <= 0):
         raise StoreError(f"{path} is damaged ({grows} is not what was written); move it away and start again")
@@ -93,9 +92,8 @@ def open_arrays(path: Path, inside: str = "") -> "xarray.Dataset":
     return ds.drop_attrs(deep=False).assign_attrs({k: v for k, v in ds.attrs.items() if k not in own})
 
 
-def check_arrays(path: Path, inside: str = "") -> None:
+def check_arrays(path: Path, group: ZarrGroup, inside: str = "") -> None:
     """StoreError unless the arrays are those that were made, and the coordinates hold what was written."""
-    group = group_of(path)
     about = dict(group.attrs)
     with sense(path):
         group = group[inside] if inside else group

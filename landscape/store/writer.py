@@ -67,8 +67,8 @@ class BlockWriter(Target):
         # Blocks of NaN alone are written like any other, so that every finished block has its files.
         with reading.damage(self.path, self.under), zarr.config.set({"array.write_empty_chunks": True}):
             group = groups.group_of(self.path, "r+")
+            reading.check_arrays(self.path, group, self.under)
             group = group[self.under] if self.under else group
-            reading.check_arrays(self.path, self.under)
             marks = json.loads(group.attrs["marks"])
             arrays = {name: group[name] for name in json.loads(group.attrs["arrays"]) if name not in marks}
         self.size = sum(math.prod(a.shape) * getattr(a.dtype, "itemsize", 8) for a in arrays.values())

@@ -12,6 +12,7 @@ import numpy as np
 from landscape import store
 from landscape.blocks import Json
 from landscape.progress import duration
+from landscape.store.groups import group_of, record_in
 from landscape.store.records import DONE, FAILED, LEFT
 from landscape.sweeps.plan import Grid
 
@@ -99,11 +100,11 @@ def open_sweep(path: Path | str) -> "xarray.Dataset":
     if not (path / "results").exists():
         raise store.StoreError(f"{path} has no finished chunk yet; see `landscape status {path}`")
     with store.sense(path):
-        grid, record = grid_of(about), store.record_of(path)
-        state = np.zeros(grid.shape, np.int8)
+        grid, group = grid_of(about), group_of(path)
+        record, state = record_in(Path(path), group), np.zeros(grid.shape, np.int8)
         for index, value in enumerate(record[:, 0]):
             state[grid.blocking.region(index)] = value
-        gone = store.missing(path, np.flatnonzero(record[:, 0] == DONE).tolist())
+        gone = store.missing(path, group, np.flatnonzero(record[:, 0] == DONE).tolist())
     if gone:
         raise store.StoreError(f"{path} lacks files of {gone} of its chunks; the same command again computes them anew")
     dataset = store.open_arrays(path, "results")
