@@ -60,7 +60,10 @@ def surface(
     block, and may raise to stop: nothing finished is lost.
     """
     evaluator = Evaluator(plane, asked_for(problem, lengths, settings))
-    return filled(evaluator, *_blocks(evaluator), describe(evaluator), out, progress)
+    variables, block = _blocks(evaluator)
+    if out is None:
+        block = devices.few_blocks(plane.shape, block, evaluator.width, evaluator.problem.steps)
+    return filled(evaluator, variables, block, describe(evaluator), out, progress)
 
 
 def share(

@@ -107,9 +107,14 @@ class Evaluator:
                     )
 
     def resize(self, points: int) -> "Evaluator":
-        """Compute at least ``points`` points by one call of the program: whole tiles."""
+        """Compute at least ``points`` points by one call of the program: whole tiles.
+
+        A power of two of them where that does, so that one program serves many sizes; those beyond are not computed.
+        """
         self.tile = self._tile(max(points, 1))
-        self.size = -(-max(points, 1) // self.tile) * self.tile
+        tiles = -(-max(points, 1) // self.tile)
+        more = devices.power_of_two(tiles) * self.tile
+        self.size = more if self._tile(more) == self.tile else tiles * self.tile
         return self
 
     def _tile(self, points: int) -> int:
