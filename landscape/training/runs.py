@@ -302,7 +302,7 @@ def _compiled(
             each = [jax.jit(_over_devices(functools.partial(train, length=length))).lower(*given) for length in known]
             each = each or [jax.jit(_over_devices(train, lengths[0].ndim)).lower(*given, lengths[0])]
             training = [compiling(lowered, effort) for lowered in each]
-        importlib.import_module("xarray").Variable("row", [0])  # imports of half a second that are not waited for
+            importlib.import_module("xarray").Variable("row", [0])  # imports of half a second that are not waited for
         made = [future.result() for future in training]
         bound = lambda length: lambda *given: made[0](*given, length)  # noqa: E731
         return drawing.result(), starting.result(), made if known else [bound(length) for length in lengths]

@@ -1,12 +1,14 @@
 """Gradients forward in time, for one unit: tangents of its few numbers jet along, and nothing is kept of the way."""
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import jaxpr_as_fun
 from jaxtyping import Array, Float, Int, PyTree, Real
 
@@ -45,11 +47,12 @@ def scalar(program: Any) -> bool:
 
 
 def on_lanes(f: Callable, *shapes: PyTree[jax.ShapeDtypeStruct]) -> tuple[Callable, bool]:
-    """``f(point, jet, read)`` of points (run,) and all else (batch, run, ...), traced here once, and if it is `scalar`.
+    """``f(point, jet, read)`` of points (run,) and all else (batch, run, ...), traced once, and if it is `scalar`.
 
     Then each of its operations is one on whole arrays, which takes half of the time of mapping it over two axes.
     """
-    program, out = jax.make_jaxpr(f, return_shape=True)(*shapes)
+    leaves, given = jax.tree.flatten(shapes)
+    program, out = _traced(f, given, tuple(leaves), jnp.result_type(float))
     flat, tree, single = jaxpr_as_fun(program), jax.tree.structure(out), scalar(program.jaxpr)
     mapped = jax.vmap(jax.vmap(lambda *args: jax.tree.unflatten(tree, flat(*jax.tree.leaves(args)))), (None, 0, 0))
 
@@ -66,6 +69,17 @@ def on_lanes(f: Callable, *shapes: PyTree[jax.ShapeDtypeStruct]) -> tuple[Callab
     return called, single
 
 
+@functools.lru_cache(maxsize=64)
+def _traced(f: Callable, tree: jax.tree_util.PyTreeDef, shapes: tuple, number: np.dtype) -> tuple:
+    """The jaxpr of ``f`` of arguments of a tree of shapes, and the shapes of what it returns.
+
+    ``number`` is what JAX makes of a Python number here and now. JAX would trace it anew under every other `jax.vmap`,
+    of which it knows nothing: ``f`` is mapped as a jaxpr.
+    """
+    return jax.make_jaxpr(f, return_shape=True)(*jax.tree.unflatten(tree, shapes))
+
+
+@functools.lru_cache(maxsize=64)
 def advancing(cell: Callable) -> Callable:
     """``(point, jet, x) -> jet`` after one step."""
 
@@ -151,16 +165,21 @@ def _coordinates(cell: PyTree) -> tuple[tuple, Callable]:
     """Every number of a cell (run, ...) as a tuple of (run,), and the way back from a tuple of scalars."""
     leaves, tree = jax.tree.flatten(cell)
     point = tuple(number for leaf in leaves for number in leaf.reshape(len(leaf), -1).T)
+    return point, _back(tree, tuple(leaf.shape[1:] for leaf in leaves))
+
+
+@functools.lru_cache(maxsize=64)
+def _back(tree: jax.tree_util.PyTreeDef, shapes: tuple[tuple[int, ...], ...]) -> Callable:
+    """A cell from the tuple of its numbers: one function for all cells alike, so that a step is traced once."""
 
     def back(numbers: tuple) -> PyTree:
         rest, rebuilt = list(numbers), []
-        for leaf in leaves:
-            shape = leaf.shape[1:]
+        for shape in shapes:
             own = [rest.pop(0) for _ in range(math.prod(shape))]
             rebuilt.append(jnp.stack(own).reshape(shape) if shape else own[0])
         return jax.tree.unflatten(tree, rebuilt)
 
-    return point, back
+    return back
 
 
 def _lanes(
