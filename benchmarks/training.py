@@ -16,9 +16,10 @@ reset after. Both sides may use every core. Keras and PyTorch live in side envir
 The learning curves are compared too: at each length and epoch the difference of the two mean validation accuracies
 (losses) in its standard errors. Its root mean square is about 1 if both sides train alike.
 
-Measured on two free cores, 2026-11-22, start to numbers: SRNN 2.9 s (1.5 of them compiling), LSTM 4.1 (1.9), GRU 3.4
-(1.7), which is 31, 29 and 34 times as fast as Keras 3.15; a run before it, which counted the .4 s to leave as well,
-gave 26, 27 and 30. The figure of 25 lengths x 30 repeats x 3 cells took 41 s here and about 2,900 s by Keras, 70 times.
+Measured on two free cores, 2026-11-22, start to numbers: SRNN 2.7 s (1.5 of them compiling), LSTM 4.2 (1.9), GRU 4.0
+(1.9), which is 35, 32 and 34 times as fast as Keras 3.15. LSTM is from a second run: in the first it came after a
+disk was written to, and took 5.0 s (2.4), 26 times. The figure of 25 lengths x 30 repeats x 3 cells took 41 s here and
+about 2,900 s by Keras, 70 times.
 Learning curves: .5 to 1.4 standard errors.
 A layer of 32 units takes .7 (SRNN), .9 (LSTM) and .7 (GRU) of the processor time of flax.linen and optax.
 
