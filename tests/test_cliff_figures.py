@@ -73,7 +73,6 @@ def test_the_places_of_the_plane_are_those_of_the_table(found):
 # Kinds of cliff
 
 
-@pytest.mark.slow
 def test_measured_growth_is_the_predicted_one_and_names_the_kind(found):
     ds = found("kinds_of_cliff")
     assert list(ds.kind_at.values) == ["period two", "fold", "basin"]
@@ -84,7 +83,6 @@ def test_measured_growth_is_the_predicted_one_and_names_the_kind(found):
     assert float(ds.power[1]) == pytest.approx(3, abs=0.1)  # these lengths are short
 
 
-@pytest.mark.slow
 def test_kinds_follow_each_other_along_w(found):
     ds = found("kinds_of_cliff")
     w, kind = ds.w.values, ds.kind.values
@@ -138,7 +136,6 @@ def test_without_an_unstable_start_there_is_nothing_to_collapse():
 # Growth
 
 
-@pytest.mark.slow
 def test_slopes_are_true_maxima_and_grow_by_their_laws(found):
     ds = found("cliff_growth")
     basin, fold = ds.sel(w=5.0), ds.sel(w=4.1)
@@ -150,7 +147,6 @@ def test_slopes_are_true_maxima_and_grow_by_their_laws(found):
     assert float(fold.constant) == pytest.approx(126.3926063, rel=0.02)
 
 
-@pytest.mark.slow
 def test_slopes_that_float64_cannot_resolve_are_missing(found):
     ds = found("cliff_growth").sel(w=5.0)
     known = np.isfinite(ds.slope)
@@ -161,7 +157,6 @@ def test_slopes_that_float64_cannot_resolve_are_missing(found):
 # Aliasing
 
 
-@pytest.mark.slow
 def test_the_largest_sampled_gradient_falls_while_the_true_one_grows(found):
     ds = found("aliasing")
     late = ds.sel(length=[40, 50, 100, 400])
@@ -174,7 +169,6 @@ def test_the_largest_sampled_gradient_falls_while_the_true_one_grows(found):
     assert float(ds["true"].sel(length=50)) > 1e6 * float(ds.sampled.sel(length=50).max())
 
 
-@pytest.mark.slow
 def test_theory_goes_on_where_the_true_maximum_ends(found):
     ds = found("aliasing").sel(length=[30, 40])
     np.testing.assert_allclose(ds.theory, np.log10(ds["true"]), atol=1e-4)
@@ -188,7 +182,6 @@ def test_the_jump_from_point_to_point_keeps_the_height_of_the_cliff(found):
 # Memory
 
 
-@pytest.mark.slow
 def test_memory_times_are_those_of_the_tabled_multipliers(found):
     ds = found("memory_time").sel(sigma=0.1)
     known = np.array([0.870085166609, 0.945164002842, 0.990059472940, 0.999755548328])

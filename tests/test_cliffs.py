@@ -380,7 +380,6 @@ def test_a_finer_grid_places_a_ridge_within_a_thousandth_of_its_cells():
     assert errors[1] < 1e-3
 
 
-@pytest.mark.slow
 def test_nine_cells_a_width_place_a_ridge_within_a_thousandth_of_a_cell_of_where_it_is_evaluated():
     window = plane(Pascanu(), w=np.linspace(4.9, 5.1, 100), b=np.linspace(-3.0, -2.4, 201))
     found = cliffs.ridge(surface(window, pascanu(), (10,), order=2, dtype="float64"))
@@ -393,7 +392,6 @@ def test_nine_cells_a_width_place_a_ridge_within_a_thousandth_of_a_cell_of_where
     assert float(apart.max()) < 1e-3 * 0.003
 
 
-@pytest.mark.slow
 def test_a_curved_ridge_is_a_closed_line():
     made = drawn(lambda w, b: jax.numpy.tanh((jax.numpy.hypot(w, b) - 0.7) / 0.15), (61, 81))
     found = cliffs.ridge(made)

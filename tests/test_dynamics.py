@@ -168,7 +168,6 @@ def test_fixed_points_of_a_gru_do_not_depend_on_its_update_gate():
     np.testing.assert_allclose(*points, atol=1e-14)
 
 
-@pytest.mark.slow
 def test_an_lstm_with_three_stable_states():
     cell = LSTM(w_i=-3.974, w_f=19.608, w_g=10.89, w_o=0.525, b_i=-1.628, b_f=-7.639, b_g=2.835, b_o=5.181)
     orbits = dynamics.fixed_points(cell)
@@ -198,7 +197,6 @@ def test_no_more_points_than_asked_for():
     assert dynamics.fixed_points(SRNN(w=2.0), most=2).state.h.shape == (2,)
 
 
-@pytest.mark.slow
 def test_a_two_cycle_exists_between_the_period_doublings_and_only_there():
     for w in (-1.5, -3.0):
         flip = float(dynamics.flips(jnp.tanh, w)[1])

@@ -96,7 +96,6 @@ def test_steps_to_converge_is_the_first_time_from_which_a_step_is_short():
     assert simple(np.array([1.0]), np.zeros(1), np.full(1, 0.3)).steps[0] == -1
 
 
-@pytest.mark.slow
 def test_chaotic_and_saturated_units_get_no_fixed_point():
     # With f = 1 to rounding the cell state grows for ever, whether h already stands still (3rd) or the step is tiny.
     cells = stacked(CHAOTIC_LSTM, THREE, LSTM(b_f=50.0, b_g=1.0), LSTM(b_f=50.0, b_g=1.0, b_i=-20.0))

@@ -219,7 +219,6 @@ def test_what_depends_on_no_argument_is_computed_once_and_the_two_parts_make_the
         np.testing.assert_allclose(found, expected, rtol=EPS)
 
 
-@pytest.mark.slow
 def test_accuracy_and_evaluation_count_right_answers(data):
     model, (_, episodes) = model_of("SRNN"), data["scalar"]
     for count in (1, 13, 60):  # one block, a prime number, several blocks
@@ -261,7 +260,6 @@ def test_runs_mapped_over_models_minibatches_data_and_lengths_equal_runs_alone(d
 
 
 @pytest.mark.parametrize("name", ["SRNN", "GRU", "LSTM", "BengioLatch"])
-@pytest.mark.slow
 def test_constants_of_a_program_are_as_good_as_its_arguments(name, data):
     """Weights, data and minibatch known when compiling: the compiler may fold them into the loop."""
     model, (_, episodes), index = jax.tree.map(jnp.zeros_like, model_of(name)), of(name, data), jnp.arange(BATCH)
@@ -272,7 +270,6 @@ def test_constants_of_a_program_are_as_good_as_its_arguments(name, data):
     close(jax.tree.map(lambda leaf: leaf[0], still), jax.jit(route.gradient)(model, episodes, index, 5))
 
 
-@pytest.mark.slow
 def test_nested_maps_equal_one(data):
     (_, episodes), route = data["scalar"], training.forward(losses.softmax)
     scale = jnp.asarray([0.5, 1.0, 1.5])
@@ -364,7 +361,6 @@ def test_the_epsilon_of_keras_stands_outside_the_bias_correction(inside):
     assert np.abs(np.asarray(ours) - other).max() > 0.01
 
 
-@pytest.mark.slow
 def test_clipping_by_norm_keeps_the_direction_and_bounds_the_norm_and_is_what_fit_applies(data):
     drawn, _ = data["scalar"]
     model, key, bound = model_of("SRNN"), jax.random.key(7), 0.05
