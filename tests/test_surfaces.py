@@ -1,6 +1,7 @@
 """Laws of surfaces: every value and derivative against another route, whatever the blocks, lengths and directions."""
 
 import functools
+import itertools
 import math
 import os
 import platform
@@ -134,23 +135,21 @@ def test_value_at_a_point_does_not_depend_on_the_points_beside_it() -> None:
         np.testing.assert_array_equal(value[:, 1:], shifted[name])
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3, 16])
 @pytest.mark.parametrize("shape", [(101,), (41, 41), (128, 128), (3, 50_000), (256, 256), (40, 40, 40), (4096, 4096)])
-@pytest.mark.parametrize(("width", "steps"), [(1600, 3200), (1600, 100), (12, 10**7)])
 def test_blocks_in_memory_are_as_large_as_a_moment_allows(
-    shape: tuple[int, ...], width: int, steps: int, workers: int, monkeypatch: pytest.MonkeyPatch
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(devices, "threads", lambda: workers)
-    usual = devices.block_shape(shape, width, steps)
-    few = devices.few_blocks(shape, usual, width, steps)
-    assert few[1:] == usual[1:]
-    assert few[0] >= usual[0]
-    if few == usual:
-        return
-    one_less = math.prod((few[0] - 1, *few[1:]))  # rows are whole, so that all are used
-    assert one_less * width < devices.BLOCK_BYTES
-    assert one_less * steps < devices.MOMENT_STEPS
-    assert few[0] <= -(-shape[0] // workers)  # a share for everybody
+    for workers, (width, steps) in itertools.product((1, 2, 3, 16), ((1600, 3200), (1600, 100), (12, 10**7))):
+        monkeypatch.setattr(devices, "threads", lambda workers=workers: workers)
+        usual = devices.block_shape(shape, width, steps)
+        few = devices.few_blocks(shape, usual, width, steps)
+        assert few[1:] == usual[1:]
+        assert few[0] >= usual[0]
+        if few != usual:
+            one_less = math.prod((few[0] - 1, *few[1:]))  # rows are whole, so that all are used
+            assert one_less * width < devices.BLOCK_BYTES
+            assert one_less * steps < devices.MOMENT_STEPS
+            assert few[0] <= -(-shape[0] // workers)  # a share for everybody
 
 
 def test_a_small_surface_in_memory_is_one_block_for_each_core(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -259,6 +259,7 @@ def test_runs_mapped_over_models_minibatches_data_and_lengths_equal_runs_alone(d
             close(jax.tree.map(lambda leaf, i=i: leaf[i], mapped), expected(i))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SRNN", "GRU", "LSTM", "BengioLatch"])
 def test_constants_of_a_program_are_as_good_as_its_arguments(name, data):
     """Weights, data and minibatch known when compiling: the compiler may fold them into the loop."""
