@@ -178,10 +178,12 @@ def few_blocks(
     """Shape of a block of the grid in memory: ``block``, or a larger one that takes a moment, as many for every core.
 
     Nobody takes up later what is in memory, and each hand-over between threads costs up to a millisecond: a surface of
-    128 x 128 points took 56 ms in 16 blocks and 48 in 2, both medians.
+    128 x 128 points took 56 ms in 16 blocks and 48 in 2, both medians. What takes less than a moment in all keeps to
+    ``block``, and to the program that is compiled for it.
     """
-    workers = threads() * count()
+    workers, work = threads() * count(), math.prod(shape) * steps_per_point
     most = min(BLOCK_BYTES // bytes_per_point, MOMENT_STEPS // steps_per_point)
     pieces = workers * -(-math.prod(shape) // (workers * max(1, most)))
     rows = -(-shape[0] // pieces)
-    return (rows, *block[1:]) if rows > block[0] and block[1:] == shape[1:] else block
+    larger = work >= MOMENT_STEPS and rows > block[0] and block[1:] == shape[1:]
+    return (rows, *block[1:]) if larger else block

@@ -146,18 +146,26 @@ def test_blocks_in_memory_are_as_large_as_a_moment_allows(
         assert few[1:] == usual[1:]
         assert few[0] >= usual[0]
         if few != usual:
+            assert math.prod(shape) * steps >= devices.MOMENT_STEPS
             one_less = math.prod((few[0] - 1, *few[1:]))  # rows are whole, so that all are used
             assert one_less * width < devices.BLOCK_BYTES
             assert one_less * steps < devices.MOMENT_STEPS
             assert few[0] <= -(-shape[0] // workers)  # a share for everybody
 
 
-def test_a_small_surface_in_memory_is_one_block_for_each_core(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.optimised
+def test_a_surface_of_a_moment_is_one_block_for_each_core_with_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "threads", lambda: 2)
-    done: list[int] = []
-    axes = {"w": np.linspace(-1, 1, 64), "b": np.linspace(-1, 1, 128)}
-    surface(plane(SRNN(), **axes), tasks.latch(), [1], episodes=2, progress=lambda state: done.append(state.blocks))
-    assert done == [2, 2]  # of 4,096 points, and not eight of 1,024
+    made = plane(SRNN(), w=np.linspace(-1, 1, 64), b=np.linspace(-1, 1, 128))
+    found = {}
+    for moment in (2**13, 2**15):  # steps, of 2**14 in all
+        done: list[int] = []
+        monkeypatch.setattr(devices, "MOMENT_STEPS", moment)
+        found[moment] = surface(
+            made, tasks.latch(), [1], episodes=2, progress=lambda s, done=done: done.append(s.blocks)
+        )
+        assert done == ([2] * 2 if moment == 2**13 else [8] * 8)
+    np.testing.assert_array_equal(*(each.d_w.values for each in found.values()))
 
 
 @pytest.mark.optimised
