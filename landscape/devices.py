@@ -19,7 +19,7 @@ TURN = 4  # steps of a loop in one turn on an accelerator: a quarter of the laun
 BLOCK_BYTES = 2**25  # results of one block in memory at a time, per thread
 BLOCK_POINTS = 2**20  # a launch of fewer leaves a GPU idle
 FREED_BYTES = 2**28  # what the process keeps of memory that blocks have freed, for the next ones
-MOMENT_STEPS = 2**25  # a block in memory that takes a moment: an SRNN's 30 ms of a core
+MOMENT = 10**8  # weights x steps that take a moment: an SRNN's 30 ms of a core, gradient included
 BLOCK_STEPS = 2**32  # a block takes seconds, so that an estimate comes early and little is lost when a job stops
 
 
@@ -172,18 +172,16 @@ def block_shape(
     return tuple(reversed(block))
 
 
-def few_blocks(
-    shape: tuple[int, ...], block: tuple[int, ...], bytes_per_point: int, steps_per_point: int
-) -> tuple[int, ...]:
+def few_blocks(shape: tuple[int, ...], block: tuple[int, ...], bytes_per_point: int, moment: int) -> tuple[int, ...]:
     """Shape of a block of the grid in memory: ``block``, or a larger one that takes a moment, as many for every core.
 
-    Nobody takes up later what is in memory, and each hand-over between threads costs up to a millisecond: a surface of
-    128 x 128 points took 56 ms in 16 blocks and 48 in 2, both medians. What takes less than a moment in all keeps to
-    ``block``, and to the program that is compiled for it.
+    ``moment``: points that take a core a moment. Nobody takes up later what is in memory, and each hand-over between
+    threads costs up to a millisecond: a surface of 128 x 128 points took 56 ms in 16 blocks and 48 in 2, both medians.
+    What takes less than a moment in all keeps to ``block``, and to the program that is compiled for it.
     """
-    workers, work = threads() * count(), math.prod(shape) * steps_per_point
-    most = min(BLOCK_BYTES // bytes_per_point, MOMENT_STEPS // steps_per_point)
-    pieces = workers * -(-math.prod(shape) // (workers * max(1, most)))
+    workers, points = threads() * count(), math.prod(shape)
+    most = min(BLOCK_BYTES // bytes_per_point, moment)
+    pieces = workers * -(-points // (workers * max(1, most)))
     rows = -(-shape[0] // pieces)
-    larger = work >= MOMENT_STEPS and rows > block[0] and block[1:] == shape[1:]
+    larger = points >= moment and rows > block[0] and block[1:] == shape[1:]
     return (rows, *block[1:]) if larger else block

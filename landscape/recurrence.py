@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree, PyTreeDef, Real, Shaped
 
-from landscape import specs, tasks
+from landscape import devices, specs, tasks
 from landscape.blocks import Json
 from landscape.cells import Cell, check
 from landscape.engine.jets import RESCALE, Jet, fold, pairs, push, rescale, shifted, unscaled
@@ -316,6 +316,10 @@ class Recurrence(Problem):
     @property
     def steps(self) -> int:
         return self.width * (self.lengths[-1] if self.task.nested else sum(self.lengths))
+
+    def moment(self, affine: Affine) -> int:
+        weights = sum(np.size(leaf) for leaf in jax.tree.leaves(affine.origin))
+        return devices.MOMENT // (self.steps * max(1, weights))
 
     @property
     def settings(self) -> dict[str, Json]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,8 +61,6 @@ def surface(
     """
     evaluator = Evaluator(plane, asked_for(problem, lengths, settings))
     variables, block = _blocks(evaluator)
-    if out is None:
-        block = devices.few_blocks(plane.shape, block, evaluator.width, evaluator.problem.steps)
     return filled(evaluator, variables, block, describe(evaluator), out, progress)
 
 
@@ -87,7 +85,7 @@ def share(
     evaluator = Evaluator(plane, asked_for(problem, lengths, settings))
     variables, block = _blocks(evaluator)
     about = describe(evaluator)
-    with _target(out, about["settings"], evaluator.leading, plane.axes, variables, block, shared=True) as target:
+    with _target(out, evaluator, about["settings"], variables, block, shared=True) as target:
         target.among = range(shard[0], target.blocking.number, shard[1])
         checked = fill(evaluator.resize(math.prod(target.block)), target, progress)
         with target.last() as mine:
@@ -127,24 +125,24 @@ def filled(
     progress: Callable[[Progress], None] | None,
 ) -> "xarray.Dataset":
     """The Dataset of an evaluator over its grid, in memory or in a store at ``out``; ``about`` are its attributes."""
-    plane = evaluator.plane
-    with _target(out, about["settings"], evaluator.leading, plane.axes, variables, block) as target:
+    with _target(out, evaluator, about["settings"], variables, block) as target:
         checked = fill(evaluator.resize(math.prod(target.block)), target, progress)
         return target.finish({**about, **checked, "nonfinite": target.nonfinite["loss"]}, labels(evaluator))
 
 
 def _target(
     out: Path | str | None,
+    evaluator: Evaluator,
     settings: dict[str, Json],
-    leading: Mapping[str, np.ndarray],
-    axes: Mapping[str, np.ndarray],
     variables: dict[str, str],
     block: tuple[int, ...],
     shared: bool = False,
 ) -> Any:
-    """Where blocks go: to memory, or to the store ``out``; only then is the room of stores opened."""
+    """Where blocks go: to memory, a moment's work in each, or to the store ``out``; only then is its room opened."""
+    leading, axes = evaluator.leading, evaluator.plane.axes
     if out is None:
-        return Memory(leading, axes, variables, block)
+        few = devices.few_blocks(evaluator.plane.shape, block, evaluator.width, evaluator.moment)
+        return Memory(leading, axes, variables, few)
     from landscape import store
 
     return store.create(out, leading, axes, variables, block, settings, shared)

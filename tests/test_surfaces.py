@@ -18,11 +18,15 @@ import pytest
 from landscape import cells, devices, tasks
 from landscape.cells import GRU, LSTM, SRNN, BengioLatch, Cell, Pascanu, State, TanhMap
 from landscape.engine import Evaluator
+from landscape.function import Function
+from landscape.losses import raw
 from landscape.models import RNN, Dense, run
 from landscape.planes import named_leaves, plane, span
 from landscape.recurrence import Recurrence
+from landscape.risk import Risk
 from landscape.surfaces import surface, values
 from landscape.tasks import Task
+from landscape.training import begin
 from landscape.tree import param, pytree
 
 EPS = np.finfo(np.float32).eps
@@ -139,18 +143,35 @@ def test_value_at_a_point_does_not_depend_on_the_points_beside_it() -> None:
 def test_blocks_in_memory_are_as_large_as_a_moment_allows(
     shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for workers, (width, steps) in itertools.product((1, 2, 3, 16), ((1600, 3200), (1600, 100), (12, 10**7))):
+    for workers, (width, moment) in itertools.product((1, 2, 3, 16), ((1600, 8000), (1600, 250_000), (12, 3), (12, 0))):
         monkeypatch.setattr(devices, "threads", lambda workers=workers: workers)
-        usual = devices.block_shape(shape, width, steps)
-        few = devices.few_blocks(shape, usual, width, steps)
+        usual = devices.block_shape(shape, width)
+        few = devices.few_blocks(shape, usual, width, moment)
         assert few[1:] == usual[1:]
         assert few[0] >= usual[0]
         if few != usual:
-            assert math.prod(shape) * steps >= devices.MOMENT_STEPS
+            assert math.prod(shape) >= moment > 3
             one_less = math.prod((few[0] - 1, *few[1:]))  # rows are whole, so that all are used
             assert one_less * width < devices.BLOCK_BYTES
-            assert one_less * steps < devices.MOMENT_STEPS
+            assert one_less < moment
             assert few[0] <= -(-shape[0] // workers)  # a share for everybody
+
+
+def test_blocks_in_memory_stay_small_where_a_point_takes_long_or_nobody_knows() -> None:
+    x, y = np.ones((2000, 20), "f4"), np.zeros((2000, 20), "f4")
+    wide = begin(LSTM(), jax.random.key(0), units=32)
+    displaced = {"a": jax.tree.map(jnp.ones_like, wide), "b": jax.tree.map(jnp.ones_like, wide)}
+    model, axis = {"w": np.ones((20, 20), "f4")}, np.linspace(-1, 1, 201)
+    dense = span(model, {"a": model, "b": model}, a=axis, b=axis)
+    for made, problem in (
+        (span(wide, displaced, a=axis, b=axis), Recurrence(tasks.latch(), range(1, 101))),
+        (dense, Risk(lambda params, x: x @ params["w"], (x, y), raw)),  # its steps are examples
+        (dense, Function(lambda params, data: jnp.sum(params["w"]))),  # its one step may take a minute
+    ):
+        evaluator = Evaluator(made, problem)
+        usual = devices.block_shape(made.shape, evaluator.width, problem.steps, problem.least)
+        assert devices.few_blocks(made.shape, usual, evaluator.width, evaluator.moment) == usual
+        assert math.prod(made.shape) >= 8 * math.prod(usual)  # so that progress is seen
 
 
 @pytest.mark.optimised
@@ -158,9 +179,10 @@ def test_a_surface_of_a_moment_is_one_block_for_each_core_with_the_same_bits(mon
     monkeypatch.setattr(devices, "threads", lambda: 2)
     made = plane(SRNN(), w=np.linspace(-1, 1, 64), b=np.linspace(-1, 1, 128))
     found = {}
+    weights = len(jax.tree.leaves(made.affine.origin))
     for moment in (2**13, 2**15):  # steps, of 2**14 in all
         done: list[int] = []
-        monkeypatch.setattr(devices, "MOMENT_STEPS", moment)
+        monkeypatch.setattr(devices, "MOMENT", moment * weights)
         found[moment] = surface(
             made, tasks.latch(), [1], episodes=2, progress=lambda s, done=done: done.append(s.blocks)
         )

@@ -210,6 +210,11 @@ class Evaluator:
             return self.problem.again(self._affine, np.asarray(point, self.dtype))
 
     @property
+    def moment(self) -> int:
+        """Points that take one core a moment, 0 if nobody can tell."""
+        return self.problem.moment(self._affine)
+
+    @property
     def width(self) -> int:
         """Bytes that one point takes in the result."""
         rows = math.prod(len(values) for values in self.leading.values())

@@ -66,6 +66,13 @@ class Problem:
     def least(self) -> int:
         return 1024
 
+    def moment(self, affine: Affine) -> int:
+        """Points that take one core a moment, `landscape.devices.MOMENT`; 0 if nobody can tell before it is tried.
+
+        Blocks in memory are as large as that, where it is more than usual; else there is no progress to be seen.
+        """
+        return 0
+
     def parts(self, data: PyTree) -> Iterator[PyTree]:
         """What the program is given of its ``data``, one after the other, for one block of points."""
         yield data
