@@ -731,7 +731,7 @@ def test_a_disk_that_fills_up_keeps_what_is_done(capsys, folder, monkeypatch, fi
 # Interruptions: processes of their own, on a job of 16 blocks
 
 
-LONG = ("surface", "SRNN", "latch", "w=-3:3:128", "b=-2:2:128", "--lengths", "500,2000")
+SIXTEEN = ("surface", "SRNN", "latch", "w=-3:3:128", "b=-2:2:128")
 
 
 # A job in the background ignores interrupts; this one is to hear them.
@@ -743,10 +743,9 @@ sys.exit(main())
 """
 
 
-def start(path, **environment):
-    command = [sys.executable, "-c", HEARD, *LONG, "--out", path]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, env={**os.environ, **environment}, **pipes)
+def start(path):
+    command = [sys.executable, "-c", HEARD, *SIXTEEN, "--lengths", "500,2000", "--out", path]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def await_blocks(path, process):
@@ -756,7 +755,6 @@ def await_blocks(path, process):
 
 
 @optimised
-@pytest.mark.slow
 def test_ctrl_c_says_what_is_safe_and_the_same_command_resumes(folder):
     path = folder / "s.zarr"
     process = start(path)
@@ -802,19 +800,19 @@ def test_a_killed_command_resumes_to_the_same_bits(folder, whole, times):
 
 
 @optimised
-@pytest.mark.slow
-@pytest.mark.parametrize("count", [2, 8])
-def test_the_number_of_devices_changes_no_value(folder, count, whole):
-    process = start(folder / "s.zarr", XLA_FLAGS=f"--xla_force_host_platform_device_count={count}")
-    _, said = process.communicate()
-    assert process.returncode == 0, said
-    ds = store.open_surface(folder / "s.zarr")
-    assert ds.attrs["device"].startswith(f"{count} x")
-    same(ds, whole)
+def test_the_number_of_devices_changes_no_value(folder):
+    """Two devices, gates and second derivatives: `test_surfaces`. These eight are compiled for one after the other."""
+    words = *SIXTEEN, "--lengths", "5,20", "--order", "0"
+    assert cli.main([*words, "--out", "one.zarr"]) == 0
+    flags = {"XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"}
+    subprocess.run([sys.executable, "-m", "landscape", *words, "--out", "s.zarr"], env=os.environ | flags, check=True)
+    ds = store.open_surface("s.zarr")
+    assert ds.attrs["device"].startswith("8 x")
+    assert store.blocks_done("s.zarr") == (16, 16)
+    same(ds, store.open_surface("one.zarr"))
 
 
 @optimised
-@pytest.mark.slow
 def test_compiled_programs_are_kept_between_commands_where_the_user_keeps_caches(folder, finished):
     kept = []
     ours = {key: value for key, value in os.environ.items() if key != "JAX_COMPILATION_CACHE_DIR"}

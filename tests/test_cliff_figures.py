@@ -287,10 +287,7 @@ def claims(name, ds):
     return stable | {"crossings": (ds.crossing, ds.start), "slope 50": (ds.b, abs(ds.slope.sel(length=50, start=0.5)))}
 
 
-LONG = ("cliff_growth", "kinds_of_cliff")  # their runs serve slow tests alone
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in SMALL])
+@pytest.mark.parametrize("name", SMALL)
 def test_figures_hold_the_numbers_of_the_run_and_say_what_it_found(name, found):
     ds = found(name)
     figure = names.module(str(ROOT / f"figures/{name}.py")).page(ds)

@@ -577,7 +577,6 @@ def test_the_limit_of_an_early_ridge_is_the_cliff_line_or_nan():
     np.testing.assert_allclose(found["b"], np.where(np.isnan(found["b"]), np.nan, exact), rtol=0, atol=1e-12)
 
 
-@pytest.mark.slow
 def test_a_cliff_of_an_lstm_steepens_by_the_multiplier_of_the_state_its_orbits_linger_at():
     """No closed form: the unstable state is found by its own equation, the growth by refined cuts."""
     over, task = plane(LSTM(w_g=4.0), w_g=(2.0, 5.0), b_g=(-1.0, 1.0)), reach(start=0.3, target=1.0)

@@ -110,7 +110,6 @@ def test_a_linear_cell_on_two_bits_descends_its_parabola_in_closed_form():
     np.testing.assert_allclose(ds.loss[0], (signal * u - 1) ** 2 + (offset * b) ** 2, rtol=1e-11)
 
 
-@pytest.mark.slow
 def test_a_path_of_adam_over_three_coordinates_is_the_plain_loop_of_optax():
     space, adam, steps = plane(SRNN(), w=(0, 2), u=(0, 2), b=(-1, 1)), optax.adam(0.1), 5
     episodes = [latch().sample(jax.random.fold_in(jax.random.key(7), i), 6, i) for i in range(4)]

@@ -29,7 +29,6 @@ def simple():
     return plane(SRNN(), w=np.linspace(-3, 3, 9), b=np.linspace(-2, 2, 9))
 
 
-@pytest.mark.slow
 def test_traced_folds_and_cusp_of_tanh_are_the_closed_form(simple):
     found = dynamics.bifurcations(simple)
     assert found["ends"].values.tolist() == [["edge", "edge"]]

@@ -274,7 +274,6 @@ def test_state_that_overflows_stays_in_the_surface_and_is_counted() -> None:
     assert ds.loss.attrs["nonfinite"] == ds.attrs["nonfinite"]
 
 
-@pytest.mark.optimised
 def test_surface_is_a_function_of_its_settings_alone() -> None:
     made = plane(SRNN(), w=np.linspace(-2, 2, 6), b=np.linspace(-1, 1, 5))
     before = jax.tree.leaves(made.affine)

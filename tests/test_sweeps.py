@@ -851,7 +851,6 @@ def test_a_worker_killed_at_a_random_moment_loses_nothing(experiment, tmp_path, 
     assert calls(log) <= 20 + 2
 
 
-@pytest.mark.slow
 def test_a_chunk_that_always_kills_its_worker_is_reported_and_the_others_finish(experiment, tmp_path, client):
     axes = {"start": {"seed": [2, 3, 4, 5], "name": ["a", "kill", "a", "a"]}}
     made = sweeps.sweep(str(experiment), axes, {"rate": 1.0}, out=tmp_path / "s.zarr", engine=sweeps.dask(client))

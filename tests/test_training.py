@@ -233,7 +233,6 @@ def test_accuracy_and_evaluation_count_right_answers(data):
             assert float(score.loss) == pytest.approx(float(loss), rel=50 * EPS)
 
 
-@pytest.mark.slow
 def test_runs_mapped_over_models_minibatches_data_and_lengths_equal_runs_alone(data):
     (_, episodes), route = data["scalar"], training.forward(losses.softmax)
     models = [model_of("GRU"), shaken(model_of("GRU"), jax.random.key(9))]
@@ -259,7 +258,6 @@ def test_runs_mapped_over_models_minibatches_data_and_lengths_equal_runs_alone(d
             close(jax.tree.map(lambda leaf, i=i: leaf[i], mapped), expected(i))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SRNN", "GRU", "LSTM", "BengioLatch"])
 def test_constants_of_a_program_are_as_good_as_its_arguments(name, data):
     """Weights, data and minibatch known when compiling: the compiler may fold them into the loop."""
@@ -629,7 +627,6 @@ def test_the_blind_part_closes_lstm_gates_opens_gru_memory_and_shrinks_the_srnn(
     assert np.all(srnn.cell.w * jnp.sign(model.cell.w) < 0)
 
 
-@pytest.mark.slow
 def test_random_guessing_solves_the_latch_in_the_published_number_of_trials():
     """Published: 6 trials on the latch with trained inputs, 22 on the unit with input and bias weights, T >= 500.
 
@@ -649,7 +646,6 @@ def test_random_guessing_solves_the_latch_in_the_published_number_of_trials():
 # Curves
 
 
-@pytest.mark.slow
 def test_curves_are_the_runs_that_fit_makes_whatever_is_asked_beside_them():
     def setup(key, rate=1e-2):
         return training.begin(SRNN(), key), training.keras_adam(rate)
@@ -685,7 +681,6 @@ def test_curves_are_the_runs_that_fit_makes_whatever_is_asked_beside_them():
     np.testing.assert_allclose(both.initial.sel(parameter="w").values, np.sign(both.initial.sel(parameter="w")))
 
 
-@pytest.mark.slow
 def test_curves_of_layers_and_unknown_lengths():
     def setup(key):
         return training.begin(GRU(), key, keras3, units=2), training.keras_adam(1e-2)

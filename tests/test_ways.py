@@ -91,7 +91,7 @@ def test_both_ways_lead_to_the_same_gradient() -> None:
 
 
 @pytest.mark.optimised
-@pytest.mark.parametrize("batch", [30, 8])
+@pytest.mark.parametrize("batch", [8, pytest.param(30, marks=pytest.mark.slow)])
 def test_the_centre_of_what_goes_backward_is_the_loss_of_the_model_bit_for_bit(batch: int) -> None:
     risk = ls.Risk(conv_net, (X, Y), batch=batch)
     assert float(ls.surface(plane(), risk)["loss"].sel(a=0, b=0)) == risk(parameters(0))

@@ -328,7 +328,6 @@ def test_the_scaled_loss_is_the_cross_entropy_at_one_and_its_blind_part_does_not
     assert blind(1.0) == pytest.approx(float(blind(-1.0)), rel=1e-6)
 
 
-@pytest.mark.slow
 def test_training_keeps_each_start_apart_and_tells_what_it_began_with(tmp_path):
     program = why.Program("LSTM", HardLSTM(), {"default": starts.Start(), **why.routes(1.0)["LSTM"]}, 3, 2)
     (ds,) = why.kept([program], tmp_path, 0, 160)
@@ -368,7 +367,6 @@ def test_default_starts_have_the_multipliers_of_keras_and_the_blind_part_pushes_
         assert ((start.push_blind.sel(push=name) > 0) == name.endswith("b_z")).sum() >= 38
 
 
-@pytest.mark.slow
 def test_the_signal_part_is_that_of_the_package():
     with jax.enable_x64(True):
         key = jax.random.key(3)
