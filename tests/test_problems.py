@@ -12,10 +12,9 @@ import optax
 import pytest
 
 import landscape as ls
-from landscape import cliffs, descent, dynamics, specs, tasks
+from landscape import cliffs, descent, dynamics, recurrence, specs, tasks
 from landscape.blocks import Memory
 from landscape.engine import Evaluator, Problem, fill
-from landscape.recurrence import draw_each
 
 optimised = pytest.mark.optimised  # laws of bits
 
@@ -134,10 +133,19 @@ def test_equal_problems_share_one_program() -> None:
 
 
 @optimised
+@pytest.mark.parametrize("task", [tasks.latch(), tasks.echo()], ids=str)
+def test_what_draws_is_compiled_with_little_effort_to_the_same_bits(task: ls.Task) -> None:
+    found = recurrence.draw_all(task, jax.random.key(3), 8, np.asarray([2, 37], np.int32))
+    plain = jax.jit(lambda key: tasks.episodes(task, key, 8, 37))(jax.random.key(3))
+    jax.tree.map(np.testing.assert_array_equal, found, tasks.time_first(plain))
+
+
+@optimised
 def test_tasks_that_are_not_nested_are_drawn_by_one_program_for_all_lengths() -> None:
-    before = draw_each._cache_size()
+    draw = recurrence._drawing(False)
+    before = draw._cache_size()
     every = ls.Recurrence(tasks.parity(0.25), range(1, 9), episodes=4).data[0]
-    assert draw_each._cache_size() == before + 1
+    assert draw._cache_size() == before + 1
     one = ls.Recurrence(tasks.parity(0.25), [5], episodes=4).data[0]
     np.testing.assert_array_equal(every.x[4][:5], one.x[0])
     np.testing.assert_array_equal(every.target[4], one.target[0])

@@ -20,10 +20,7 @@ from landscape import cells, specs, tasks
 from landscape.blocks import Json
 from landscape.explorer.lines import lines, way
 from landscape.losses import squared_error
-from landscape.recurrence import (  # the programs that drew the surface's episodes: the same numbers
-    draw_each,
-    draw_prefix,
-)
+from landscape.recurrence import draw_all  # the program that drew the surface's episodes: the same numbers
 
 if TYPE_CHECKING:
     import xarray
@@ -225,8 +222,8 @@ def live(settings: dict[str, Json], lengths: list[float], task: tasks.Task | Non
         "start": task.start,
         "squash": kind == "pascanu",  # its loss is that of logistic(h)
         "nested": task.nested,
-        "times": [e.x.shape[1] for e in drawn],
-        "inputs": [packed(e.x.T) for e in drawn],  # (time, episode)
+        "times": [e.x.shape[0] for e in drawn],
+        "inputs": [packed(e.x) for e in drawn],  # (time, episode)
         "targets": targets,
         "missing": whole - count,
     }
@@ -234,10 +231,10 @@ def live(settings: dict[str, Json], lengths: list[float], task: tasks.Task | Non
 
 def _episodes(task: tasks.Task, key: Key[Array, ""], count: int, lengths: list) -> list[tasks.Episode]:
     """The episodes of the surface: those of the longest length for a nested task, else those of each length."""
+    every = draw_all(task, key, count, np.asarray(lengths, np.int32))
     if task.nested:
-        return [draw_prefix(task, key, count, lengths[-1])]
-    every = draw_each(task, key, count, np.asarray(lengths, np.int32), lengths[-1])
-    return [tasks.Episode(x=every.x[k, :, :n], target=every.target[k], mask=every.mask) for k, n in enumerate(lengths)]
+        return [every]
+    return [tasks.Episode(x=every.x[k, :n], target=every.target[k], mask=every.mask) for k, n in enumerate(lengths)]
 
 
 def _closed(settings: dict[str, Json], task: tasks.Task | None) -> str:
