@@ -300,6 +300,7 @@ def relu(params: dict, x: Any) -> jax.Array:
     return jax.nn.relu(x @ params["w"] + params["b"][None]) @ params["v"]
 
 
+@pytest.mark.slow
 def test_rescaling_units_changes_the_largest_eigenvalue_and_sam_and_not_asam() -> None:
     draw, factor = rng(17).normal, np.geomspace(0.2, 5, 5)
     plain = {"w": draw(size=(4, 5)), "b": draw(size=5), "v": draw(size=(5, 3))}
@@ -451,6 +452,7 @@ def test_a_spectrum_that_cannot_be_found_is_said_in_one_sentence(
     assert sentence in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_figure_of_a_spectrum_draws_the_density_and_marks_the_eigenvalues() -> None:
     matrix, _ = rotated(np.r_[rng(13).normal(size=150), 8.0, 9.0])
     both = curvature.density(matrix, KEY, probes=2, steps=25).merge(

@@ -224,6 +224,7 @@ def test_two_fingers_zoom_and_move_the_plane_under_them(opened):
     assert window(opened).mean(1) == pytest.approx([5, -2.5], abs=0.1)
 
 
+@pytest.mark.slow
 def test_keys_and_buttons_zoom_about_the_place_and_keep_it_in_sight(opened):
     def press(key):
         opened.call("Input.dispatchKeyEvent", type="keyDown", key=key)

@@ -102,6 +102,7 @@ def test_parts_make_the_store_of_one_process_and_the_last_finishes_it(folder: Pa
     assert part(0, 3)  # nothing is left to do, and nothing is done again
 
 
+@pytest.mark.slow  # `test_store` kills the same writer in every run
 def test_a_killed_part_holds_nobody_up_and_is_started_again(folder: Path) -> None:
     done = subprocess.run([sys.executable, "-c", KILLED], cwd=folder, env={**os.environ, "NPROC": "1"})
     assert done.returncode == -signal.SIGKILL
