@@ -70,6 +70,15 @@ def turn(length: Int[ArrayLike, ""] | int) -> int:
     return TURN if isinstance(length, int) and jax.default_backend() != "cpu" else 1
 
 
+def packs() -> bool:
+    """Whether what a step of a layer keeps is one array: on an accelerator each array that it writes is a launch.
+
+    Compiled for an H200, a step of a GRU takes 7 launches ahead and 11 back, where it took 21 and 13. On a CPU numbers
+    would be copied once more: an LSTM took 1.2 times as long.
+    """
+    return jax.default_backend() != "cpu"
+
+
 def threads() -> int:
     """Blocks in flight on a device: one a core on a CPU, else two, so that one copies while the other computes."""
     return max(1, cores() // count()) if jax.default_backend() == "cpu" else 2

@@ -151,7 +151,8 @@ if place:
     sys.exit()
 found: dict[str, Any] = {}
 if what in ("epoch", "echo", "scan") or name == "layer":
-    tangents.turn, tangents.one_kernel = lambda length: devices.TURN, lambda f: f  # as where there is an accelerator
+    # as where there is an accelerator
+    tangents.turn, tangents.one_kernel, devices.packs = lambda length: devices.TURN, lambda f: f, lambda: True
     if name == "layer":
         program, args = epoch(ls.GRU(), False, units=32)
     else:

@@ -74,7 +74,7 @@ def test_training_of_a_layer_asks_no_host_how_long_it_is_and_rounds_no_product(t
     found = compiled("layer plain", tmp_path)
     assert all(loop["turns"] for loop in found["loops"])
     steps = sorted(loop["launches"] for loop in found["loops"] if loop["turns"] == 100)
-    assert all(count <= most for count, most in zip(steps, (5, 10, 13), strict=True))  # validation, ahead, behind
+    assert all(count <= most for count, most in zip(steps, (5, 7, 11), strict=True))  # validation, ahead, behind
     assert found["loose"] == []  # no product in TF32
 
 

@@ -9,11 +9,22 @@ import optax
 import pytest
 
 import landscape as ls
-from landscape import initialisers, losses, specs, tasks
+from landscape import devices, initialisers, losses, specs, tasks
 from landscape.models import Stack
 from landscape.planes import named_leaves
 from landscape.tasks import Episode, Task, time_first
-from landscape.training import begin, curves, fit, forward, guess, keras_adam, reverse, signal_and_blind, stream
+from landscape.training import (
+    backward,
+    begin,
+    curves,
+    fit,
+    forward,
+    guess,
+    keras_adam,
+    reverse,
+    signal_and_blind,
+    stream,
+)
 
 KEY = jax.random.key(7)
 COUNT, TIME, SYMBOLS = 8, 6, 5
@@ -230,6 +241,28 @@ def test_each_layer_of_a_stack_reads_the_one_below():
     gradient = reverse(losses.classes).gradient(model, time_first(spoken()), ALL, jnp.int32(TIME))[1]
     slope = jax.grad(plain)(model, spoken(), losses.classes, TIME)
     np.testing.assert_allclose(flat(gradient), flat(slope), atol=20 * EPS)
+
+
+@pytest.mark.parametrize(("make", "kinds"), [(ls.LSTM, 1), (ls.IRNN, 2)])
+def test_what_a_step_keeps_has_the_same_gradient_as_one_array(make, kinds, monkeypatch):
+    """As on accelerators; what a ReLU keeps are truths too, an array of their own."""
+    cell, sizes = Stack(layers=(ls.GRU(), make())), []
+    model = begin(cell, KEY, units=3, inputs=SYMBOLS, outputs=SYMBOLS)
+    ask = lambda: jax.jit(reverse(losses.classes).gradient)(model, time_first(spoken()), ALL, jnp.int32(TIME))  # noqa: E731
+    plain = ask()
+    packing = backward._packing
+
+    def seen(like):
+        join, apart = packing(like)
+        sizes.append([len(jax.tree.leaves(like)), len(join(like))])
+        return join, apart
+
+    monkeypatch.setattr(devices, "packs", lambda: True)
+    monkeypatch.setattr(backward, "_packing", seen)
+    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, atol=4 * EPS), ask(), plain)
+    ((many, few),) = sizes
+    assert few == kinds
+    assert many > 2 * few
 
 
 @pytest.mark.parametrize("start", [initialisers.keras2, initialisers.pytorch, initialisers.flax])

@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Int, PyTree, Real
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Int, PyTree, Real, Shaped
 
+from landscape import devices
 from landscape.cells import Cell
 from landscape.losses import Objective
 from landscape.models import RNN
@@ -67,6 +69,33 @@ def _put(t: Int[ArrayLike, ""], series: PyTree, one: PyTree) -> PyTree:
 def _empty(steps: int, one: PyTree) -> PyTree:
     """Room for ``one`` at each of so many steps."""
     return jax.tree.map(lambda leaf: jnp.zeros((steps, *leaf.shape), leaf.dtype), one)
+
+
+def _packing(like: PyTree[Shaped[Array, "..."]]) -> tuple[Callable[[PyTree], PyTree], Callable[[PyTree], PyTree]]:
+    """``join(tree)``, all numbers of a step as one array for each dtype, and ``apart``, the tree of one step or many.
+
+    On a CPU both leave a tree as it is (`devices.packs`). Trees are ``like`` the one that is given.
+    """
+    if not devices.packs():
+        return (lambda tree: tree), (lambda tree: tree)
+    leaves, tree = jax.tree.flatten(like)
+    kinds: dict[jnp.dtype, list[int]] = {}
+    for i, leaf in enumerate(leaves):
+        kinds.setdefault(leaf.dtype, []).append(i)
+    ends = [np.cumsum([leaves[i].size for i in each])[:-1] for each in kinds.values()]
+
+    def join(tree: PyTree) -> list[Shaped[Array, "number"]]:
+        flat = [leaf.ravel() for leaf in jax.tree.leaves(tree)]
+        return [jnp.concatenate([flat[i] for i in each]) for each in kinds.values()]
+
+    def apart(joined: list[Shaped[Array, "*time number"]]) -> PyTree:
+        found: dict[int, jax.Array] = {}
+        for each, one, end in zip(kinds.values(), joined, ends, strict=True):
+            found |= zip(each, jnp.split(one, end, -1), strict=True)
+        shaped = [found[i].reshape(*found[i].shape[:-1], *leaf.shape) for i, leaf in enumerate(leaves)]
+        return jax.tree.unflatten(tree, shaped)
+
+    return join, apart
 
 
 def _first(back: Callable, error: PyTree) -> list[int]:
@@ -219,21 +248,23 @@ def passage(
         moving, whole = parted(cell.back, state, x[0], values)
         needed = moving(state, x[0], values)
         first = _first(whole(needed), state)
-        empty = _empty(len(x), (state, own, needed))
+        join, apart = _packing((state, own, needed))
+        empty = _empty(len(x), join((state, own, needed)))
 
         def ahead(t: Int[Array, ""], carry: tuple) -> tuple:
             state, kept = carry
             after, values, own = cell.ahead(state, _at(t, x), _at(t, outer))
-            return after, _put(t, kept, (state, own, moving(state, _at(t, x), values)))
+            return after, _put(t, kept, join((state, own, moving(state, _at(t, x), values))))
 
-        state, (states, own, needed) = jax.lax.fori_loop(0, length, ahead, (state, empty))
+        state, kept = jax.lax.fori_loop(0, length, ahead, (state, empty))
+        states, own, _ = apart(kept)
         loss, right, readout, error, errors = answered(model.readout, state, states, episodes, length)
 
         def behind(k: Int[Array, ""], carry: tuple) -> tuple:
             error, total, slopes, extra = carry
             t = length - 1 - k
             error = error if errors is None else jax.tree.map(jnp.add, error, _at(t, errors))
-            others, earlier, parts = whole(_at(t, needed))(error)
+            others, earlier, parts = whole(apart(_at(t, kept))[2])(error)
             if penalty is not None:
                 one = penalty.gradient(model.cell, _at(t, states), _at(t, x), error)
                 extra = jax.tree.map(jnp.add, extra, one)
