@@ -7,7 +7,7 @@ In x = T |ln lambda|, the e-folds by which the untrained unit lets the bit fade,
 right sign learn up to a point, and not beyond it. Each cell has a point of its own; the cells do not fall together.
 
 Expected: SRNN, LSTM and GRU learn up to x = 5.2 (4.8 to 6.3), 8.6 (7.9 to 9.3), 9.7 (9.4 to 10.5); a single cut would
-be right about .96 of 2,292 runs with the right sign. Two seconds.
+be right about .96 of 2,292 runs with the right sign. By seed 1 they are 6.1, 8.6 and 9.9. Two seconds.
 """
 
 import numpy as np
