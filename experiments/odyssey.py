@@ -17,7 +17,8 @@ below .449 remembers, the best guess without memory loses .483: V .465 (.037), N
 1 .447 (.034), 2 .460 (.044). Of 64 trials 0 to 4 remember, and no variant is told from V (Welch with Holm's
 correction): at this size the source's ranking is not decided. In the grid of V, 12 x 4 x 4 x 4 trials, the rate
 explains .55 of the variance, less than the two thirds of the source; momentum .03 and the interaction of rate and size
-.00, as there, but that of rate and momentum .27. Sixteen minutes of processor time, half of it the grid's.
+.00, as there, but that of rate and momentum .27 (by seed 1 .54, .03, .00 and .27). Sixteen minutes of processor time,
+half of it the grid's.
 
 Neither by other trials (`--seed 1 --no-grid`: V .440 (.026), NFG .425 (.002), forget bias 2 .424 (.002); 1 to 9 of 64
 remember) nor on adding (`--task adding --no-grid`: V .063 (.048), NIG .152 (.001; p .056), forget bias 2 .027 (.019);
