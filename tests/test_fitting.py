@@ -125,6 +125,7 @@ def test_a_training_that_was_killed_goes_on_from_its_file_bit_for_bit(data, mode
         training.checkpointed(path, *given, **SIZES)
 
 
+@pytest.mark.slow
 @optimised
 def test_a_fit_followed_from_outside_is_the_same_fit_and_ends_where_it_stops(data, model):
     options = {"epochs": 6, "batch": 8, "stop": training.Stop(patience=2, min_delta=1e-2)}

@@ -132,6 +132,7 @@ def at(browser, w, b):
     return {"x": x, "y": y}
 
 
+@pytest.mark.slow
 def test_the_page_says_how_fast_it_is_and_what_it_computes(opened):
     opened.run("(() => { while (live.work()); drawSurface(); })()")
     assert "live: " in text(opened, "rate")
@@ -269,6 +270,7 @@ def test_the_zoom_ends_where_float32_cannot_tell_two_pixels_apart(opened):
     assert opened.run("document.documentElement.scrollWidth") <= SIZE[0]
 
 
+@pytest.mark.slow
 def test_a_link_keeps_place_length_cell_window_and_what_is_drawn(browser, opened, page):
     opened.run("show({ ...zoom(1 / 50), index: 1, field: 'log10_gradient', fit: true })")
     seen = window(opened)

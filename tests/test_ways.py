@@ -97,6 +97,7 @@ def test_the_centre_of_what_goes_backward_is_the_loss_of_the_model_bit_for_bit(b
     assert float(ls.surface(plane(), risk)["loss"].sel(a=0, b=0)) == risk(parameters(0))
 
 
+@pytest.mark.slow
 @pytest.mark.optimised
 def test_gradients_backward_do_not_depend_on_the_batch() -> None:
     one, other = (ls.surface(plane(), ls.Risk(conv_net, (X, Y), batch=batch)) for batch in (30, 7))
