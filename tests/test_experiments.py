@@ -136,7 +136,7 @@ def test_settings_of_an_experiment_change_what_it_finds(latching, tmp_path):
     assert noisy.attrs["episodes"] == 2
 
 
-@pytest.mark.parametrize("name", ["pascanu_fig6", pytest.param("cliff_formation", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["pascanu_fig6", "cliff_formation"])
 def test_stores_hold_what_run_returned_and_figures_are_drawn_from_them_alone(name, wall, latching, tmp_path):
     folder, found = {"pascanu_fig6": wall, "cliff_formation": latching}[name]
     for key, ds in found.items():

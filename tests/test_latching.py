@@ -147,7 +147,6 @@ def trained(tmp_path_factory):
     return out, latching.run(**settings)
 
 
-@pytest.mark.slow  # 6 s
 def test_under_the_published_split_accuracy_is_0_or_1_and_under_the_corrected_one_a_failure_is_one_half(trained):
     wrong, right = (trained[1].sel(protocol=p, cell="HardLSTM") for p in ("published", "corrected"))
     assert float(((wrong.accuracy < 0.01) | (wrong.accuracy > 0.99)).mean()) > 0.8
@@ -389,7 +388,6 @@ def test_figures_of_experiments_hold_their_store_panel_by_panel(name, coordinate
         np.testing.assert_array_equal([line.get_ydata() for line in lines], one.transpose("cell", ...))
 
 
-@pytest.mark.slow
 def test_the_figure_of_latching_is_drawn_from_its_store(trained, tmp_path):
     shown = load("figures/latching.py").draw(trained[0], tmp_path)
     files = [file for group in shown.values() for file in group]

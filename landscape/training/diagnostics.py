@@ -1,5 +1,6 @@
 """What training is up against: the two parts of its gradient, and the chance of guessing the weights instead."""
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -89,6 +90,21 @@ def guess(
     return Guess(int(count(key)), tried)
 
 
+@functools.lru_cache(32)
+def _guessing(
+    task: Task, count: int, longest: int, objective: losses.Objective, tried: int, draw: Callable
+) -> Callable[..., Int[Array, ""]]:
+    """``(root, model, length) -> number solved``: one program for runs of the same model under several protocols."""
+
+    def program(root: Key[Array, ""], model: PyTree, length: Int[Array, ""]) -> Int[Array, ""]:
+        drawn = tasks.episodes(task, jax.random.fold_in(jax.random.fold_in(root, 0), length), count, length, longest)
+        return _solved(
+            jax.random.fold_in(root, 1), model, time_first(drawn), length, objective, tried, draw, task.start
+        )
+
+    return jax.jit(program, compiler_options=devices.effort(1))
+
+
 def _solved(
     key: Key[Array, ""],
     model: PyTree,
@@ -137,17 +153,11 @@ def baseline(
     lengths = sorted({int(length) for length in lengths})
     if not lengths or lengths[0] < 1 or tried < 1:
         raise ValueError(f"guessing needs lengths from 1 up and a guess or more, given {lengths[:8]} and {tried}")
-    root, longest = jax.random.key(seed), lengths[-1]
-
-    def program(length: Int[Array, ""]) -> Int[Array, ""]:
-        drawn = tasks.episodes(task, jax.random.fold_in(jax.random.fold_in(root, 0), length), count, length, longest)
-        data = time_first(drawn)
-        return _solved(jax.random.fold_in(root, 1), model, data, length, objective, tried, draw, task.start)
+    program = _guessing(task, count, lengths[-1], objective, tried, draw)
 
     import xarray
 
-    compiled = jax.jit(program, compiler_options=devices.effort(1))
-    solved = np.asarray([int(compiled(jnp.int32(length))) for length in lengths])
+    solved = np.asarray([int(program(jax.random.key(seed), model, jnp.int32(length))) for length in lengths])
     found = {"guessed": ("length", solved / tried), "solved": ("length", solved)}
     attrs = {"tried": tried, "count": count, "draw": getattr(draw, "__name__", str(draw)), "task": str(task)}
     return xarray.Dataset(found, {"length": lengths}, attrs)
