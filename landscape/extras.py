@@ -1,4 +1,4 @@
-"""Libraries that only some uses need: imported when used, and asked for in one sentence where they are missing."""
+"""Libraries that only some uses need, or only the end of all: when they are imported, and what is said without them."""
 
 import importlib
 from types import ModuleType
@@ -13,3 +13,8 @@ def needed(module: str, extra: str, use: str) -> ModuleType:
         raise ModuleNotFoundError(
             f"{use} by {library}, which is missing: pip install 'rnn-landscape[{extra}]'"
         ) from error
+
+
+def import_xarray() -> None:
+    """Import what results come as, and what it imports when first used: half a second, for beside a compiler."""
+    importlib.import_module("xarray").Variable("row", [0])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import threading
 from typing import Any
 
 import flax.linen as nn
@@ -12,7 +13,7 @@ import optax
 import pytest
 
 import landscape as ls
-from landscape import cliffs, descent, dynamics, recurrence, specs, tasks
+from landscape import cliffs, descent, dynamics, extras, recurrence, specs, tasks
 from landscape.blocks import Memory
 from landscape.engine import Evaluator, Problem, fill
 
@@ -342,6 +343,26 @@ def test_computing_in_memory_needs_no_room_of_the_disk() -> None:
         "sys.exit('landscape.store' in sys.modules or 'zarr' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_what_results_come_as_is_imported_beside_the_compiler(monkeypatch: Any) -> None:
+    """A tenth of the wait for a first surface. Each of the two waits here until the other has begun."""
+    importing, compiling, met, rows = threading.Event(), threading.Event(), [], Evaluator.rows
+
+    def imported() -> None:
+        importing.set()
+        met.append(compiling.wait(30))
+
+    def compiled(*given: Any) -> list:
+        compiling.set()
+        met.append(importing.wait(30))
+        return rows(*given)
+
+    monkeypatch.setattr(extras, "import_xarray", imported)
+    monkeypatch.setattr(Evaluator, "rows", compiled)
+    ls.surface(SMALL, PROBLEM)
+    assert len(met) > 1
+    assert all(met)
 
 
 def test_filling_stops_all_threads_at_the_first_error() -> None:

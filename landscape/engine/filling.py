@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from landscape import devices
+from landscape import devices, extras
 from landscape.blocks import Json, Memory, Progress
 from landscape.engine.evaluator import Evaluator
 
@@ -21,7 +21,7 @@ def fill(
 ) -> dict[str, Json]:
     """Compute every block of ``target`` that is not done, one thread a core, and check the origin beside them.
 
-    What the threads share is compiled before there is more than one. An error stops them all. Returns what
+    What the threads share is compiled before they start, beside an import. An error stops them all. Returns what
     `Evaluator.origin` says, nothing if all was done before.
     """
     lock, stopped, progress = threading.Lock(), threading.Event(), progress or (lambda state: None)
@@ -40,10 +40,11 @@ def fill(
             raise
 
     todo = target.todo()
-    if todo:
-        evaluator.rows(np.empty((0, len(evaluator.plane.axes)), evaluator.dtype))
-    target.begin()
     with concurrent.futures.ThreadPoolExecutor(devices.threads() * devices.count()) as pool:
+        pool.submit(extras.import_xarray)
+        if todo:
+            evaluator.rows(np.empty((0, len(evaluator.plane.axes)), evaluator.dtype))
+        target.begin()
         checked = None if target.complete else pool.submit(evaluator.origin)
         running = [pool.submit(block, index, device) for device, index in enumerate(todo)]
         try:

@@ -4,7 +4,6 @@ import concurrent.futures
 import contextlib
 import functools
 import gc
-import importlib
 import math
 import time
 import warnings
@@ -17,7 +16,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, ArrayLike, Int, Key, PyTree, Real, Shaped
 
-from landscape import devices, losses
+from landscape import devices, extras, losses
 from landscape.cells import Cell
 from landscape.engine import routes
 from landscape.initialisers import Initialiser, keras3, readout
@@ -302,7 +301,7 @@ def _compiled(
             each = [jax.jit(_over_devices(functools.partial(train, length=length))).lower(*given) for length in known]
             each = each or [jax.jit(_over_devices(train, lengths[0].ndim)).lower(*given, lengths[0])]
             training = [compiling(lowered, effort) for lowered in each]
-            importlib.import_module("xarray").Variable("row", [0])  # imports of half a second that are not waited for
+            extras.import_xarray()
         made = [future.result() for future in training]
         bound = lambda length: lambda *given: made[0](*given, length)  # noqa: E731
         return drawing.result(), starting.result(), made if known else [bound(length) for length in lengths]
