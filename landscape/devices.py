@@ -151,14 +151,14 @@ def tile_points(episodes: int, points: int) -> int:
     accelerator there is one tile, however many points.
     """
     cpu = jax.default_backend() == "cpu"
-    most = max(SMALLEST_TILE, TILE // _power_of_two(episodes)) if cpu else points
+    most = max(SMALLEST_TILE, TILE // power_of_two(episodes)) if cpu else points
     each = -(-points // -(-points // most))
-    whole = max(SMALLEST_TILE, _power_of_two(each))
+    whole = max(SMALLEST_TILE, power_of_two(each))
     unit = whole // 16 if whole > COARSE else whole
     return -(-each // unit) * unit
 
 
-def _power_of_two(number: int) -> int:
+def power_of_two(number: int) -> int:
     """The least power of two that is not below a number."""
     return 1 << (number - 1).bit_length()
 

@@ -113,7 +113,7 @@ class Evaluator:
         """
         self.tile = self._tile(max(points, 1))
         tiles = -(-max(points, 1) // self.tile)
-        more = (1 << (tiles - 1).bit_length()) * self.tile
+        more = devices.power_of_two(tiles) * self.tile
         self.size = more if self._tile(more) == self.tile else tiles * self.tile
         return self
 

@@ -17,9 +17,10 @@ import optax
 from jax.experimental import pallas as pl
 from jaxtyping import Array, ArrayLike, DTypeLike, Int, PyTree, PyTreeDef, Shaped
 
+from landscape import devices
 from landscape.engine.jets import Jet
 from landscape.kernels.lanes import Box, Lane, Ref, Unfusable, boxed, lanes, numbers
-from landscape.kernels.models import Model, power_of_two, state_of
+from landscape.kernels.models import Model, state_of
 from landscape.losses import Objective
 from landscape.models import RNN
 from landscape.tasks import Episode
@@ -145,7 +146,7 @@ class Kernel:
         own: tuple[bool, bool],
     ) -> None:
         self.asked, self.runs, (self.updates, self.batch), self.own = asked, runs, batches, own
-        self.lanes = power_of_two(self.batch)
+        self.lanes = devices.power_of_two(self.batch)
         self.width = max(1, WARP // self.lanes)
         self.blocks = -(-runs // self.width)
         leaves, self.tree = jax.tree.flatten(carried)

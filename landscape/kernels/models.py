@@ -48,8 +48,3 @@ def state_of(model: PyTree, start: float) -> tuple[PyTreeDef, tuple]:
     if size > STATES:
         raise Unfusable(f"a state of {size} numbers is more than the {STATES} that stay in registers")
     return tree, tuple(leaf.shape for leaf in leaves)
-
-
-def power_of_two(number: int) -> int:
-    """The least power of two that is not below a number."""
-    return 1 << (number - 1).bit_length()

@@ -17,10 +17,11 @@ import numpy as np
 from jax.experimental import pallas as pl
 from jaxtyping import Array, ArrayLike, Float, Int, PyTree, PyTreeDef, Shaped
 
+from landscape import devices
 from landscape.blocks import Json
 from landscape.engine.jets import Jet, pairs, power, unscaled
 from landscape.kernels.lanes import Box, Ref, Unfusable, boxed, lanes
-from landscape.kernels.models import Model, power_of_two, state_of
+from landscape.kernels.models import Model, state_of
 from landscape.planes import Affine, Placed
 from landscape.recurrence import Course, Data, Layout, Scan, weighed
 from landscape.tree import outline, pytree, static
@@ -82,7 +83,7 @@ def _most(kernel: "Fused", tree: PyTreeDef, shapes: tuple) -> int:
 
     def sizes(affine: Affine, points: jax.Array, data: Data) -> None:
         program = Program(kernel.scan, affine, len(points), data)
-        found.append(min(power_of_two(program.batch), 2 * program.room()))
+        found.append(min(devices.power_of_two(program.batch), 2 * program.room()))
 
     _traced(sizes, tree, shapes)
     return found[0]
@@ -153,7 +154,7 @@ class Program:
         self.batch = episodes.x.shape[1 + alone]
         self._refuse()
         self.shape = state_of(jax.eval_shape(lambda a: a.at((0.0,) * coordinates), affine), scan.task.start)
-        self.each = min(power_of_two(self.batch), each or self.room())
+        self.each = min(devices.power_of_two(self.batch), each or self.room())
         self.passes = -(-self.batch // self.each)
 
     def _refuse(self) -> None:

@@ -181,7 +181,7 @@ def slab(total: int, bytes_per_run: Callable[[], int] = lambda: 0) -> int:
     count = devices.count()
     each = -(-total // count)
     if jax.default_backend() == "cpu":
-        each = int(np.clip(1 << (each - 1).bit_length(), 8, RUNS))
+        each = int(np.clip(devices.power_of_two(each), 8, RUNS))
     room = (devices.memory() or 2 * SLAB_BYTES) // 2
     return count * max(1, min(each, room // max(1, bytes_per_run())))
 
