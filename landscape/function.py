@@ -83,6 +83,8 @@ class Function(Problem):
         if getattr(made, "shape", None) != ():
             given = jax.tree.map(lambda leaf: f"{leaf.dtype}{list(leaf.shape)}", made)
             raise TypeError(f"{self.name} must return one number, it returns {given}; take a mean over examples")
+        if self.order > 0 and not jnp.issubdtype(made.dtype, jnp.floating):
+            raise TypeError(f"{self.name} returns {made.dtype}, which has no derivative; ask for order=0")
         return affine
 
     def again(self, affine: Affine, point: Float[np.ndarray, "coordinate"]) -> float:

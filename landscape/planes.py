@@ -32,18 +32,27 @@ class Affine:
 
     def at(self, point: Sequence[Number] | Float[Array, "coordinate"]) -> PyTree:
         """The model at coordinates ``point`` (one number per direction)."""
-        leaves, tree = jax.tree.flatten(self.origin)
+        before, tree = jax.tree.flatten(self.origin)
+        leaves = list(before)
         for p, direction in zip(point, self.directions, strict=True):
             leaves = [leaf if d is None else _moved(leaf, p * d) for leaf, d in zip(leaves, direction, strict=True)]
-        return jax.tree.unflatten(tree, leaves)
+        return jax.tree.unflatten(tree, map(_rounded, leaves, before))
+
+
+def _half(leaf: Shaped[ArrayLike, "*shape"]) -> bool:
+    """Whether a leaf is in half precision, or less."""
+    kind = jnp.result_type(leaf)
+    return jnp.issubdtype(kind, jnp.floating) and kind.itemsize < 4
 
 
 def _moved(leaf: Shaped[ArrayLike, "*shape"], step: Float[ArrayLike, "*shape"]) -> Shaped[ArrayLike, "*shape"]:
-    """``leaf + step``; a leaf in half precision stays so."""
-    kind = jnp.result_type(leaf)
-    if jnp.issubdtype(kind, jnp.floating) and kind.itemsize < 4:
-        return (jnp.asarray(leaf, jnp.result_type(step)) + step).astype(kind)
-    return leaf + step
+    """``leaf + step``, in the dtype of the step where the leaf has fewer digits."""
+    return (jnp.asarray(leaf, jnp.result_type(step)) if _half(leaf) else leaf) + step
+
+
+def _rounded(leaf: Shaped[ArrayLike, "*shape"], before: Shaped[ArrayLike, "*shape"]) -> Shaped[ArrayLike, "*shape"]:
+    """A leaf that has moved as precise as ``before``: one in half precision stays so, rounded once."""
+    return jnp.asarray(leaf, jnp.result_type(before)) if leaf is not before and _half(before) else leaf
 
 
 @pytree
@@ -112,6 +121,8 @@ class Plane:
 def _axis(name: str, values: Real[ArrayLike, "point"] | Sequence[float]) -> Float[np.ndarray, "point"]:
     if name in RESERVED:
         raise ValueError(f"a coordinate cannot be called {name!r}, which a surface has; choose another name")
+    if "/" in name:
+        raise ValueError(f"a coordinate cannot be called {name!r}: stores keep it in a folder; leave out the /")
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or len(values) < 2 or not np.all(np.isfinite(values)) or not np.all(np.diff(values) > 0):
         raise ValueError(f"axis {name!r} needs at least two finite values in increasing order, given {values}")
@@ -119,14 +130,18 @@ def _axis(name: str, values: Real[ArrayLike, "point"] | Sequence[float]) -> Floa
 
 
 def named_leaves(model: PyTree) -> dict[str, int]:
-    """Index of every leaf of a model by name: the field of the cell, or ``readout.w`` of what reads it out."""
+    """Index of every leaf of a model by name: the field of the cell, or ``readout.w`` of what reads it out.
+
+    Raises ValueError where two have the same, as ``{"a.b": 1.0, "a": {"b": 2.0}}``.
+    """
     paths = [path for path, _ in jax.tree.flatten_with_path(model)[0]]
-    names: dict[str, int] = {}
-    for index, path in enumerate(paths):
-        keys = [str(getattr(key, "name", getattr(key, "key", getattr(key, "idx", key)))) for key in path]
-        keys = keys[1:] if keys[:1] == ["cell"] else keys
-        names[".".join(keys)] = index
-    return names
+    keys = [[str(getattr(k, "name", getattr(k, "key", getattr(k, "idx", k)))) for k in path] for path in paths]
+    whole = [".".join(each) for each in keys]
+    short = [".".join(each[1:]) if each[:1] == ["cell"] else ".".join(each) for each in keys]
+    names = [brief if brief == full or brief not in whole else full for brief, full in zip(short, whole, strict=True)]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"two parameters of the model are both called {twice[0]!r}; rename one")
+    return {name: index for index, name in enumerate(names)}
 
 
 def plane(

@@ -11,8 +11,10 @@ import hashlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from types import ModuleType
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FunctionType, MethodType, ModuleType
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +59,10 @@ def digest(array: Shaped[ArrayLike, "..."] | np.generic) -> str:
     """A short fingerprint of the values of an array."""
     if isinstance(array, jax.Array) and jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
         array = jax.random.key_data(array)
-    return hashlib.sha256(np.ascontiguousarray(np.asarray(array, np.float64)).tobytes()).hexdigest()[:16]
+    array = np.asarray(array)
+    wide = np.complex128 if array.dtype.kind == "c" else np.float64
+    half = array.dtype.name if jnp.issubdtype(array.dtype, jnp.floating) and array.dtype.itemsize < 4 else ""
+    return hashlib.sha256(np.ascontiguousarray(array, wide).tobytes() + half.encode()).hexdigest()[:16]
 
 
 def of_cell(cell: object) -> dict[str, Json]:
@@ -66,12 +71,22 @@ def of_cell(cell: object) -> dict[str, Json]:
     for field in dataclasses.fields(cell) if dataclasses.is_dataclass(cell) else ():
         value = getattr(cell, field.name)
         if field.metadata.get("static") and value != field.default:
-            options[field.name] = str(getattr(value, "__name__", value))
+            options[field.name] = _choice(value)
         elif field.metadata.get("axes") is not None and (value is None) != (field.default is None):
             options[field.name] = "absent" if value is None else "present"
         elif isinstance(value, tuple):  # the layers of a stack
             options[field.name] = [of_cell(layer) for layer in value]
     return {"name": type(cell).__name__, "options": options}
+
+
+def _choice(value: object) -> str:
+    """A choice by its name, with a fingerprint where several have the same: a lambda, or what holds numbers."""
+    name = str(getattr(value, "__name__", type(value).__name__ if callable(value) else value))
+    return (
+        " ".join([name, *source("own", value).values()])
+        if callable(value) and (name == "<lambda>" or _carries(value))
+        else name
+    )
 
 
 def of_task(task: Task) -> dict[str, Json]:
@@ -113,7 +128,7 @@ def of_plane(plane: Plane) -> dict[str, Json]:
 def numbers(leaf: Shaped[ArrayLike, "..."] | np.generic) -> Json:
     """A parameter that is held: its numbers if they are few, else its shape and a digest."""
     key = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-    if key or np.size(leaf) > MOST_NUMBERS:
+    if key or np.size(leaf) > MOST_NUMBERS or np.iscomplexobj(leaf):
         return {"shape": list(np.shape(leaf)), "sha256": digest(leaf)}
     return np.asarray(leaf).tolist()
 
@@ -123,14 +138,38 @@ def _digested(leaf: Shaped[ArrayLike, "..."]) -> Json:
     return numbers(leaf) if np.size(leaf) == 1 else {"shape": list(np.shape(leaf)), "sha256": digest(leaf)}
 
 
-def source(what: str, *code: Callable) -> dict[str, str]:
-    """A fingerprint of classes and functions that are not this package's: it changes when somebody edits them."""
+def source(what: str, *code: object) -> dict[str, str]:
+    """A fingerprint of classes and functions that are not this package's, and of what these hold: numbers in closures,
+    defaults and partials, fields of an object that is called. It changes when somebody edits them.
+    """
     texts = []
     for thing in code:
-        if (getattr(thing, "__module__", None) or "").partition(".")[0] not in ("landscape", "builtins"):
+        written = _written(thing)
+        if (getattr(written, "__module__", None) or "").partition(".")[0] not in ("landscape", "builtins"):
             with contextlib.suppress(OSError, TypeError):  # typed at a prompt, or not written in Python
-                texts.append(inspect.getsource(thing))
+                texts.append(inspect.getsource(written))  # type: ignore[arg-type] # TypeError says that it is not
+            if _carries(thing):
+                texts.append(json.dumps(_held(thing)))
     return {f"{what}_source": hashlib.sha256("".join(texts).encode()).hexdigest()[:16]} if texts else {}
+
+
+def _written(thing: object) -> object:
+    """Where the source of what is called stands: a function, or the class of an object."""
+    while isinstance(thing, functools.partial):
+        thing = thing.func
+    thing = inspect.unwrap(thing) if callable(thing) else thing
+    owner = getattr(thing, "__self__", None)
+    if owner is not None and not isinstance(owner, type | ModuleType):
+        return type(owner)
+    return thing if isinstance(thing, type) or hasattr(thing, "__qualname__") else type(thing)
+
+
+def _carries(thing: object) -> bool:
+    """Whether the same source may stand for several of these."""
+    inner = inspect.unwrap(thing) if callable(thing) else thing
+    if isinstance(inner, FunctionType):
+        return bool(inner.__closure__ or inner.__defaults__ or inner.__kwdefaults__)
+    return not isinstance(inner, type)
 
 
 def of_function(f: object) -> str:
@@ -153,9 +192,20 @@ def _held(value: object, depth: int = 32) -> Json:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):  # such as a module of Flax in another one
         names = [f.name for f in dataclasses.fields(value) if f.name not in ("name", "parent")]
         fields = {name: _held(getattr(value, name, None), depth - 1) for name in names}
-        return [type(value).__module__, type(value).__qualname__, fields]
+        return [_room(type(value)), type(value).__qualname__, fields]
     closed = [_held(cell.cell_contents, depth - 1) for cell in getattr(value, "__closure__", None) or ()]
-    return [getattr(value, "__module__", ""), getattr(value, "__qualname__", type(value).__qualname__), closed]
+    own = [getattr(value, name, None) for name in ("__defaults__", "__kwdefaults__", "__self__")]
+    if not isinstance(value, type | ModuleType | FunctionType | MethodType):  # an object that is called
+        own.append(getattr(value, "__dict__", None) or None)
+    kept = [_held(part, depth - 1) for part in own if part is not None and not isinstance(part, type | ModuleType)]
+    return [_room(value), getattr(value, "__qualname__", type(value).__qualname__), closed, *kept]
+
+
+def _room(value: object) -> str:
+    """The module that a function or class is of; by its file's name alone whether it is run, imported or given."""
+    name = getattr(value, "__module__", None) or ""
+    file = Path(getattr(sys.modules.get(name), "__file__", None) or name)
+    return name if "." in name or file.stem == "__init__" else file.stem
 
 
 def task(settings: Mapping[str, Json], *mine: ModuleType) -> Task | None:

@@ -26,7 +26,7 @@ def values(
     plane: Plane, problem: Problem, points: Real[ArrayLike, "point coordinate"] | Sequence[Sequence[float]]
 ) -> dict[str, Float[np.ndarray, "*leading point"]]:
     """The variables of a problem at any points (point, coordinate) of a plane, as ``{name: (*leading, point)}``."""
-    return Evaluator(plane, problem).resize(np.shape(points)[0])(points)
+    return Evaluator(plane, problem).resize(len(np.atleast_1d(points)))(points)
 
 
 def surface(

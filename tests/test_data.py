@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import landscape as ls
-from landscape import data, losses
+from landscape import data, losses, specs, tasks
 from landscape.data import stand_ins
 from landscape.training import begin, fit, keras_adam
 
@@ -262,6 +262,14 @@ def test_a_task_of_arrays_is_those_arrays_and_stores_know_them_by_a_digest():
 
 
 @pytest.mark.slow
+def test_stores_know_a_task_of_arrays_by_its_mask_and_its_loss_too():
+    x = np.ones((2, 3, 4), "f4")
+    masks = [None, np.ones((2, 3), "f4"), np.float32([[0, 0, 1]] * 2)]
+    asked = [data.task(tasks.Episode(x=x, target=x, mask=mask), losses.squared_error) for mask in masks]
+    asked.append(data.task(tasks.Episode(x=x, target=x, mask=None)))
+    assert len({str(specs.of_task(task)) for task in asked}) == len(asked)
+
+
 def test_a_user_trains_on_a_text_of_his_own():
     """A text of period four is learned: its loss falls below that of the characters' frequencies."""
     read = data.text("abca" * 64)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -27,6 +28,24 @@ def test_displacement_in_a_span_is_coordinate_times_direction() -> None:
     for p, q in [(0.0, 0.0), (1.0, -2.0), (-0.5, 4.0)]:
         moved = np.array(jax.tree.leaves(made.at([p, q]))) - np.array(jax.tree.leaves(model))
         np.testing.assert_allclose(moved, p * np.array([3.0, -4.0, 0.0]) + q * np.array([0.0, 0.0, 2.0]), rtol=1e-15)
+
+
+def test_a_model_in_half_precision_is_rounded_once_after_all_coordinates() -> None:
+    model, one, two = {"w": jnp.ones(1, jnp.bfloat16)}, {"w": np.float32([1])}, {"w": np.float32([2])}
+    both = span(model, {"x": one, "y": one}, x=[0, 0.003], y=[0, 0.003]).at([0.003, 0.003])
+    whole = span(model, {"z": two}, z=[0, 0.003]).at([0.003])
+    assert both["w"].dtype == jnp.bfloat16
+    assert float(both["w"][0]) == float(whole["w"][0]) == 1.0078125  # each alone would round to 1
+
+
+def test_parameters_of_one_name_are_told_apart_or_refused() -> None:
+    model = {"cell": {"w": 1.0, "b": 2.0}, "w": 3.0}
+    assert named_leaves(model) == {"b": 0, "cell.w": 1, "w": 2}
+    assert plane(model, w=[0, 1]).at([5.0])["cell"]["w"] == 1.0
+    with pytest.raises(ValueError, match=r"two parameters of the model are both called 'a\.b'; rename one"):
+        named_leaves({"a.b": 1.0, "a": {"b": 2.0}})
+    with pytest.raises(ValueError, match="cannot be called 'x/y'"):
+        span(SRNN(), {"x/y": SRNN()}, **{"x/y": [0, 1]})
 
 
 def test_directions_keep_their_sign_and_their_angle() -> None:

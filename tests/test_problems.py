@@ -1,7 +1,9 @@
 """Laws of problems: any model on a plane, derivatives against JAX's own, and one sentence for what cannot be asked."""
 
 import dataclasses
+import functools
 import json
+import runpy
 import threading
 from typing import Any
 
@@ -13,7 +15,7 @@ import optax
 import pytest
 
 import landscape as ls
-from landscape import cliffs, descent, dynamics, extras, recurrence, specs, tasks
+from landscape import cliffs, descent, dynamics, extras, names, recurrence, specs, tasks
 from landscape.blocks import Memory
 from landscape.engine import Evaluator, Problem, fill
 
@@ -296,6 +298,70 @@ def test_a_model_made_of_classes_and_of_other_models_has_a_fingerprint_that_tell
     assert found[3] == specs.of_function([each[3].apply, {"part": None, "inner": nn.Dense(4)}])
 
 
+class Scaled:
+    """A model whose number is an attribute: what is called, or what a method is of."""
+
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+    def __call__(self, params: Any, x: Any) -> Any:
+        return self.scale * params["a"] * x
+
+
+def closed(scale: float) -> Any:
+    return lambda params, x: scale * params["a"] * x
+
+
+def default(scale: float) -> Any:
+    def net(params: Any, x: Any, scale: float = scale) -> Any:
+        return scale * params["a"] * x
+
+    return net
+
+
+def bound(scale: float) -> Any:
+    return Scaled(scale).__call__
+
+
+def partly(scale: float) -> Any:
+    return functools.partial(lambda scale, params, x: scale * params["a"] * x, scale)
+
+
+def compiled(scale: float) -> Any:
+    return jax.jit(closed(scale))
+
+
+@pytest.mark.parametrize("make", [Scaled, closed, default, bound, partly, compiled])
+def test_numbers_that_a_function_holds_are_settings_of_what_is_computed(make: Any) -> None:
+    """Else a store of one scale would be given for another's."""
+    x = np.ones(4, "f4")
+    asked = {
+        "function": lambda f: ls.Function(f),
+        "risk": lambda f: ls.Risk(f, (x, x), ls.losses.raw),
+        "task": lambda f: ls.Recurrence(tasks.Task(f, ls.losses.squared_error), [3]),
+        "cell": lambda f: specs.of_cell(ls.SRNN(act=f)),
+    }
+    for what, problem in asked.items():
+        said = [getattr(made := problem(make(scale)), "settings", made) for scale in (2.0, 2.0, 3.0)]
+        assert said[0] == said[1] != said[2], what
+
+
+def test_the_module_of_a_function_is_its_files_name_however_it_came_to_be_run(tmp_path: Any) -> None:
+    (tmp_path / "mine.py").write_text("def make(s):\n    return lambda x: s * x\n\nMADE = make(2.0)\n")
+    given = names.module(str(tmp_path / "mine.py")).MADE
+    run = runpy.run_path(str(tmp_path / "mine.py"), run_name="mine")["MADE"]
+    assert given.__module__ != run.__module__
+    assert specs.of_function(given) == specs.of_function(run)
+
+
+def test_digests_tell_dtypes_and_imaginary_parts_apart() -> None:
+    one = np.float32([1.0, 2.0])
+    same = [specs.digest(array) for array in (one, one.astype("f8"), np.array([1, 2]))]
+    other = [specs.digest(array) for array in (jnp.asarray(one, jnp.bfloat16), np.float16(one), one + 1j, one + 2j)]
+    assert len(set(same)) == 1
+    assert len({*same, *other}) == 5
+
+
 def test_a_description_of_cell_task_and_plane_is_data_and_makes_them_again() -> None:
     cell = ls.cells.NOAF(b_f=2.0)
     made = ls.plane(cell, ties={"g": ("b_i", "b_o")}, g=(-1.0, 0.0, 2.0), w_g=(0.0, 1.0))
@@ -343,6 +409,37 @@ def test_computing_in_memory_needs_no_room_of_the_disk() -> None:
         "sys.exit('landscape.store' in sys.modules or 'zarr' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("points", [np.zeros((4, 3)), np.arange(10.0).reshape(2, 5), np.zeros(2), 1.0])
+def test_points_of_another_shape_are_refused(points: Any) -> None:
+    with pytest.raises(ValueError, match=r"points must be \(point, coordinate\), a column for each of a, b; given"):
+        ls.values(MADE, NETWORK, points)
+    assert ls.values(MADE, NETWORK, [])["loss"].shape == (0,)
+
+
+def test_names_that_two_derivatives_would_have_are_refused() -> None:
+    made = ls.plane({"a": 1.0, "b": 2.0, "a_b": 3.0}, a=[0, 1], b=[0, 1], a_b=[0, 1])
+    with pytest.raises(ValueError, match="'d_a_b' would be the name of two derivatives; rename a coordinate"):
+        Evaluator(made, ls.Function(lambda m, _: m["a"] * m["b"] + m["a_b"], order=2))
+    Evaluator(made, ls.Function(lambda m, _: m["a"] * m["b"] + m["a_b"]))
+
+
+def test_an_axis_that_the_dtype_does_not_tell_apart_is_refused() -> None:
+    fine = ls.plane(ls.SRNN(), w=3 + np.linspace(0, 1e-5, 201))
+    with pytest.raises(
+        ValueError, match="values of w are nearer to each other than float32 tells apart; ask for dtype"
+    ):
+        ls.surface(fine, ls.latch(), [3])
+    assert len(np.unique(ls.surface(fine, ls.latch(), [3], dtype="float64").loss)) == 201
+
+
+def test_a_loss_of_whole_numbers_has_no_derivative() -> None:
+    made = ls.span({"a": np.float32(1.0)}, {"a": {"a": np.float32(1)}}, a=[-1.0, 1.0])
+    count = lambda m, _: (m["a"] > 0).astype("i4")  # noqa: E731
+    assert ls.surface(made, ls.Function(count, order=0)).loss.values.tolist() == [0, 1]
+    with pytest.raises(TypeError, match="returns int32, which has no derivative; ask for order=0"):
+        ls.surface(made, ls.Function(count))
 
 
 def test_what_results_come_as_is_imported_beside_the_compiler(monkeypatch: Any) -> None:

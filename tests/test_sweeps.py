@@ -417,6 +417,21 @@ def test_a_store_of_other_settings_is_refused_with_what_differs(experiment, tmp_
         sweeps.fill(sweeps.plan(str(experiment), **(same | change)), tmp_path / "s.zarr")
 
 
+def test_functions_that_hold_numbers_are_told_apart_by_them_and_methods_are_refused():
+    def study(scale):
+        def run(a: float = 1.0):
+            return scale * a
+
+        return run
+
+    labels = [label(study(scale)) for scale in (2.0, 2.0, 3.0)]
+    assert labels[0] == labels[1] != labels[2]
+    assert labels[0].startswith("run ")
+    assert label(label) == "label"
+    with pytest.raises(TypeError, match="has no name that a later run could know it by"):
+        label([1.0].count)
+
+
 def test_results_of_two_versions_of_an_experiment_are_not_mixed(experiment, tmp_path):
     new = tmp_path / "toy.py"
     sweeps.fill(sweeps.plan(str(experiment), {"rate": [0.1]}), tmp_path / "s.zarr")

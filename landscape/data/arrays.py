@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Real, Shaped
 
 from landscape import losses, specs
+from landscape.blocks import Json
 from landscape.extras import needed
 from landscape.tasks import Episode, Task
 
@@ -85,7 +86,7 @@ def task(
     """A task whose episode k is the k-th of ``episodes``, again from the first after the last; for surfaces.
 
     Nested: entry L is the loss of the first L steps, of the same target if there is one for the whole episode. Stores
-    know the episodes by a digest. Give those that are to be scored: compiled programs hold all of them.
+    know the episodes, and a mask, by a digest. Give those that are to be scored: compiled programs hold all of them.
     """
     x, target = jnp.asarray(episodes.x), jnp.asarray(episodes.target)
     mask = None if episodes.mask is None else jnp.asarray(episodes.mask)
@@ -98,5 +99,10 @@ def task(
         asked = target[at] if mask is None else target[at, :length]
         return Episode(x=x[at, :length], target=asked, mask=None if mask is None else mask[at, :length])
 
-    about = (("episodes", count), ("sha256", specs.digest(np.concatenate([np.ravel(x), np.ravel(target)]))))
-    return Task(sample, loss, name=name, chance=chance, options=about)
+    about: dict[str, Json] = {
+        "episodes": count,
+        "sha256": specs.digest(np.concatenate([np.ravel(x), np.ravel(target)])),
+    }
+    about |= {} if mask is None else {"mask_sha256": specs.digest(mask)}
+    about |= {} if loss is losses.cross_entropy else {"loss": specs.of_function(loss)}
+    return Task(sample, loss, name=name, chance=chance, options=tuple(about.items()))

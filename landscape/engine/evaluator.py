@@ -76,6 +76,7 @@ class Evaluator:
         self.leading = problem.leading
         self.names = problem.variables(tuple(plane.axes))
         self._refuse_clashes()
+        self._refuse_steps()
         origin = jax.tree.map(lambda leaf: cast(leaf, self.dtype), plane.affine.origin)
         self._refuse_fixed(origin)
         along = jax.tree.map(lambda leaf: np.asarray(leaf, self.dtype), plane.affine.directions)
@@ -91,6 +92,15 @@ class Evaluator:
         for name in self.plane.axes:
             if name in taken:
                 raise ValueError(f"a coordinate cannot be called {name!r}, {taken[name]} of the result; rename it")
+        if twice := [name for name in self.names if self.names.count(name) > 1]:
+            raise ValueError(f"{twice[0]!r} would be the name of two derivatives; rename a coordinate")
+
+    def _refuse_steps(self) -> None:
+        """ValueError for an axis whose values the dtype does not tell apart: its surface would be a staircase."""
+        for name, axis in self.plane.axes.items():
+            if np.any(np.diff(axis.astype(self.dtype)) <= 0):
+                wider = "; ask for dtype='float64'" if self.dtype == "float32" else "; take fewer or a wider range"
+                raise ValueError(f"values of {name} are nearer to each other than {self.dtype} tells apart{wider}")
 
     def _refuse_fixed(self, origin: PyTree) -> None:
         """TypeError for a leaf that is no number, or that a coordinate moves though it has no derivative."""
@@ -124,7 +134,11 @@ class Evaluator:
     def __call__(
         self, points: Real[ArrayLike, "point coordinate"] | Sequence[Sequence[float]]
     ) -> dict[str, Float[np.ndarray, "*leading point"]]:
-        points = np.asarray(points, self.dtype).reshape(-1, len(self.plane.axes))
+        points = np.asarray(points, self.dtype)
+        points = points if points.size else points.reshape(0, len(self.plane.axes))
+        if points.ndim != 2 or points.shape[1] != len(self.plane.axes):
+            names = ", ".join(self.plane.axes)
+            raise ValueError(f"points must be (point, coordinate), a column for each of {names}; given {points.shape}")
         parts = [self.rows(points[i : i + self.size]) for i in range(0, max(len(points), 1), self.size)]
         joined = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
         shape = tuple(len(values) for values in self.leading.values())

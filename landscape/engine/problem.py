@@ -147,7 +147,7 @@ def checked_dtype(dtype: object) -> str | None:
 
 def checked_lengths(lengths: Iterable[int]) -> Int[np.ndarray, "length"]:
     """Increasing whole numbers from 1 up, or ValueError."""
-    given = list(lengths)
+    given = list(lengths) if isinstance(lengths, Iterable) else []
     array = np.asarray(given)
     if (
         array.ndim != 1
@@ -158,7 +158,8 @@ def checked_lengths(lengths: Iterable[int]) -> Int[np.ndarray, "length"]:
         or np.any(np.diff(array) <= 0)
     ):
         raise ValueError(
-            f"lengths must be increasing whole numbers from 1 up, such as 1:200 or 10,50,100; given {given[:8]}"
+            f"lengths must be increasing whole numbers from 1 up, such as 1:200 or 10,50,100; "
+            f"given {given[:8] or lengths!r}"
         )
     return array.astype(np.int32)
 

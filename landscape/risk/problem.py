@@ -61,6 +61,13 @@ class Risk(Problem):
             raise TypeError(f"objective must be a landscape.losses.Objective such as classes, given {self.objective!r}")
         if not isinstance(self.policy, str | None):
             raise TypeError(f"policy must be words that say how examples depend on each other, given {self.policy!r}")
+        try:
+            hash(self.predict)
+        except TypeError:
+            raise TypeError(
+                f"predict must be hashable, so that programs are shared, given {called(self.predict)}: such a "
+                f"dataclass is made so by @dataclass(frozen=True)"
+            ) from None
         put = functools.partial(object.__setattr__, self)
         put("batch", whole(self.batch, "batch", 1))
         put("lengths", None if self.lengths is None else tuple(checked_lengths(self.lengths).tolist()))
@@ -129,7 +136,7 @@ class Risk(Problem):
             "cell": {"name": called(self.predict), "options": {}},
             "examples": self.data.examples,
             "data": self.data.digest,
-            "predict": specs.of_function(held(self.predict)),
+            "predict": specs.of_function(self.predict),
             "objective": judge(self.objective),
             "batch": self.batch,
             "policy": self.policy,
@@ -137,7 +144,7 @@ class Risk(Problem):
             "dtype": self.precision,
         }
         lengths = {} if self.lengths is None else {"lengths": list(self.lengths)}
-        return {**about, **lengths, **specs.source("predict", *code(self.predict), self.objective.loss)}
+        return {**about, **lengths, **specs.source("predict", self.predict, self.objective.loss)}
 
     @property
     def name(self) -> str:
@@ -253,22 +260,7 @@ def called(predict: Callable) -> str:
     return type(owner).__name__ if owner is not None else getattr(predict, "__name__", type(predict).__name__)
 
 
-def held(predict: Callable) -> list:
-    """A function with what it closes over, and the fields of the model whose method it is."""
-    owner = getattr(predict, "__self__", None)
-    fields = dataclasses.fields(owner) if dataclasses.is_dataclass(owner) else ()
-    return [predict, {f.name: getattr(owner, f.name) for f in fields if f.name not in ("name", "parent")}]
-
-
 def judge(objective: Objective) -> str:
     """The name of an objective of this package, or a fingerprint of one's own."""
     known = [name for name, value in vars(losses).items() if value is objective]
     return known[0] if known else specs.of_function(objective.loss)
-
-
-def code(predict: Callable) -> list:
-    """What of a function is its source: the class of the model whose method it is, what a partial holds."""
-    if isinstance(predict, functools.partial):
-        return code(predict.func)
-    owner = getattr(predict, "__self__", None)
-    return [predict if owner is None else type(owner)]

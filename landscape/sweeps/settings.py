@@ -213,12 +213,12 @@ def label(value: object) -> Json:
         return f"{label(value.func)}({', '.join(words)})"
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _label_record(value)
-    name = getattr(value, "__name__", "<")
-    if "<" in name:
+    name, owner = getattr(value, "__name__", "<"), getattr(value, "__self__", None)
+    if "<" in name or not isinstance(owner, type | types.ModuleType | None):
         raise TypeError(
             f"{value!r} has no name that a later run could know it by; give a named function or plain values"
         )
-    return name
+    return f"{name} {specs.of_function(value)}" if getattr(value, "__closure__", None) else name
 
 
 def _label_record(value: object) -> str:
