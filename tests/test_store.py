@@ -355,6 +355,8 @@ def test_a_saved_result_is_found_by_its_settings_alone(tmp_path):
     assert store.attributes(path)["title"] == "t"
     with pytest.raises(store.StoreError, match="seeds: 3 there, 4 asked"):
         store.find(path, {"seeds": 4})
+    with pytest.raises(store.StoreError, match=r"r\.zarr is there already, and is not overwritten; give another path"):
+        store.save(ds + 1, path, {"seeds": 3})
     for seeds in (3, 5):  # kept where nothing is, and left as it is where it is
         there = tmp_path / ("r.zarr" if seeds == 3 else "new.zarr")
         same(store.keep(ds + seeds, there, {"seeds": seeds}), ds + seeds)

@@ -48,7 +48,7 @@ def basins(
     echo(f"{path}: {table(found)}")
     if out:
         of = hashlib.sha256(ds.attrs["settings"].encode()).hexdigest()[:16]
-        store.save(found, out, {"basins": found.attrs["title"], "above": above, "at": where, "surface_sha256": of})
+        store.keep(found, out, {"basins": found.attrs["title"], "above": above, "at": where, "surface_sha256": of})
         echo(f"Kept: {out}")
     then(("plot", path))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from landscape.blocks import Json
 from landscape.store.arrays import codecs, consolidate, seal
-from landscape.store.folders import appearing
+from landscape.store.folders import StoreError, appearing
 from landscape.store.groups import RESULT, attributes, group_of, sense
 from landscape.store.reading import open_surface
 from landscape.store.settings import same_settings
@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 
 
 def save(dataset: "xarray.Dataset", path: Path | str, settings: dict[str, Json]) -> None:
-    """Store a finished result at ``path`` in one step, with its settings and where it was made in its attributes."""
+    """Store a finished result at ``path`` in one step, with its settings and where it was made in its attributes.
+
+    Raises StoreError if something is there: nothing is overwritten.
+    """
     from landscape import provenance
 
+    if Path(path).exists():
+        raise StoreError(f"{path} is there already, and is not overwritten; give another path, or remove that one")
     attrs = {**dataset.attrs, **provenance.here(), "format": RESULT, "settings": json.dumps(settings), "complete": True}
     # zarr v3 specifies text of variable length alone
     text = {name: values.astype(object) for name, values in dataset.variables.items() if values.dtype.kind == "U"}
