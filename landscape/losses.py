@@ -38,16 +38,19 @@ def _softmax_moved(logits: tuple, moves: tuple) -> tuple:  # no 1 - p_i, but the
 def cross_entropy(logits: Float[Array, "output"], label: Shaped[Array, ""]) -> Float[Array, ""]:
     """``-log softmax(logits)[label] = log(1 + sum_j exp(logits_j - logits_label))``, j not the label.
 
-    Logits (output,), label a whole number of any dtype. Its derivatives are those of ``sum_j p_j d(logits_j -
-    logits_label)``.
+    Logits (output,), label a whole number of any dtype; NaN for one that no output stands for. Its derivatives are
+    those of ``sum_j p_j d(logits_j - logits_label)``. Raises ValueError for more labels than one, such as one-hot.
     """
-    return _cross_entropy(logits, jnp.asarray(label, jnp.int32))
+    if jnp.size(label) != 1:
+        raise ValueError(f"a label is one whole number, given {jnp.shape(label)}; argmax makes it of one-hot targets")
+    return _cross_entropy(logits, jnp.asarray(label, jnp.int32).reshape(()))
 
 
 @jax.custom_jvp
 def _cross_entropy(logits: Float[Array, "output"], label: Int[Array, ""]) -> Float[Array, ""]:
     others = jnp.where(jnp.arange(len(logits), dtype=label.dtype) == label, -jnp.inf, logits - logits[label])
-    return jax.nn.softplus(jax.nn.logsumexp(others))
+    known = (label >= 0) & (label < len(logits))
+    return jnp.where(known, jax.nn.softplus(jax.nn.logsumexp(others)), jnp.nan)
 
 
 @_cross_entropy.defjvp

@@ -78,6 +78,20 @@ def test_the_best_constant_under_the_published_split(objective, train, validatio
     assert not bool(objective.correct(logit, jnp.asarray(-1.0)))
 
 
+@pytest.mark.parametrize("label", [-1, 3, 100])
+def test_a_label_that_no_output_stands_for_has_no_loss(label):
+    assert np.isnan(losses.cross_entropy(LOGITS[:3], label))
+    assert np.isnan(jax.jit(losses.cross_entropy)(LOGITS[:3], label))
+
+
+def test_a_label_is_one_number():
+    assert losses.cross_entropy(LOGITS, np.array([1])) == losses.cross_entropy(LOGITS, 1)
+    with pytest.raises(
+        ValueError, match=r"a label is one whole number, given \(2,\); argmax makes it of one-hot targets"
+    ):
+        losses.cross_entropy(LOGITS, np.array([0.0, 1.0]))
+
+
 def exact_cross_entropy(logits, label):
     """-log softmax, gradient and Hessian by 40 digits, without a difference of close numbers."""
     with localcontext() as context:
