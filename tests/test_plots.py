@@ -22,10 +22,11 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from PIL import Image
 
 from landscape import plots
+from landscape.plots import moving
 from landscape.plots.curves import LINES
 from landscape.plots.facets import facets
 from landscape.plots.files import whole
-from landscape.plots.parts import bounds, scale
+from landscape.plots.parts import bounds, scale, spread
 
 LENGTHS = [1, 2, 5, 10]
 
@@ -159,6 +160,15 @@ def test_the_3d_wall_goes_through_every_point_of_the_surface_and_colour_is_heigh
     assert "length 5" in words(figure)
 
 
+def test_the_3d_wall_is_seen_from_where_is_asked_also_on_axes_of_ones_own():
+    ax = Figure().add_subplot(projection="3d", elev=1, azim=2)
+    for view, expected in ((None, (1, 2)), ((80, 10), (80, 10))):
+        plots.surface3d(made(), 5, ax=ax, view=view)
+        assert (ax.elev, ax.azim) == expected
+    alone = plots.surface3d(made(), 5).axes[0]
+    assert (alone.elev, alone.azim) == (30, 50)
+
+
 def test_the_3d_wall_is_drawn_beside_points_that_are_not_finite(tmp_path):
     ds = made()
     ds["loss"][0, :4, :3] = np.inf  # every cell with such a corner is left out
@@ -278,6 +288,24 @@ def test_a_film_has_one_frame_for_each_length(tmp_path):
     plots.animation(renamed(ds, "step"), tmp_path / "b.gif", lengths=[1, 10], draw=plots.surface3d)  # of a training
     with Image.open(tmp_path / "b.gif") as film:
         assert film.n_frames == 2
+    with pytest.raises(ValueError, match="seconds is the time of a frame, above 0; given -1"):
+        plots.animation(ds, tmp_path / "c.gif", seconds=-1)
+
+
+def test_frames_share_the_scale_of_what_they_draw(tmp_path, monkeypatch):
+    ds, scales = made(), []
+
+    def watched(draw):
+        return lambda *given, norm, **more: (scales.append(norm), draw(*given, norm=norm, **more))[1]
+
+    for name in ("gradient", "formation"):
+        monkeypatch.setattr(moving, name, watched(getattr(plots, name)))
+    plots.animation(ds, tmp_path / "a.gif", lengths=[1, 5], draw=moving.gradient)
+    plots.animation({"a": ds, "b": ds + 1}, tmp_path / "b.gif", lengths=[1, 5])  # by name: side by side
+    some = ds.sel(length=[1, 5])
+    expected = spread(some.log10_gradient.values), scale(np.stack([some.loss, some.loss + 1]))
+    ends = [(norm.vmin, norm.vmax) for norm in expected for _ in range(2)]
+    np.testing.assert_allclose([(norm.vmin, norm.vmax) for norm in scales], ends, rtol=1e-6)
 
 
 def held(path):

@@ -28,9 +28,10 @@ from landscape.plots.parts import (
     panel,
     scale,
     small,
+    spread,
     thin,
 )
-from landscape.plots.still import Surfaces, flat, rows_of, surface3d
+from landscape.plots.still import Surfaces, flat, formation, gradient, rows_of, surface3d
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -43,27 +44,32 @@ def animation(
     surfaces: Surfaces,
     *paths: str | Path,
     lengths: Iterable[float] | float | None = None,
-    draw: Callable[..., Figure] = surface3d,
+    draw: Callable[..., Figure] | None = None,
     seconds: float = 0.4,
     **settings: Any,
 ) -> None:
     """A film over the length, ``seconds`` a frame, as GIF or animated WebP by the suffix of each path.
 
-    A frame is ``draw(surfaces, length, norm=one scale for all, **settings)`` at each of ``lengths``, by default all.
-    Raises ValueError for a path of another ending, and for a surface that has one picture only.
+    A frame is ``draw(surfaces, length, norm=one scale for all, **settings)`` at each of ``lengths``, by default all:
+    `surface3d`, `formation` of surfaces by name, or `gradient`. Raises ValueError for a path of another ending, for a
+    surface that has one picture only, and for frames of no time.
     """
     from PIL import Image
 
     targets = [Path(path) for path in paths]
     if wrong := [path for path in targets if path.suffix not in (".gif", ".webp")]:
         raise ValueError(f"an animation is written as .gif or .webp; given {wrong[0].name!r}")
+    if not seconds > 0:
+        raise ValueError(f"seconds is the time of a frame, above 0; given {seconds}")
     first = surfaces if isinstance(surfaces, xarray.Dataset) else next(iter(surfaces.values()))
+    draw = draw or (surface3d if first is surfaces else formation)
     at = {name: value for name, value in settings.items() if name in first.dims}
     one, _ = panel(first, "loss", at)
     if not (along := leading(one)):
         raise ValueError("the surface is one picture, with no length to make a film of; draw it as surface3d")
     lengths = choose(one, lengths, most=one.sizes[along[-1]])
-    norm = settings.pop("norm", None) or scale(flat(rows_of(surfaces, "loss", lengths, None, at)))
+    what, scaled = ("log10_gradient", spread) if draw is gradient else ("loss", scale)
+    norm = settings.pop("norm", None) or scaled(flat(rows_of(surfaces, what, lengths, None, at)))
     frames = []
     for length in lengths:
         png = io.BytesIO()

@@ -78,7 +78,8 @@ def choose(ds: xarray.Dataset, lengths: Iterable[float] | float | None, most: in
     there = ds[names[-1]].values.tolist()
     if lengths is None:
         return there if len(there) <= most else _even(there, most)
-    asked = np.atleast_1d(np.asarray(lengths)).tolist()
+    if not (asked := np.atleast_1d(np.asarray(lengths)).tolist()):
+        raise ValueError(f"give a {names[-1]} or more to draw, or leave lengths out; given none")
     if missing := [length for length in asked if length not in there]:
         raise ValueError(f"the surface has no {names[-1]} {missing[0]}; it has {', '.join(map(tell, there))}")
     return [there[there.index(length)] for length in asked]

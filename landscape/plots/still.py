@@ -269,14 +269,15 @@ def surface3d(
     *,
     overlays: Overlays | None = None,
     norm: Normalize | None = None,
-    view: tuple[float, float] = (30, 50),
+    view: tuple[float, float] | None = None,
     look: Look,
     **at: float,
 ) -> Figure:
     """The loss as a surface over two coordinates, at the one length given or the last (Pascanu et al. 2013, fig. 6).
 
     ``overlays`` are drawn at the lowest loss, through the surface; points that are inf or NaN lie on the floor.
-    ``view`` is (elevation, azimuth) in degrees. Heights are linear over the range of ``norm``, and so are the colours.
+    ``view`` is (elevation, azimuth) in degrees, by default (30, 50) or that of ``ax``. Heights are linear over the
+    range of ``norm``, and so are the colours.
     ``ax`` must be axes of three dimensions, ``figure.add_subplot(projection="3d")``. The other keywords are those of
     `Look`.
     """
@@ -290,12 +291,13 @@ def surface3d(
     norm = norm or scale(data)
     ax = look.axes((5.6, 4.3), projection="3d")
     _wall(ax, data[0], bounds(norm), look, overlays or {})
+    if view is not None or look.ax is None:
+        ax.view_init(*(view or (30, 50)))
     title = f"Loss of {heading(ds)}{', '.join(['', *filter(None, moments(data))])}"
     if look.ax is not None:
         return _named(ax, look, title, overlays or (), data)
     caption = "; ".join(part for part in (small(ds, data), note) if part)
     headed(ax.figure, look.titled(title), look.captioned([caption]), keys(overlays or (), data, look.colors or ()))
-    ax.view_init(*view)
     return ax.figure
 
 
