@@ -706,6 +706,29 @@ def test_a_kind_is_claimed_only_where_its_law_fits(growth, kind):
     assert (cliffs.describe(hidden)["kind"].item() == "unknown") is (kind != "none")
 
 
+def test_a_ridge_that_ends_as_a_cliff_is_one_though_its_middle_is_a_slope():
+    lengths, vertex = np.arange(30, 100, 10), np.arange(9)
+    lines = xarray.concat([drawn_lines(straight(0.2, 3.0)) for _ in lengths], "point", combine_attrs="override")
+    lines["length"] = ("point", np.repeat(lengths, 9))
+    wall = np.tile(vertex < 4, len(lengths))
+    steep = np.where(lines["length"] % 20 == 0, 10.0, 1e6)  # of no law
+    lines["slope"] = ("point", np.where(wall, steep, 5.0))
+    lines["resolved"] = ("point", ~(wall & (lines["length"] == 90).values))
+    found = cliffs.describe(lines).isel(line=0)
+    assert found["kind"].item() == "unknown"
+    assert found["slope"].item() > 5
+    assert cliffs.describe(lines.assign(resolved=lines["resolved"] | True))["kind"].item() == "none"
+
+
+def test_a_curve_is_not_measured_where_a_gap_was_bridged():
+    curve = drawn_lines(straight(0.2, 3.0))
+    assert cliffs.describe(curve)["w"].item() == curve["w"][4]
+    curve["height"][4] = 0.0
+    found = cliffs.describe(curve)
+    assert found["whole"].item() > 0
+    assert found["w"].item() in curve["w"].values[[3, 5]]
+
+
 def test_a_cliff_hidden_at_the_end_shows_its_law_before():
     lengths = np.array([10, 13, 16, 20, 26, 32, 40, 50])
     lines = xarray.concat([drawn_lines(straight(0.2, 3.0)) for _ in lengths], "point", combine_attrs="override")

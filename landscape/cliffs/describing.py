@@ -23,6 +23,7 @@ FAR, ALIKE = 0.15, 0.7  # of the window, and cosine of directions, from one leng
 EARLIEST, FEWEST = 3, 4  # a law is fitted from this part of the longest resolved length on, to so many lengths
 Row = dict[str, Any]  # of the table: measures, a kind, a law with its numbers, by name
 STATIONS = (0.5, 0.25, 0.75)  # shares of a curve, in the order that they are tried
+RANK = ("none", "unknown", "fold", "basin")  # a curve is what it is where it is most of a cliff
 NO_LAW = dict.fromkeys(("multiplier", "power", "evidence", "expected"), math.nan)
 DECIDED, POWER, STRAIGHT = 2.0, 4.5, 0.95  # least evidence, largest power (3 in theory), least correlation of a law
 MEASURES = ("direction", "slope", "height", "width", "resolved")
@@ -40,9 +41,10 @@ def describe(
 
     Pieces are joined (`join`); curves of less than ``short`` cells are left out, their number is the attribute
     ``short``. A curve is measured at its middle, or a quarter of its way from an end if the kind is unknown there, or
-    if it is a slope there and hidden elsewhere. The place is followed to the nearest point of the lines, of like
-    direction, at every shorter length, and a law fitted to the slopes (`growth`) of those that are resolved, from a
-    third of the longest of them on: a cliff thinner than the dtype at the longest length still shows its law before.
+    if it is a slope there and hidden elsewhere: a ridge may end as a cliff. The place is followed to the nearest point
+    of the lines, of like direction, at every shorter length, and a law fitted to the slopes (`growth`) of those that
+    are resolved, from a third of the longest of them on: a cliff thinner than the dtype at the longest length still
+    shows its law before.
     With the ``plane`` and ``problem`` of the surface the 32 largest are measured afresh there (`polish`), and theory is
     asked: the multiplier of the closed form (``theory`` "closed form"), or of the unstable state where there is none
     ("numerical").
@@ -75,7 +77,7 @@ def describe(
         places = [each[number].isel(point=[_at(each[number], share, names)]) for number in left]
         found = _stations(places, by_length, names, asked, progress)
         for number, row in zip(left, found, strict=True):
-            if number not in rows or row["kind"] in ("basin", "fold"):
+            if number not in rows or RANK.index(row["kind"]) > RANK.index(rows[number]["kind"]):
                 rows[number] = row
     for number in kept:
         spread = {f"{name}_range": [f(each[number][name].values) for f in (np.min, np.max)] for name in names}
@@ -103,9 +105,10 @@ def _extent(curve: "xarray.Dataset", names: list[str]) -> float:
 
 
 def _at(curve: "xarray.Dataset", share: float, names: list[str]) -> int:
-    """The vertex at a ``share`` of the way along a curve."""
-    along = _along(curve, names)
-    return int(np.abs(along - share * along[-1]).argmin())
+    """The vertex at a ``share`` of the way along a curve; not one of a gap that was bridged, where it has no height."""
+    along, height = _along(curve, names), curve["height"].values
+    there = 2 * height >= np.median(height)
+    return int(np.where(there, np.abs(along - share * along[-1]), np.inf).argmin())
 
 
 def _stations(
