@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 
 import landscape as ls
 from landscape import cli, curvature, plots, store
-from landscape.curvature import Matrix
+from landscape.curvature import Matrix, spectra
 from landscape.losses import classes, raw
 
 pytest.importorskip("matfree", reason="the extra 'curvature' is not installed")
@@ -242,6 +242,20 @@ def test_intervals_of_the_trace_cover_it_as_often_as_they_say(name: str, monkeyp
     assert covered >= 108
 
 
+@pytest.mark.parametrize("values", [np.full(30, 3.0), np.repeat([1.0, 2.0], 15)], ids=["one", "two"])
+def test_a_krylov_space_that_ends_early_is_cut_there(values: np.ndarray) -> None:
+    """What leads out of it is rounding: made a vector, it is none of a basis, and values would come of it."""
+    matrix = Matrix(lambda v: values * v, len(values))
+    basis, small = spectra.krylov(matrix, rng(2).choice([-1.0, 1.0], len(values)), 10)
+    assert len(small) == len(np.unique(values))
+    np.testing.assert_allclose(basis.T @ basis, np.eye(len(small)), atol=1e-12)
+    np.testing.assert_allclose(np.linalg.eigvalsh(small), np.unique(values), rtol=1e-12)
+    found = curvature.trace(matrix, KEY, probes=8)
+    assert float(found["low"]) <= values.sum() + 1e-9
+    assert float(found["high"]) >= values.sum() - 1e-9
+    assert abs(float(found["trace"]) - values.sum()) < 5
+
+
 def numpy_krylov(matrix: Matrix, start: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
     basis = [start / np.linalg.norm(start)]
     for _ in range(steps - 1):
@@ -298,6 +312,15 @@ def test_sam_on_a_quadratic_is_the_answer_of_the_trust_region() -> None:
 
 def relu(params: dict, x: Any) -> jax.Array:
     return jax.nn.relu(x @ params["w"] + params["b"][None]) @ params["v"]
+
+
+def test_an_ascent_that_meets_no_slope_keeps_the_rise_it_has() -> None:
+    x, y = np.ones((4, 1)), np.zeros(4)
+    flat = ls.Risk(lambda w, x: jnp.minimum(w, 1.0) * x[:, 0], (x, y), raw, batch=4, dtype="float64")
+    found = curvature.sharpness(flat, np.float64(0.9), 1.0, KEY, steps=3)
+    np.testing.assert_allclose(found["rise"], [1 - 0.9**2] * 3, rtol=1e-12)
+    still = curvature.sharpness(flat, np.float64(0.0), 1.0, KEY, steps=3, adaptive=True)  # a ball of no size
+    np.testing.assert_array_equal(still["rise"], [0, 0, 0])
 
 
 @pytest.mark.slow

@@ -39,8 +39,11 @@ def sharpness(
     base, slope = _slope(risk, params, here)
     if not np.any(scale * slope):
         slope = np.asarray(jax.random.normal(key, here.shape), np.float64)
-    rises = []
+    rises: list[float] = []
     for _ in range(steps):
+        if not np.any(scale * slope):  # nothing leads on
+            rises.append(rises[-1] if rises else 0.0)
+            continue
         step = radius * scale**2 * slope / np.linalg.norm(scale * slope)
         loss, slope = _slope(risk, params, here + step)
         rises.append(loss - base)

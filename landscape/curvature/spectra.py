@@ -19,6 +19,8 @@ from landscape.extras import needed
 if TYPE_CHECKING:
     import xarray
 
+LOOSE = 1e-8  # overlap of two vectors of a basis that are orthogonal to rounding
+
 
 _product = Primitive("product")  # of a matrix, outside of every compiled program
 _product.def_impl(lambda v, *, matrix: jnp.asarray(matrix(np.asarray(v))))
@@ -98,8 +100,10 @@ def krylov(
         found = lanczos(lambda v: _product.bind(v, matrix=matrix), jnp.asarray(start))
     basis, small = np.asarray(found.Q_tall).T, np.asarray(found.J_small)
     beyond = np.abs(np.diag(small, 1))
-    ends = np.flatnonzero(~(beyond > 1e-14 * np.nanmax(np.abs(small))))  # an invariant space: nothing leads out of it
-    size = int(ends[0]) + 1 if len(ends) else steps
+    ends = np.flatnonzero(~(beyond > 1e-14 * np.nanmax(np.abs(small)))) + 1  # an invariant space: nothing leads out
+    overlap = np.abs(np.triu(basis.T @ basis, 1)).max(axis=0)
+    loose = np.flatnonzero(~(overlap < LOOSE))  # what leads out is rounding, made a vector
+    size = min([*ends[:1].tolist(), *loose[:1].tolist(), steps])
     return basis[:, :size], small[:size, :size]
 
 
