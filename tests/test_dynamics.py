@@ -197,6 +197,16 @@ def test_no_more_points_than_asked_for():
     assert dynamics.fixed_points(SRNN(w=2.0), most=2).state.h.shape == (2,)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rounding_makes_no_orbits(dtype):
+    with jax.enable_x64(dtype == "float64"):
+        unit = lambda w, b: SRNN(w=jnp.asarray(w, dtype), u=jnp.ones((), dtype), b=jnp.asarray(b, dtype))  # noqa: E731
+        assert np.isfinite(dynamics.fixed_points(unit(3.2, 3.6)).state.h).sum() == 1  # saturated, and no other
+        for w, b in ((5.084944, -2.0879526), (3.0, 0.0), (0.5, 0.2)):  # a step that increases has no cycle of two
+            assert not np.isfinite(dynamics.two_cycles(unit(w, b)).state.h).any()
+        assert np.isfinite(dynamics.two_cycles(unit(-3.0, 0.0)).state.h).sum() == 2
+
+
 def test_a_two_cycle_exists_between_the_period_doublings_and_only_there():
     for w in (-1.5, -3.0):
         flip = float(dynamics.flips(jnp.tanh, w)[1])

@@ -154,7 +154,8 @@ def lyapunov_exponent(
 
     The mean over time, after ``discard`` steps, of the log growth of a tangent vector renormalised at every step. On a
     finite orbit it is the exponent that a gradient through time sees; -inf where a derivative is exactly zero.
-    ``x`` is zero for the unit left alone, and noise for one that is driven by it.
+    ``x`` is zero for the unit left alone, and noise for one that is driven by it. The tangent begins as (1, ..., 1): of
+    a layer whose symmetry keeps that direction, as equal units have, this is the exponent along it.
     """
     state = cell.initial(start)
     tangent = jax.tree.map(jnp.ones_like, state)

@@ -13,6 +13,8 @@ from jaxtyping import Array, ArrayLike, Bool, DTypeLike, Float, Inexact, PyTree
 
 from landscape.cells import Cell
 
+NOISE = 16  # rounding units: rounding lies within 2 of a root, the next root or point of a cycle from 1e5 on
+
 
 class Orbits(NamedTuple):
     """Periodic points: ``state`` is the cell's state with a leading axis (point,), NaN in the slots not needed.
@@ -154,6 +156,16 @@ def _resting(g: Callable, h: jax.Array) -> jax.Array:
     return jnp.abs(value) <= math.sqrt(jnp.finfo(h.dtype).eps) * (1 + jnp.abs(h)) * (1 + jnp.abs(slope))
 
 
+def _rounding(h: jax.Array) -> jax.Array:
+    """What rounding may move a state by in a few steps."""
+    return NOISE * jnp.finfo(h.dtype).eps * (1 + jnp.abs(h))
+
+
+def _repeated(h: jax.Array) -> jax.Array:
+    """Whether a root, of increasing ones, is the one before it again, at which rounding changed the sign more often."""
+    return jnp.concatenate([jnp.zeros(1, bool), h[1:] - h[:-1] <= _rounding(h[1:])])
+
+
 def _only(orbits: Orbits, there: jax.Array) -> Orbits:
     """The orbits that are there, in increasing order of h, before empty slots."""
     there &= functools.reduce(jnp.logical_and, [jnp.isfinite(leaf) for leaf in jax.tree.leaves(orbits.state)])
@@ -177,7 +189,7 @@ def fixed_points(cell: Cell, x: Float[ArrayLike, ""] = 0.0, most: int = 8) -> Or
     h = _roots(g, _grid(cell.initial().h.dtype), most)
     states = jax.vmap(settle)(h)
     orbits = Orbits(states, jax.vmap(lambda s: multiplier(jacobian(cell, s, x)))(states))
-    return _only(orbits, jax.vmap(functools.partial(_resting, g))(h))
+    return _only(orbits, jax.vmap(functools.partial(_resting, g))(h) & ~_repeated(h))
 
 
 @functools.partial(jax.jit, static_argnames="most")
@@ -202,4 +214,5 @@ def two_cycles(cell: Cell, x: Float[ArrayLike, ""] = 0.0, most: int = 8) -> Orbi
         return 1 + jnp.where(move == 0, slope(h), chord)
 
     h = _roots(quotient, _grid(cell.initial().h.dtype), most)
-    return Orbits(jax.vmap(settle)(h), jax.vmap(lambda h: slope(h) * slope(step(h)))(h))
+    moves = jnp.abs(jax.vmap(step)(h) - h) > _rounding(h)  # else the quotient is that of two roundings
+    return _only(Orbits(jax.vmap(settle)(h), jax.vmap(lambda h: slope(h) * slope(step(h)))(h)), moves)
