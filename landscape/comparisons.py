@@ -37,16 +37,21 @@ def _freedom(one: float, two: float, m: int, n: int) -> float:
     return (one + two) ** 2 / (one**2 / (m - 1) + two**2 / (n - 1))
 
 
+def _ranked(*each: Float[np.ndarray, "case"]) -> bool:
+    """Whether there are three cases or more, and ranks that differ. A run that diverged has none."""
+    return all(len(values) > 2 and bool(np.isfinite(values).all()) and np.ptp(values) > 0 for values in each)
+
+
 def rank_correlation(
     x: Float[np.ndarray, "case"], y: Float[np.ndarray, "case"], draws: int = 9999
 ) -> tuple[float, float]:
-    """Spearman's correlation and its two-sided p by permutations; (NaN, 1) if either is constant.
+    """Spearman's correlation and its two-sided p by permutations; (NaN, 1) if either is constant or not finite.
 
     Ties share their mean rank; p is (permutations as far from 0 + 1) / (draws + 1).
     """
     from scipy.stats import rankdata
 
-    if len(x) < 3 or 0 in (np.ptp(x), np.ptp(y)):
+    if not _ranked(x, y):
         return float("nan"), 1.0
     one, other = (ranks / np.linalg.norm(ranks) for ranks in (rankdata(v) - (len(x) + 1) / 2 for v in (x, y)))
     found = float(one @ other)
@@ -57,11 +62,11 @@ def rank_correlation(
 def rank_interval(x: Float[np.ndarray, "case"], y: Float[np.ndarray, "case"], draws: int = 1999) -> tuple[float, float]:
     """The interval of 95 % of Spearman's correlation: its quantiles over cases drawn anew with replacement.
 
-    (-1, 1) where nothing can be said: less than three cases, or one of the two is constant.
+    (-1, 1) where nothing can be said: less than three cases, or one of the two is constant or not finite.
     """
     from scipy.stats import rankdata
 
-    if len(x) < 3 or 0 in (np.ptp(rankdata(x)), np.ptp(rankdata(y))):
+    if not _ranked(x, y):
         return -1.0, 1.0
     drawn = np.random.default_rng(0).integers(len(x), size=(draws, len(x)))
     one, other = (rankdata(np.asarray(v)[drawn], axis=1) - (len(x) + 1) / 2 for v in (x, y))

@@ -28,6 +28,21 @@ def basin():
     return cliffs.cut(FREE, Recurrence(pascanu(), LENGTHS), {"w": 5.0, "b": -3.0}, {"w": 5.0, "b": -2.0})
 
 
+def test_a_cut_finds_its_cliff_beside_where_the_loss_is_nan():
+    @pytree
+    class Holed(Pascanu):
+        def step(self, state, x):
+            after = super().step(state, x)
+            return after._replace(h=after.h + 0 * jax.numpy.sqrt(-2.2 - self.b))  # NaN above b = -2.2
+
+    free = plane(Holed(), w=(-10.0, 10.0), b=(-10.0, 10.0))
+    ask = lambda top: cliffs.cut(free, Recurrence(pascanu(), (20, 40)), (5.0, -3.0), (5.0, top))  # noqa: E731
+    whole, holed, lost = ask(-2.25), ask(-2.0), cliffs.cut(free, Recurrence(pascanu(), (20,)), (5.0, -2.0), (5.0, -1.0))
+    np.testing.assert_allclose(holed["slope"], whole["slope"], rtol=1e-3)
+    np.testing.assert_allclose(holed["b"], whole["b"], rtol=1e-6)
+    assert not lost["resolved"].any()
+
+
 @pytest.fixture(scope="module")
 def fold():
     return cliffs.cut(FREE, Recurrence(pascanu(), (1000, 2000, 4000, 8000)), (4.1, -2.2), (4.1, -2.0))

@@ -186,6 +186,10 @@ def test_rank_correlation_is_spearmans_with_the_p_of_all_orders():
     every = np.mean(np.abs(orders) >= abs(r) - 1e-12)
     assert abs(p - every) < 5 * math.sqrt(every / 9999)  # of all 720 orders
     assert comparisons.rank_correlation(np.ones(6), y)[1] == 1
+    for lost in (np.nan, np.inf):  # a run that diverged has no rank
+        spoilt = np.r_[lost, x[1:]]
+        assert comparisons.rank_correlation(spoilt, y)[1] == comparisons.rank_correlation(y, spoilt)[1] == 1
+        assert comparisons.rank_interval(spoilt, y) == (-1, 1)
 
 
 def test_the_interval_of_a_rank_correlation_is_the_bootstraps():

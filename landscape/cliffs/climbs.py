@@ -66,7 +66,8 @@ def climb(
 
     A row is narrowed to the interval across which its loss changes most until the change is spread over more than five
     intervals: then it is resolved, and narrowed to its steepest sample until these lie a sixtieth of a width apart. It
-    ends where the dtype has no more than a hundred numbers between two samples.
+    ends where the dtype has no more than a hundred numbers between two samples. Where the loss is inf or NaN it has no
+    change and no slope.
     """
     along = last - first
     span = np.linalg.norm(along, axis=1)
@@ -81,8 +82,10 @@ def climb(
         found = sample(first[going, None] + share[..., None] * along[going, None], going)
         slopes = directional(found, along[going] / span[going, None])
         change, rows = np.diff(found["loss"], axis=1), np.arange(len(going))
-        widest, extent = np.abs(change).argmax(1), np.ptp(found["loss"], axis=1)
-        most, apart = change[rows, widest], (high - low)[going] * span[going] / (points - 1)
+        change, slopes = (np.where(np.isfinite(values), values, 0) for values in (change, slopes))
+        widest, extent = np.abs(change).argmax(1), _extent(found["loss"])
+        most = np.where(np.isnan(extent), np.nan, change[rows, widest])
+        apart = (high - low)[going] * span[going] / (points - 1)
         seen = resolved[going]
         good = seen | (np.abs(most) < 0.2 * extent)
         jump[going] = np.where(seen, jump[going], np.where(good, extent, np.abs(most)))
@@ -100,6 +103,13 @@ def climb(
         if not going.size:
             break
     return Climbed(first + place[:, None] * along, slope, jump, resolved, step)
+
+
+def _extent(values: Float[np.ndarray, "row place"]) -> Float[np.ndarray, "row"]:
+    """How far apart the finite values of each row are; NaN where there are none."""
+    fine = np.isfinite(values)
+    ends = np.max(values, axis=1, where=fine, initial=-np.inf) - np.min(values, axis=1, where=fine, initial=np.inf)
+    return np.where(fine.any(axis=1), ends, np.nan)
 
 
 def gradient(found: dict[str, Float[np.ndarray, "row place"]], count: int) -> Float[np.ndarray, "coordinate row place"]:
