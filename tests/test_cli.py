@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import tomllib
+import types
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -823,6 +824,20 @@ def test_compiled_programs_are_kept_between_commands_where_the_user_keeps_caches
         kept.append({file.name for file in (folder / "cache" / "landscape").rglob("*-cache")})
     assert kept[0] == kept[1]
     assert kept[0]
+
+
+def test_ctrl_c_while_jax_is_imported_leaves_at_once_and_is_an_exception_otherwise(monkeypatch, capsys):
+    left = []
+    monkeypatch.setattr(cli.os, "_exit", left.append)
+    with pytest.raises(KeyboardInterrupt):
+        cli.stopped(signal.SIGINT, None)
+    assert left == []
+    spec = types.SimpleNamespace(_initializing=True)  # as importlib says it
+    monkeypatch.setitem(sys.modules, "jax", types.SimpleNamespace(__spec__=spec))
+    with pytest.raises(KeyboardInterrupt):  # here nothing leaves
+        cli.stopped(signal.SIGINT, None)
+    assert left == [130]
+    assert capsys.readouterr().err == "stopped\n"
 
 
 def test_a_command_looks_for_cycles_seldom_and_not_at_its_end_and_what_imports_it_as_before(monkeypatch):

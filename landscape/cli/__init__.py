@@ -7,10 +7,12 @@ import importlib.metadata
 import inspect
 import os
 import platform
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import NamedTuple
 
 from landscape import names
@@ -84,11 +86,24 @@ def look_seldom() -> None:
     atexit.register(gc.freeze)
 
 
+def stopped(number: int, frame: FrameType | None) -> None:
+    """What Ctrl-C does: raise KeyboardInterrupt, or leave at once while JAX is being imported.
+
+    Nothing has been begun then, and extensions of jaxlib crash where an exception comes in between.
+    """
+    if getattr(getattr(sys.modules.get("jax"), "__spec__", None), "_initializing", False):
+        print("stopped", file=sys.stderr, flush=True)
+        os._exit(130)
+    signal.default_int_handler(number, frame)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code: 0, 1 for a missed answer, 2 for what cannot be done, 130 for Ctrl-C."""
     if argv is None:
         keep_programs()
         look_seldom()
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a job in the background ignores it
+            signal.signal(signal.SIGINT, stopped)
     try:
         dispatch(sys.argv[1:] if argv is None else list(argv))
     except SystemExit as left:
