@@ -8,8 +8,8 @@ In z = (b - b_c) lam**T / (lam - 1) all lengths should tend to one curve, x_T ->
 Phi(lam z) = F(Phi(z)), Phi(0) = x_0, Phi'(0) = 1, with corrections of order T lam**-T.
 
 Expected at w = 5: the largest distance of logistic(x_T) from the curve is .15 at length 10, 1.0e-3 at 50, 6.7e-7 at 100
-and 1.4e-13 at 200. That takes the distance from x_0 as the state: with b itself in float64 the digits end at length
-110, 1.6e-7, and at length 200 the state is off by .06. Less than a second.
+and 1.4e-13 at 200. That takes the distance from x_0 as the state: with b itself in float64 it comes nearest at length
+110, 1.6e-7, where rounding outgrows what is left, and at length 200 the state is off by .06. Less than a second.
 """
 
 import jax
@@ -82,7 +82,7 @@ def sentence(results: xarray.Dataset) -> str:
         f"At w = {results.w:g} (multiplier λ = {results.multiplier:.4f}) the largest distance from the limit curve "
         f"falls from {float(results.residual[0]):.2g} at length {first} to {float(results.residual[-1]):.1e} at length "
         f"{last}, as {float(decay[-1]):.2f} T λ^-T. A program that adds the bias itself comes nearest at length "
-        f"{int(results.length[best])}, {float(results.plain_residual[best]):.1e}; there the digits of float64 end, and "
+        f"{int(results.length[best])}, {float(results.plain_residual[best]):.1e}; then the rounding of float64 outgrows what is left, and "
         f"at length {last} it is off by {float(results.plain_residual[-1]):.2g}."
     )
 

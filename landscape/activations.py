@@ -2,8 +2,9 @@
 
 ``1 - tanh(x)²`` and ``s (1 - s)`` cancel where the value rounds to 1: in float32 the slope of tanh at 6 would be 0.9 %
 off, and 0 from 9 on, where it is 6e-8. Nothing here subtracts what is close to 1. Values are those of `jnp.tanh` and
-`jax.nn.sigmoid` bit for bit, slopes are right within 3 rounding units in float32 and 7 in float64 for |x| up to 30, and
-so are all further derivatives, which are made of values and slopes again. For real numbers.
+`jax.nn.sigmoid` bit for bit, slopes are right within 3 rounding units in float32 and 7 in float64 for |x| up to 30.
+Further derivatives are made of values and slopes again, and right to a few units of the slope: where they pass through
+zero, as ``s' (1 - 2 s)`` at 0, not of themselves. For real numbers.
 """
 
 import jax

@@ -36,9 +36,9 @@ def project(
     Returns a Dataset with dims (leading dimensions of the problem, "step"): the coordinates by name; ``loss``, that of
     the model, and ``loss_in_plane``, that of its projection, which is the height of the surface there: they differ
     where ``off_plane``, the distance of the model from the plane, is not small; attrs ``explained``, the share of the
-    squared distances from the last model along each direction, ``made``, how the directions came about, and ``origin``,
-    digests of the last model. `landscape.store.save` keeps it for the explorer, ``landscape explore --trajectory``.
-    Raises ValueError for a trajectory that spans fewer directions than there are names.
+    squared distances from the last model that lies in the plane, ``made``, how the directions came about, and
+    ``origin``, digests of the last model. `landscape.store.save` keeps it for the explorer, ``landscape explore
+    --trajectory``. Raises ValueError for a trajectory that spans fewer directions than there are names.
     """
     steps, models = _given(trajectory, like)
     anchor = jax.tree.map(lambda leaf: leaf[-1], models)
