@@ -1,5 +1,6 @@
 """Laws of a fit: cut, resumed, watched or stopped it is the same training; what cannot be trained is refused."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -81,12 +82,27 @@ def test_a_fit_of_fewer_epochs_goes_on_as_one_of_all_bit_for_bit(data, model):
 
 def test_what_is_resumed_must_be_of_the_same_training(data, model):
     fitted = jax.jit(lambda: training.fit(KEY, model, data, optax.sgd(0.1), **SIZES))()
-    with pytest.raises(ValueError, match="another model, optimiser or stop"):
+    with pytest.raises(ValueError, match="another model, optimiser, stop, split, batch or watch"):
         training.fit(KEY, model, data, training.keras_adam(), resume=fitted, **SIZES)
+    other = {"split": training.last(0.2, 0.2)}, {"watch": lambda state: state.model}
+    for changed in other:
+        with pytest.raises(ValueError, match="another model, optimiser, stop, split, batch or watch"):
+            training.fit(KEY, model, data, optax.sgd(0.1), resume=fitted, **SIZES, **changed)
     with pytest.raises(ValueError, match=r"more than these 2 epochs \(4\)"):
         training.fit(KEY, model, data, optax.sgd(0.1), resume=fitted, epochs=2, batch=8)
     with pytest.raises(ValueError, match="what fit has returned"):
         training.fit(KEY, model, data, optax.sgd(0.1), resume=model, **SIZES)
+
+
+def test_a_file_is_of_the_units_functions_too_and_not_of_more_epochs(data, model, tmp_path):
+    path, rest = tmp_path / "c.npz", (data, optax.sgd(0.1))
+    once = training.checkpointed(path, KEY, model, *rest, epochs=2, batch=16)
+    equal(training.checkpointed(path, KEY, model, *rest, epochs=2, batch=16), once)
+    relu = dataclasses.replace(model, cell=dataclasses.replace(model.cell, act=jax.nn.relu))
+    with pytest.raises(ValueError, match="another key, model or data"):
+        training.checkpointed(path, KEY, relu, *rest, epochs=3, batch=16)
+    with pytest.raises(ValueError, match=r"c\.npz has 2 epochs already, and 1 are asked for; ask for as many or more"):
+        training.checkpointed(path, KEY, model, *rest, epochs=1, batch=16)
 
 
 PROGRAM = """

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, ArrayLike, Int, Key, PyTree
 
-from landscape import losses
+from landscape import losses, specs
 from landscape.tasks import Episode
 from landscape.training.fitting import Fit, fit
 
@@ -36,7 +36,7 @@ def checkpointed(
     whenever the process dies. ``path`` None writes nothing. ``report(fit)`` is called after each piece: learning curves
     while they grow. ``options`` go to `fit`.
 
-    Raises ValueError if the file is of another key, model or data, or no such file at all.
+    Raises ValueError if the file is of another key, model or data, of more epochs, or no such file at all.
     """
     if every < 1:
         raise ValueError(f"every must be 1 epoch or more, given {every}")
@@ -48,9 +48,11 @@ def checkpointed(
 
     given = (key, model, None if changing else data)
     so_far = jax.jit(lambda key, model, data: piece(key, model, data, None, 0))(*given)
-    mark = _fingerprint(given)
+    mark = f"{_fingerprint(given)} {specs.of_function(model)}"  # units of other functions have the same leaves
     if path is not None and Path(path).exists():
         so_far = load(Path(path), so_far, mark)
+        if (ran := int(so_far.epochs)) > epochs:
+            raise ValueError(f"{path} has {ran} epochs already, and {epochs} are asked for; ask for as many or more")
     on = jax.jit(piece)
     while (ran := int(so_far.epochs)) < epochs:
         so_far = on(*given, so_far, jnp.int32(ran + every))

@@ -294,17 +294,18 @@ def _resumed(before: Fit, blank: Fit) -> Fit:
     if not isinstance(before, Fit) or before.pause == ():
         raise ValueError("resume takes what fit has returned")
     ran, total = len(before.record.loss), len(blank.record.loss)
-    there, here = (_outline(fit.pause) for fit in (before, blank))
+    there, here = ((outline(fit.pause), outline((fit.record, fit.watched), 1)) for fit in (before, blank))
     if ran > total or there != here:
         raise ValueError(
-            f"what is resumed is of another model, optimiser or stop, or of more than these {total} epochs ({ran}); "
-            "give what its fit was given, and as many epochs or more"
+            f"what is resumed is of another model, optimiser, stop, split, batch or watch, or of more than these "
+            f"{total} epochs ({ran}); give what its fit was given, and as many epochs or more"
         )
     fill = lambda one, other: other.at[:ran].set(one)  # noqa: E731
     record, watched = jax.tree.map(fill, (before.record, before.watched), (blank.record, blank.watched))
     return before._replace(record=record, watched=watched)
 
 
-def _outline(tree: PyTree) -> tuple:
-    """What two trees that can stand for each other have alike."""
-    return jax.tree.structure(tree), [(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in jax.tree.leaves(tree)]
+def outline(tree: PyTree, axes: int = 0) -> tuple:
+    """What two trees that can stand for each other have alike, behind the first ``axes`` of every leaf."""
+    leaves = jax.tree.leaves(tree)
+    return jax.tree.structure(tree), [(jnp.shape(leaf)[axes:], jnp.result_type(leaf)) for leaf in leaves]

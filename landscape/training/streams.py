@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Int, PyTree, Real
 
@@ -12,7 +13,7 @@ from landscape.tasks import Episode, time_first
 from landscape.training import checks
 from landscape.training import steps as updates
 from landscape.training.backward import Passage, passage
-from landscape.training.fitting import Fit, Pause, Record
+from landscape.training.fitting import Fit, Pause, Record, outline
 from landscape.training.scores import Score
 from landscape.training.steps import Seen, State
 
@@ -58,9 +59,11 @@ def stream(
     if resume is not None and (not isinstance(resume, Fit) or resume.pause == ()):
         raise ValueError("resume takes what stream has returned")
     dtype = checks.dtype(model, given)
-    model = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), model)
+    begun = updates.begun(optimiser, jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), model))
+    if resume is not None and outline(resume.pause.state) != outline(begun):
+        raise ValueError("what is resumed is of another model or optimiser; give what its stream was given")
     return _run(
-        updates.begun(optimiser, model) if resume is None else resume.pause.state,
+        begun if resume is None else resume.pause.state,
         slices,
         judged,
         optimiser,
@@ -73,7 +76,7 @@ def stream(
 def _slices(data: Episode, size: int) -> Episode:
     """Time-first slices (slice, time, sequence, ...) of long sequences."""
     time = data.x.shape[1]
-    count = time // size if isinstance(size, int) and size > 0 else 0
+    count = time // size if isinstance(size, int | np.integer) and size > 0 else 0
     if count == 0:
         raise ValueError(f"the sequences have {time} steps, too few for one slice of {size}; give longer ones")
     cut = lambda leaf: leaf[: count * size].reshape(count, size, *leaf.shape[1:])  # noqa: E731
