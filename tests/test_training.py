@@ -73,6 +73,52 @@ def latching(task, count=COUNT, time=TIME):
     return drawn, Episode(x=jnp.moveaxis(drawn.x, 0, 1), target=drawn.target)
 
 
+@pytest.mark.parametrize(
+    ("objective", "outputs", "target", "sentence"),
+    [
+        (losses.softmax, 1, [1.0, -1.0], "losses.softmax compares two logits to a sign, given 1; make two outputs"),
+        (losses.softmax, 3, [1.0, -1.0], "losses.softmax compares two logits to a sign, given 3; make two outputs"),
+        (losses.classes, 3, [0.7, 2.0], "labels are whole numbers, and there are fractions or NaN"),
+        (losses.classes, 3, [np.nan, 2.0], "labels are whole numbers, and there are fractions or NaN"),
+    ],
+)
+def test_answers_and_labels_that_an_objective_does_not_mean_are_refused(objective, outputs, target, sentence):
+    data = Episode(x=np.ones((2, 3), "f4"), target=np.float32(target))
+    model, sizes = training.begin(SRNN(), KEY, outputs=outputs), {"batch": 1, "split": training.last(0.5)}
+    with jax.numpy_dtype_promotion("standard"), pytest.raises(ValueError, match=sentence):
+        training.fit(KEY, model, data, optax.sgd(0.1), objective, **sizes)
+
+
+def test_a_guess_is_right_where_each_step_with_a_weight_is():
+    x = np.float32([[1, 1], [-1, -1]])
+    ask = lambda mask: Episode(x=x, target=-x * np.float32([1, -1]), mask=np.float32([mask] * 2))  # noqa: E731
+    even, uneven = (training.guess(KEY, SRNN(), ask(mask), tried=512).solved for mask in ([1, 1], [0.1, 1]))
+    assert 0 < even == uneven
+    with pytest.raises(ValueError, match="guessing needs a guess or more, given 0"):
+        training.guess(KEY, SRNN(), ask([1, 1]), tried=0)
+    with pytest.raises(ValueError, match="x holds 2 episodes, so target needs a leading axis of 2"):
+        training.guess(KEY, SRNN(), Episode(x=x, target=np.ones(3, "f4")))
+
+
+@pytest.mark.parametrize("name", ["key", "length", "seed", "epoch", "parameter", "loss", "final"])
+def test_a_setting_has_a_name_that_results_leave_free(name):
+    with pytest.raises(ValueError, match=f"a setting cannot be called '{name}', which the results have"):
+        training.curves(None, tasks.latch(), [3], settings={name: [0.1]})
+
+
+@pytest.mark.parametrize("values", [0.1, [], [[0.1, 0.2]]])
+def test_a_setting_has_values_in_a_row(values):
+    with pytest.raises(ValueError, match="settings 'rate' needs a value or more in a row"):
+        training.curves(None, tasks.latch(), [3], settings={"rate": values})
+
+
+def test_what_curves_return_is_what_no_setting_is_called():
+    setup = lambda key: (SRNN(w=jax.random.normal(key)), optax.sgd(0.1))  # noqa: E731  a bare cell
+    sizes = {"seeds": 1, "count": 12, "epochs": 1, "batch": 4, "objective": losses.raw}
+    found = training.curves(setup, tasks.latch(), [3], split=training.last(0.25, 0.25), **sizes)
+    assert set(found.data_vars) == set(runs.VARIABLES)
+
+
 @pytest.fixture(scope="module")
 def data():
     """Latching with little time, as `fit` takes it and time first, for scalar inputs and for `BengioLatch`."""
@@ -445,6 +491,8 @@ def test_splits_are_disjoint_and_complete_and_the_published_one_validates_one_cl
         assert (len(train), len(validation)) == (40, 10)
         assert np.array_equal(np.sort(np.concatenate([train, validation])), np.arange(50))
     assert float(jnp.mean(targets[training.last()(KEY, targets)[1]])) == 0
+    with pytest.raises(ValueError, match="last_by_class sorts episodes by one target each"):
+        training.last_by_class()(KEY, np.zeros((4, 3)))
     train, validation = training.last_by_class()(KEY, targets)
     assert np.all(targets[validation] == -1)
     assert float(jnp.mean(targets[train] > 0)) == 5 / 8

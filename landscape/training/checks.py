@@ -111,6 +111,11 @@ def fits(model: RNN, data: Episode, objective: losses.Objective) -> None:
         made = f"training.begin(..., inputs={inputs[0]})" if inputs else "training.begin without inputs="
         raise ValueError(f"x has an input of shape {inputs} at each step; {made} makes such a cell: {error}") from error
     answer = jax.eval_shape(lambda model: model.output(model.initial()), model)
+    if objective is losses.softmax and len(answer.shape) == 1 and answer.shape != (2,):
+        raise ValueError(
+            f"losses.softmax compares two logits to a sign, given {answer.shape[0]}; make two outputs, or take "
+            f"losses.sigmoid for one number and losses.classes for more"
+        )
     each = 1 if data.mask is None else 2
     target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[each:], leaf.dtype), data.target)
     if objective.target is not None and getattr(target, "shape", None) != objective.target:
@@ -143,6 +148,8 @@ def labels(model: RNN, data: Episode, objective: losses.Objective) -> None:
         return
     asked = np.asarray(data.target) if data.mask is None else np.asarray(data.target)[np.asarray(data.mask) > 0]
     outputs = jax.eval_shape(lambda model: model.output(model.initial()), model).shape[0]
+    if not np.all(asked == np.rint(asked)):
+        raise ValueError("labels are whole numbers, and there are fractions or NaN among the targets; mend them")
     if asked.min() < 0 or asked.max() >= outputs:
         raise ValueError(
             f"the model has {outputs} outputs, for labels 0 to {outputs - 1}, and targets are {asked.min()} to "

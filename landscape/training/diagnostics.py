@@ -1,5 +1,6 @@
 """What training is up against: the two parts of its gradient, and the chance of guessing the weights instead."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,7 +13,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key, PyTree
 from landscape import devices, losses, tasks
 from landscape.models import RNN, as_rnn, run
 from landscape.tasks import Episode, Task, time_first
-from landscape.training import gradients
+from landscape.training import checks, gradients
 
 if TYPE_CHECKING:
     import xarray
@@ -83,9 +84,13 @@ def guess(
 
     It measures the volume of the solutions, and belongs beside every curve of training success. ``tried`` models are
     drawn by ``draw(key, shape)``, leaf by leaf; one counts as solved if it answers each of the ``episodes`` right, with
-    a mask at every step that has a weight.
+    a mask at every step that has a weight. Raises ValueError for no guess, and for episodes that `fit` would not take.
     """
-    data = time_first(episodes)
+    if tried < 1:
+        raise ValueError(f"guessing needs a guess or more, given {tried}")
+    model = as_rnn(model)
+    data = time_first(checks.episodes(episodes, model, "episodes"))
+    checks.fits(model, data, objective)
     count = jax.jit(lambda key: _solved(key, model, data, len(data.x), objective, tried, draw, start))
     return Guess(int(count(key)), tried)
 
@@ -117,6 +122,8 @@ def _solved(
 ) -> Int[Array, ""]:
     """How many of ``tried`` draws of all weights answer every episode right; data (time, episode, ...)."""
     model = jax.tree.map(jnp.asarray, as_rnn(model))
+    if data.mask is not None:  # every step that has a weight counts alike
+        data = dataclasses.replace(data, mask=(data.mask > 0).astype(data.mask.dtype))
     leaves, tree = jax.tree.flatten(model)
     _, evaluate = gradients.default(model)(objective, start)
     index = jnp.arange(data.x.shape[1])

@@ -43,7 +43,7 @@ def whole(objective: Objective, start: float = 0.0) -> Route:
 def one_unit(model: RNN) -> bool:
     """Whether every number that the model carries from step to step is a scalar."""
     return not isinstance(model.cell, TwoWay) and all(
-        leaf.ndim == 0 for leaf in jax.tree.leaves(jax.eval_shape(model.initial))
+        leaf.ndim == 0 for leaf in jax.tree.leaves(jax.eval_shape(lambda model: model.initial(), model))
     )
 
 

@@ -14,13 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, ArrayLike, Int, Key, PyTree, Real, Shaped
+from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree, Real, Shaped
 
 from landscape import devices, extras, losses
 from landscape.cells import Cell
 from landscape.engine import routes
 from landscape.initialisers import Initialiser, keras3, readout
-from landscape.models import RNN, TwoWay
+from landscape.models import RNN, TwoWay, as_rnn
 from landscape.planes import named_leaves
 from landscape.provenance import here
 from landscape.tasks import Episode, Task, episodes
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
 Setup = Callable[..., tuple[PyTree, optax.GradientTransformation]]  # (key, **settings) -> (model, optimiser)
 
+#: What `curves` returns, whose names no setting can have.
+VARIABLES = (
+    *("accuracy", "loss", "epochs", "best", "nonfinite", "initial", "final", "test_accuracy", "test_loss"),
+    *("train_loss", "train_accuracy", "gradient_norm", "val_loss", "val_accuracy"),
+)
 RUNS = 32  # most runs computed together on a CPU, where 16 x 32 lanes and their tangents stay in cache
 SLAB_BYTES = 2**31  # what runs computed together may keep in memory
 
@@ -95,7 +100,7 @@ def curves(
     lengths = sorted({int(length) for length in lengths})
     if not lengths or lengths[0] < 1 or seeds < 1:
         raise ValueError(f"training needs lengths from 1 up and a seed or more, given {lengths[:8]} and {seeds} seeds")
-    values = {name: np.asarray(axis, np.float32) for name, axis in (settings or {}).items()}
+    values = {name: _axis(name, axis) for name, axis in (settings or {}).items()}
     shape = (*(len(axis) for axis in values.values()), seeds)
     grid = np.meshgrid(*values.values(), np.arange(seeds, dtype=np.int32), indexing="ij")
     columns = [column.ravel() for column in grid]
@@ -158,6 +163,17 @@ def curves(
     return _dataset(start, result, {"length": lengths, **values, "seed": np.arange(seeds)}, attrs)
 
 
+def _axis(name: str, values: Real[ArrayLike, "setting"] | Sequence[float]) -> Float[np.ndarray, "setting"]:
+    """The values of a setting; ValueError unless they are some in a row, under a name that the results leave free."""
+    taken = ("key", "length", "seed", "epoch", "parameter", *VARIABLES)
+    if name in taken:
+        raise ValueError(f"a setting cannot be called {name!r}, which the results have; none of {', '.join(taken)}")
+    axis = np.asarray(values, np.float32)
+    if axis.ndim != 1 or not axis.size:
+        raise ValueError(f"settings {name!r} needs a value or more in a row, such as [0.003, 0.03], given {values!r}")
+    return axis
+
+
 def _in_memory(computed: Callable[[int], Any], size: int) -> Any:
     """``computed(size)``, or with half as many runs at a time, or half of those, until the device has room for it."""
     try:
@@ -189,7 +205,7 @@ def slab(total: int, bytes_per_run: Callable[[], int] = lambda: 0) -> int:
 def _model(setup: Setup, values: Mapping[str, np.ndarray]) -> RNN:
     """The shapes of the model that a setup begins with."""
     point = {name: jax.ShapeDtypeStruct((), axis.dtype) for name, axis in values.items()}
-    return jax.eval_shape(lambda point: setup(jax.random.key(0), **point)[0], point)
+    return jax.eval_shape(lambda point: as_rnn(setup(jax.random.key(0), **point)[0]), point)
 
 
 def _fused(setup: Setup, values: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> bool:
@@ -236,7 +252,7 @@ def _programs(
     def begun(numbers: Int[Array, "run"], points: dict[str, Real[Array, "run"]]) -> tuple[Key[Array, "run 3"], PyTree]:
         def one(number: Array, point: dict[str, Array]) -> tuple[Array, PyTree]:
             keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(root, 1), number), 3)
-            return keys, setup(keys[0], **point)[0]
+            return keys, as_rnn(setup(keys[0], **point)[0])
 
         return jax.vmap(one)(numbers, points)
 

@@ -32,6 +32,8 @@ def last_by_class(fraction: float = 0.2) -> Split:
     """
 
     def split(key: Key[Array, ""], targets: PyTree) -> Parts:
+        if jnp.ndim(targets) != 1:
+            raise ValueError("last_by_class sorts episodes by one target each; take last or at_random for others")
         return _cut(jnp.argsort(targets, descending=True), fraction)
 
     return split
