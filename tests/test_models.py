@@ -11,7 +11,8 @@ import pytest
 
 import landscape as ls
 from landscape import initialisers, losses, models, specs, tasks
-from landscape.models import Embedding, Stack, TwoWay
+from landscape.cells import SRNN
+from landscape.models import Embedding, Stack, Truncated, TwoWay
 from landscape.planes import named_leaves
 from landscape.tasks import Episode, time_first
 from landscape.training import Stop, at_random, backward, begin, curves, dropout, fit, last, reverse, stream
@@ -194,6 +195,25 @@ def test_a_unit_that_is_dropped_is_heard_by_nobody_above_and_the_others_are_hear
         assert np.all(loud == loud[:, :, :1])  # a unit, not a weight
         np.testing.assert_allclose(loud[:, :, 0].mean(0), 1 - rate, atol=0.09)  # 4 deviations of 400 coins
     assert np.any(loud[1:] != loud[:-1])
+
+
+def test_dropout_reaches_what_is_wrapped(stack):
+    bare = dropout(0.5)(KEY, stack)
+    around = dropout(0.5)(KEY, dataclasses.replace(stack, cell=Truncated(cell=stack.cell)))
+    for one, other in zip(jax.tree.leaves(bare.cell), jax.tree.leaves(around.cell), strict=True):
+        np.testing.assert_array_equal(one, other)
+    first, *rest = stack.cell.layers  # an embedding is heard whole
+    layers = Stack(layers=(first, *(Truncated(cell=layer) for layer in rest)))
+    within = dropout(0.5)(KEY, dataclasses.replace(stack, cell=layers))
+    for one, other in zip(jax.tree.leaves(bare.cell), jax.tree.leaves(within.cell), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_all_outputs_hear_the_one_unit_or_none_does():
+    one = begin(SRNN(), KEY)
+    heard = jax.vmap(lambda key: dropout(0.5)(key, one))(jax.random.split(KEY, 64)).readout.w != 0
+    assert np.all(heard[:, 0] == heard[:, 1])
+    assert 16 < heard[:, 0].sum() < 48
 
 
 def test_dropout_silences_units_of_each_way_on_its_own():

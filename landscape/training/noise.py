@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from landscape.models import RNN, Dense, Embedding, Stack, TwoWay
+from landscape.models import RNN, Around, Dense, Embedding, Stack, TwoWay
 from landscape.tree import Parameter, params
 
 Noise = Callable[[Key[Array, ""], PyTree], PyTree]  # (key, model) -> the model that an update sees
@@ -51,6 +51,8 @@ def _between(rate: float, key: Key[Array, ""], cell: PyTree) -> PyTree:
     keys = [jax.random.fold_in(key, k) for k in range(len(cell.layers) if isinstance(cell, Stack) else 2)]
     if isinstance(cell, TwoWay):
         return TwoWay(ahead=_between(rate, keys[0], cell.ahead), back=_between(rate, keys[1], cell.back))
+    if isinstance(cell, Around):
+        return dataclasses.replace(cell, cell=_between(rate, key, cell.cell))
     if not isinstance(cell, Stack):
         return cell
     layers = [_between(rate, key, layer) for key, layer in zip(keys, cell.layers, strict=True)]
@@ -64,13 +66,19 @@ def _deaf(rate: float, key: Key[Array, ""], cell: PyTree) -> PyTree:
     """A cell that hears a share of its inputs, the same by all gates; of a stack or two ways who reads them."""
     if isinstance(cell, Stack):
         return Stack(layers=(_deaf(rate, key, cell.layers[0]), *cell.layers[1:]))
+    if isinstance(cell, Around):
+        return dataclasses.replace(cell, cell=_deaf(rate, key, cell.cell))
     names = [n for n, field in params(cell).items() if field.metadata["axes"][:1] == ("input",)]
     own = {name: value for name in names if (value := getattr(cell, name)) is not None}
     return dataclasses.replace(cell, **{name: _thinned(rate, key, value) for name, value in own.items()})
 
 
 def _read(rate: float, key: Key[Array, ""], readout: PyTree) -> PyTree:
-    return dataclasses.replace(readout, w=_thinned(rate, key, readout.w)) if isinstance(readout, Dense) else readout
+    """A readout that hears a share of the units; of one unit all of its outputs do, or none."""
+    if not isinstance(readout, Dense):
+        return readout
+    rows = jnp.atleast_2d(jnp.asarray(readout.w)) if jnp.ndim(readout.w) < 2 else readout.w
+    return dataclasses.replace(readout, w=_thinned(rate, key, rows).reshape(jnp.shape(readout.w)))
 
 
 def _thinned(rate: float, key: Key[Array, ""], w: Parameter) -> Float[Array, "..."]:
