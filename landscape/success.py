@@ -18,9 +18,12 @@ def wilson(
     """Lower and upper end of the score interval of a probability, after ``successes`` in ``trials`` (Wilson 1927).
 
     Solutions p of ``(p - k/n)² = z² p (1 - p) / n``: never empty and never outside [0, 1], also at k = 0 and k = n.
-    Arrays broadcast. Raises ValueError unless 0 <= successes <= trials, trials > 0 and 0 < confidence < 1.
+    Arrays broadcast. Raises ValueError unless counts are whole, 0 <= successes <= trials, trials > 0 and 0 < confidence
+    < 1.
     """
     k, n = np.asarray(successes, float), np.asarray(trials, float)
+    if not all(np.all(np.abs(count - np.rint(count)) < 1e-6) for count in (k, n)):
+        raise ValueError(f"successes and trials are whole numbers, given {successes} of {trials}")
     if not (np.all(n > 0) and np.all(k >= 0) and np.all(k <= n) and 0 < confidence < 1):
         raise ValueError(
             "an interval needs 0 <= successes <= trials, one trial or more and a confidence between 0 and 1, "
@@ -29,7 +32,7 @@ def wilson(
     from scipy.stats import binomtest  # half a second, which who asks for no interval does not wait
 
     def ends(k: float, n: float) -> tuple[float, float]:
-        return binomtest(int(k), int(n)).proportion_ci(confidence, "wilson")
+        return binomtest(round(k), round(n)).proportion_ci(confidence, "wilson")
 
     return np.vectorize(ends, otypes=[float, float])(k, n)
 

@@ -115,6 +115,12 @@ def test_samples_of_a_wave_lie_between_plus_and_minus_one(tmp_path):
     assert rate == 8000
     flat = recorded(tmp_path / "b.wav", 1, 1, bytes([0, 128, 192]))
     np.testing.assert_array_equal(data.wav(flat)[0], [-1, 0, 0.5])
+    noted = b"fmt " + bytes(5001)  # words in a chunk before the format, as editors write them
+    chunk = b"LIST" + struct.pack("<I", len(noted)) + noted + b"\0"
+    whole = deep.read_bytes()
+    size = struct.pack("<I", len(whole) + len(chunk) - 8)
+    late = written(tmp_path / "c.wav", whole[:4] + size + whole[8:12] + chunk + whole[12:])
+    np.testing.assert_array_equal(data.wav(late)[0], [-1, 0, 0.5])
 
 
 @pytest.mark.parametrize(
@@ -321,6 +327,8 @@ def test_contexts_of_any_length_are_counted():
 def test_symbols_beyond_their_number_are_refused_by_ngrams():
     with pytest.raises(ValueError, match="of 3 symbols, 0 to 2, given 0 to 4"):
         data.ngrams(np.arange(5), np.arange(3), 3, 2)
+    with pytest.raises(ValueError, match="order must be 1 to 3, the symbols to count, given 4"):
+        data.ngrams(np.arange(3), np.arange(3), 3, 4)
 
 
 def test_chorales_are_four_voices_in_triads_of_a_major_scale():

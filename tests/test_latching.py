@@ -55,6 +55,12 @@ def test_ends_of_a_wilson_interval_solve_its_equation_and_stay_in_0_1():
     np.testing.assert_allclose(low, 1 - high[::-1], atol=1e-15)
 
 
+def test_counts_are_whole_to_rounding():
+    np.testing.assert_array_equal(wilson(0.29 * 100, 100), wilson(29, 100))
+    with pytest.raises(ValueError, match=r"successes and trials are whole numbers, given 2\.5 of 10"):
+        wilson(2.5, 10)
+
+
 @pytest.mark.parametrize(("k", "n", "level"), [(3, 2, 0.95), (-1, 2, 0.95), (0, 0, 0.95), (1, 2, 1.0)])
 def test_an_interval_of_no_such_experiment_is_refused(k, n, level):
     with pytest.raises(ValueError, match="0 <= successes <= trials"):

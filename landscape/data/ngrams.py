@@ -22,12 +22,14 @@ def foretold(
     Counted in ``train`` and interpolated by Witten & Bell (1991): ``p_n(c | s) = (N(s c) + D(s) p_(n-1)(c)) / (N(s) +
     D(s))``, where s are the n - 1 symbols before, N counts and D is the number of different symbols seen after s; p_0 =
     1 / size. Where test is too young for n - 1 symbols before, p_n is p_(n-1). Raises ValueError for symbols that are
-    not 0 to size - 1.
+    not 0 to size - 1, and for an order that ``train`` has too few for.
     """
     train, test = np.asarray(train, np.int64), np.asarray(test, np.int64)
     least, most = min(train.min(), test.min()), max(train.max(), test.max())
     if least < 0 or most >= size:
         raise ValueError(f"of {size} symbols, 0 to {size - 1}, given {least} to {most}")
+    if not 1 <= order <= len(train):
+        raise ValueError(f"order must be 1 to {len(train)}, the symbols to count, given {order}")
     p = np.full((len(test) - 1, size), 1 / size)
     seen, met = np.zeros(len(train), np.int64), np.zeros(len(test), np.int64)  # contexts, as numbers
     for before in range(order):

@@ -1,5 +1,6 @@
 """Sound and music: waves as samples, piano rolls as frames of keys."""
 
+import os
 import struct
 import zipfile
 from pathlib import Path
@@ -49,8 +50,12 @@ def wav(path: Path | str) -> tuple[Float[np.ndarray, "time"], int]:
 
 def _bits(path: Path) -> int:
     """Bits a sample as the header of a wav file has them; SciPy hands out 24 of them as 32."""
-    head = path.read_bytes()[:4096]
-    return int.from_bytes(head[head.index(b"fmt ") + 22 :][:2], "little")
+    with path.open("rb") as file:
+        file.seek(12)  # behind RIFF, its size and WAVE
+        while (head := file.read(8)) and head[:4] != b"fmt ":
+            size = int.from_bytes(head[4:], "little")
+            file.seek(size + size % 2, os.SEEK_CUR)  # chunks begin at even places
+        return int.from_bytes(file.read(16)[14:], "little")
 
 
 def rolls(path: Path | str, step: float = 0.25) -> list[Int[np.ndarray, "time key"]]:
