@@ -64,17 +64,23 @@ def picture(surface: xarray.Dataset | xarray.DataArray, at: Mapping[str, float] 
     ds = surface.to_dataset(name="loss") if isinstance(surface, xarray.DataArray) else surface
     if "loss" not in ds:
         raise ValueError(f"this is not a surface: it holds {', '.join(map(str, ds.data_vars))}, and no loss")
-    for name, value in (at or {}).items():
-        if name not in ds["loss"].dims or value not in ds[name].values:
-            known = ", ".join(f"{value:g}" for value in ds[name].values) if name in ds["loss"].dims else "nothing"
-            raise ValueError(f"the surface has no {name} = {value:g}; of {name} it has {known}")
-    one = ds.sel(dict(at or {}))
+    one = ds.isel({name: _sample(ds, name, value) for name, value in (at or {}).items()})
     if rest := leading(one):
         raise ValueError(f"the surface is one picture for each {rest[0]}; choose one, such as {_example(one, rest[0])}")
     title = ds.attrs.get("title", "a surface")
     told = ", ".join(f"{name} = {value:g}" for name, value in (at or {}).items())
     one["loss"] = one["loss"].assign_attrs(title=f"{title}, {told}" if told else title)
     return one
+
+
+def _sample(ds: xarray.Dataset, name: str, value: float) -> int:
+    """The place of a value along a dimension, to rounding; ValueError if it is not there."""
+    there = ds[name].values if name in ds["loss"].dims else np.zeros(0)
+    close = np.isclose(there, value, rtol=1e-9, atol=1e-6 * (np.ptp(there) / len(there) if len(there) else 0))
+    if not close.any():
+        known = ", ".join(f"{value:g}" for value in there) or "nothing"
+        raise ValueError(f"the surface has no {name} = {value:g}; of {name} it has {known}")
+    return int(np.argmax(close))
 
 
 def _example(ds: xarray.Dataset, name: str) -> str:

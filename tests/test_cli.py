@@ -826,6 +826,35 @@ def test_compiled_programs_are_kept_between_commands_where_the_user_keeps_caches
     assert kept[0]
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--at", "length=999"), "the surface has no length 999; it has 1 to 5"),
+        (("--at", "figsize=1"), "--at holds a dimension of the surface, and 'figsize' is none; it has length, w, b"),
+    ],
+)
+def test_what_is_held_is_a_dimension_that_the_surface_has(finished, folder, capsys, words, sentence):
+    assert cli.main(["plot", str(finished[0]), *words, "--out", "a.png"]) == 2
+    assert sentence in capsys.readouterr().err
+    assert not (folder / "a.png").exists()
+
+
+@pytest.mark.parametrize("least", ["-1", "1", "nan"])
+def test_a_share_of_the_range_is_one(finished, folder, capsys, least):
+    assert cli.main(["cliffs", str(finished[0]), "--least", least]) == 2
+    assert "--least is a share of the range of the loss, from 0 up to 1" in capsys.readouterr().err
+
+
+def test_commands_that_are_named_next_can_be_given(folder, capsys):
+    line = "surface", "SRNN", "latch", "w=-1:1:3", "--lengths", "1:4", "--order", "2", "--out", "line.zarr"
+    for verb in (line, ("show", "line.zarr")):
+        assert cli.main([*verb]) == 0
+        assert capsys.readouterr().out.endswith("Next: landscape plot line.zarr --kind profile\n")
+    store.save(xarray.Dataset({"rate": ("seed", np.array([0.5]))}), "r.zarr", {})
+    assert cli.main(["show", "r.zarr"]) == 0
+    assert "Next" not in capsys.readouterr().out
+
+
 def test_ctrl_c_while_jax_is_imported_leaves_at_once_and_is_an_exception_otherwise(monkeypatch, capsys):
     left = []
     monkeypatch.setattr(cli.os, "_exit", left.append)

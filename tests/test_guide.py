@@ -95,7 +95,7 @@ def test_a_folder_is_told_what_can_be_done_with_what_lies_in_it_and_none_of_it_i
     [
         ("surface", {"axes": {"w": {}, "b": {}}, "order": 2, "lengths": [1, 2]}, ["explore", "cliffs"]),
         ("surface", {"axes": {"w": {}, "b": {}}, "order": 1, "lengths": [1, 2]}, ["explore", "plot"]),
-        ("surface", {"axes": {"w": {}}, "order": 2, "lengths": [1]}, ["cliffs"]),
+        ("surface", {"axes": {"w": {}}, "order": 2, "lengths": [1]}, ["plot"]),  # a cliff is a line
         ("surface", {"axes": {"a": {}, "b": {}}, "order": 2}, ["explore", "plot"]),  # of a risk without lengths
         ("sweep", {}, ["plot", "status"]),
         ("result", {}, ["show"]),

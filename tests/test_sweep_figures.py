@@ -97,6 +97,16 @@ def test_every_setting_of_the_figure_changes_it(ds):
     assert "Nothing is averaged: no bars." in small_print(alone)
 
 
+def test_a_sweep_is_held_at_words_and_not_drawn_along_what_is_held(ds):
+    held = plots.sweep(ds, "loss", at={"cell": "GRU", "rate": 1.0})
+    assert "cell = GRU" in small_print(held)
+    assert "rate" not in held.axes[0].get_xlabel()
+    with pytest.raises(ValueError, match="the sweep has no cell 'LSTM'; it has SRNN, GRU"):
+        plots.sweep(ds, "loss", at={"cell": "LSTM"})
+    with pytest.raises(ValueError, match="a curve for each rate has no axis left; give lines another than along"):
+        plots.sweep(ds, "loss", along="rate", lines="rate")
+
+
 def test_settings_that_move_together_are_an_axis_each(ds):
     zipped = ds.isel(rate=0, drop=True).rename(seed="start")
     zipped = zipped.assign_coords(start=np.arange(6), noise=("start", np.linspace(1, 2, 6)))

@@ -104,6 +104,10 @@ def test_a_surface_of_several_lengths_is_asked_for_one() -> None:
         topology.basins(ds)
     one = topology.basins(ds.sel(length=5))
     assert set(one.data_vars) > {"w", "b", "pass_w", "pass_b"}
+    fine = ds.isel(length=-1, drop=True).expand_dims(u=np.linspace(0, 1, 11))  # .3 is .30000000000000004 of it
+    assert topology.picture(fine, {"u": 0.3})["loss"].dims == ("w", "b")
+    with pytest.raises(ValueError, match=r"the surface has no u = 0.31; of u it has 0, 0.1"):
+        topology.picture(fine, {"u": 0.31})
     picked = topology.picture(ds, {"length": 5})
     assert picked["loss"].attrs["title"].endswith("loss over w, b by length, length = 5")
     with pytest.raises(ValueError, match=r"the surface has no length = 4; of length it has 1, 5"):

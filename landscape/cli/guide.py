@@ -74,9 +74,16 @@ def after(path: Path | str) -> list[Command]:
     if not about["complete"]:
         return [("status", word)]
     settings = json.loads(about["settings"])
-    explored = [("explore", word)] * (len(settings["axes"]) == 2)
-    cliffs = settings.get("order") == 2 and "lengths" in settings  # a cliff is what grows with the length
-    return [*explored, ("cliffs", word, "--plot") if cliffs else ("plot", word)]
+    axes = len(settings["axes"])
+    cliffs = axes == 2 and settings.get("order") == 2 and "lengths" in settings  # a cliff grows with the length
+    return [("explore", word), ("cliffs", word, "--plot")] if cliffs else pictures(path, axes)
+
+
+def pictures(path: Path | str, axes: int) -> list[Command]:
+    """Commands that draw a surface of so many coordinates: of one there is a profile alone."""
+    word = str(path)
+    plot = ("plot", word, "--kind", "profile") if axes == 1 else ("plot", word)
+    return [*([("explore", word)] * (axes == 2)), plot]
 
 
 def start(folder: Path) -> str:

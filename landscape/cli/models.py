@@ -27,7 +27,7 @@ def surface(
     import numpy as np
 
     from landscape import devices, planes, progress, surfaces
-    from landscape.cli import report
+    from landscape.cli import guide, report
 
     params, directions, risk = names.model(model)
     dtype = risk.dtype or dtype if dtype == "float32" else dtype
@@ -44,4 +44,4 @@ def surface(
         watch = progress.watch(bar, echo, devices.threads(), yes)
         surfaces.surface(plane, asked, out=path, progress=watch)
     echo(report.summary(path))
-    then(*([("explore", path)] * (len(plane.shape) == 2)), ("plot", path))
+    then(*guide.pictures(path, len(plane.shape)))

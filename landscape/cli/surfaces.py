@@ -84,7 +84,7 @@ def surface(
     import numpy as np
 
     from landscape import devices, planes, progress, recurrence, store, surfaces
-    from landscape.cli import report
+    from landscape.cli import guide, report
     from landscape.engine import routes
 
     if route != "fused":
@@ -115,7 +115,7 @@ def surface(
             then(("status", path))
             return
     echo(report.summary(path))
-    then(*([("explore", path)] * (len(plane.shape) == 2)), ("plot", path))
+    then(*guide.pictures(path, len(plane.shape)))
 
 
 def plot(
@@ -152,7 +152,7 @@ def plot(
       landscape plot cliffs.zarr --lengths 100 --figsize 3.4x2.6 --title none --cmap magma --out wall.pdf
       landscape plot results/example_sweep.zarr --variable room --along noise
     """
-    where: dict[str, Any] = names.numbers(at, "--at NAME=VALUE")
+    held = names.pairs(at, "--at NAME=VALUE")
     look: dict[str, Any] = {"cmap": cmap} if cmap else {}
     if title:
         look["title"] = None if title == "none" else title
@@ -163,7 +163,7 @@ def plot(
     from landscape import plots, store
 
     if store.kind(path) == "sweep":
-        return plot_sweep(path, variable, along, lines, where, out, look)
+        return plot_sweep(path, variable, along, lines, held, out, look)
     if variable or lines:
         raise ValueError(f"--variable and --lines are for a sweep; {path} holds a {store.kind(path)}")
     ds = store.open_surface(path)
@@ -175,6 +175,10 @@ def plot(
         return then(("show", path))
     if "loss" not in ds:
         raise ValueError(f"{path} is not a surface: it holds {', '.join(map(str, ds.data_vars))}; nothing to plot")
+    if unknown := [name for name in held if name not in ds["loss"].dims]:
+        known = ", ".join(map(str, ds["loss"].dims))
+        raise ValueError(f"--at holds a dimension of the surface, and {unknown[0]!r} is none; it has {known}")
+    where: dict[str, Any] = {name: names.number(text, name) for name, text in held.items()}
     ending = {"animation": ".gif", "interactive": ".html"}.get(kind, ".png")
     file = Path(out) if out else Path(path).with_name(f"{Path(path).stem}-{kind}{ending}")
     with store.damage(path):
@@ -191,11 +195,15 @@ def plot(
     return then(("explore" if len(ds["loss"].dims) - len(plots.leading(ds)) == 2 else "show", path))
 
 
-def plot_sweep(path: str, variable: str, along: str, lines: str, at: dict, out: str, look: Mapping[str, Any]) -> None:
-    """Draw a sweep, finished or not."""
+def plot_sweep(
+    path: str, variable: str, along: str, lines: str, held: Mapping[str, str], out: str, look: Mapping[str, Any]
+) -> None:
+    """Draw a sweep, finished or not; what is ``held`` is a number where its setting is."""
     from landscape import plots, store, sweeps
 
     ds = sweeps.open_sweep(path)
+    numeric = {str(name) for name, values in ds.coords.items() if values.dtype.kind in "iuf"}
+    at = {name: names.number(text, name) if name in numeric else text for name, text in held.items()}
     file = Path(out) if out else Path(path).with_name(f"{Path(path).stem}-sweep.png")
     with store.damage(path, "results"):
         plots.save(plots.sweep(ds, variable, along, lines, at, **look), file)
@@ -310,7 +318,7 @@ def show(path: Path_, /) -> None:
     from landscape.cli import guide, report
 
     echo(report.show(path))
-    then(*guide.after(path))
+    then(*(command for command in guide.after(path) if command[0] != "show"))
 
 
 def cliffs(
@@ -336,6 +344,8 @@ def cliffs(
       landscape cliffs sine.zarr --file mine.py
     """
     chosen = [length for part in names.lengths(lengths) for length in part] if lengths else None
+    if not 0 <= least < 1:
+        raise ValueError(f"--least is a share of the range of the loss, from 0 up to 1, such as 0.05; given {least:g}")
 
     from landscape import progress
     from landscape.cliffs import ranked, survey, text

@@ -56,6 +56,12 @@ def panel(ds: xarray.Dataset, variable: str, at: Mapping[str, float]) -> tuple[x
     several = leading(ds, variable)
     fixed = [name for name in several if name in at]
     free = [name for name in several if name not in at]
+    for name in fixed:
+        there = ds[name].values
+        if not there[0] <= at[name] <= there[-1]:
+            raise ValueError(
+                f"the surface has no {name} {tell(at[name])}; it has {tell(there[0])} to {tell(there[-1])}"
+            )
     held = {name: int(np.argmin(np.abs(ds[name].values - at[name]))) for name in fixed}
     return ds.isel(held | dict.fromkeys(free[:-1], -1)), {k: v for k, v in at.items() if k not in fixed}
 
@@ -216,7 +222,7 @@ def small(ds: xarray.Dataset, data: xarray.DataArray) -> str:
     parts = [f"{name} = {value:g}" for name, value in scalars.items() if value]
     if len(parts) < len(scalars):
         parts.append("other parameters 0" if parts else "parameters not shown 0")
-    sampled = {str(name): float(value) for name, value in data.coords.items() if not value.ndim and name != "length"}
+    sampled = {str(name): float(value) for name, value in data.coords.items() if not value.ndim}
     parts += [f"{name} = {value:.4g} (nearest sample)" for name, value in sampled.items()]
     if "episodes" in ds.attrs:
         count = int(ds.attrs["episodes"])

@@ -37,7 +37,9 @@ def sweep(
     is not there.
     """
     data = _numbers(ds, variable or _first(ds))
-    along = along or _default(ds, ds["sweep_state"].dims, data)
+    along = along or _default(ds, [dim for dim in ds["sweep_state"].dims if dim not in (at or {})], data)
+    if lines == along:
+        raise ValueError(f"a curve for each {lines} has no axis left; give lines another than along, {along!r}")
     data = _onto(_onto(data, along), lines)
     data, held = _held(data, {**_last(ds, data, (along, lines)), **(at or {})})
     if along not in data.dims:
@@ -120,10 +122,18 @@ def _held(data: xarray.DataArray, at: Mapping[str, float | str]) -> tuple[xarray
     for name, value in at.items():
         data = _onto(data, name)
         values = data[name].values
-        near = int(np.argmin(np.abs(values - value))) if values.dtype.kind in "iuf" else list(values).index(value)
+        near = int(np.argmin(np.abs(values - value))) if values.dtype.kind in "iuf" else _place(name, values, value)
         data = data.isel({name: near})
         said.append(f"{name} = {_short(values[near])}")
     return data, said
+
+
+def _place(name: str, values: np.ndarray, value: float | str) -> int:
+    """Where a word stands among the values of a setting, or ValueError."""
+    known = list(map(str, values))
+    if str(value) not in known:
+        raise ValueError(f"the sweep has no {name} {value!r}; it has {', '.join(known)}")
+    return known.index(str(value))
 
 
 def _some(data: xarray.DataArray, along: str) -> str:
