@@ -89,7 +89,10 @@ def _found(kind: str, text: str, ours: Callable[..., dict[str, Callable]]) -> Ca
 
 
 def _made(kind: str, text: str, make: Callable, options: Mapping[str, float]) -> object:
-    """``make(**options)``, its mistakes told by the name they were made with; whole numbers stay whole."""
+    """``make(**options)``, its mistakes told by the name they were made with; whole numbers stay whole.
+
+    An error that comes from a line of the user's own file is told with it, as by `model`.
+    """
     known = options_of(make)
     for name in options:
         if name not in known:
@@ -99,7 +102,11 @@ def _made(kind: str, text: str, make: Callable, options: Mapping[str, float]) ->
         raise ValueError(f"{broken[0]} of {kind} {text} must be a whole number, given {options[broken[0]]:g}")
     try:
         return make(**{name: int(value) if name in whole else value for name, value in options.items()})
-    except TypeError as error:
+    except Exception as error:
+        if line := _at(error, Path(text.rpartition(":")[0])):
+            raise ValueError(f"{kind} {text} cannot be made{line}: {type(error).__name__}: {error}") from error
+        if not isinstance(error, TypeError):
+            raise
         raise ValueError(f"{kind} {text} cannot be made: {error}; give each of its parameters a default") from error
 
 

@@ -17,8 +17,9 @@ import pytest
 import xarray
 
 import landscape
-from landscape import cli, devices, names, plots, progress, store
+from landscape import cli, devices, names, plots, progress, store, sweeps
 from landscape.cells import LSTM, SRNN
+from landscape.cli import guide
 from landscape.planes import plane
 from landscape.surfaces import surface
 from landscape.tasks import latch, relay
@@ -97,6 +98,17 @@ def run(seeds: int = 3, noise: float = 0.1, lengths: tuple[int, ...] = (1, 2), q
 def sentence(result):
     return f"There are {result.sizes['seed']}."
 '''
+
+
+FOUR = """
+import numpy as np
+import landscape as ls
+
+def net():
+    x = np.random.default_rng(0).normal(size=(20, 4)).astype("f4")
+    risk = ls.Risk(lambda params, x: x @ params["w"] @ np.array([[1, -1]], "f4"), (x, np.arange(20) % 2), batch=20)
+    return {"w": np.full((4, 1), 0.1, "f4")}, {}, risk
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -847,12 +859,91 @@ def test_a_share_of_the_range_is_one(finished, folder, capsys, least):
 
 def test_commands_that_are_named_next_can_be_given(folder, capsys):
     line = "surface", "SRNN", "latch", "w=-1:1:3", "--lengths", "1:4", "--order", "2", "--out", "line.zarr"
-    for verb in (line, ("show", "line.zarr")):
+    for verb in (line, ("show", "line.zarr"), ("status", "line.zarr")):
         assert cli.main([*verb]) == 0
         assert capsys.readouterr().out.endswith("Next: landscape plot line.zarr --kind profile\n")
     store.save(xarray.Dataset({"rate": ("seed", np.array([0.5]))}), "r.zarr", {})
     assert cli.main(["show", "r.zarr"]) == 0
     assert "Next" not in capsys.readouterr().out
+
+
+def test_a_sweep_without_a_finished_chunk_is_not_offered_as_a_figure(folder, capsys):
+    sweeps.fill(sweeps.plan(told, {"seed": [0, 1]}), "s.zarr", shard=(0, 2))
+    assert cli.main(["show", "s.zarr"]) == cli.main([]) == 0
+    assert capsys.readouterr().out.count("landscape plot s.zarr") == 2
+    Path("s.zarr/results").rename("elsewhere")  # as it is before the first chunk
+    assert [command[0] for command in guide.now("s.zarr")] == ["status"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("plot SWEEP --kind animation", "--kind is not for a sweep, which takes --at, --along, --variable, --lines"),
+        ("plot SWEEP --lengths 5", "--lengths is not for a sweep"),
+        ("plot SURFACE --along w", "--along is not for a surface drawn as formation, which takes --kind, --lengths"),
+        ("plot SURFACE --kind surface3d --along w", "--along is not for a surface drawn as surface3d"),
+        ("plot SURFACE --lines w", "--lines is not for a surface drawn as formation"),
+        ("plot SPECTRUM --at w=1", "--at is not for a spectrum, which takes none of --kind, --lengths, --at, --along"),
+        ("plot SPECTRUM --kind profile", "--kind is not for a spectrum"),
+        ("plot SPECTRUM --lengths 2", "--lengths is not for a spectrum"),
+        ("plot SPECTRUM --along w", "--along is not for a spectrum"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(finished, folder, capsys, words, sentence):
+    sweeps.fill(sweeps.plan(told, {"seed": [0]}), "SWEEP")
+    (folder / "SURFACE").symlink_to(finished[0], target_is_directory=True)
+    store.save(xarray.Dataset({"residual": ("rank", np.zeros(1))}, attrs={"title": "mine"}), "SPECTRUM", {})
+    before = set(folder.iterdir())
+    assert sentence in refused(capsys, *words.split())
+    assert set(folder.iterdir()) == before
+
+
+def told(*, seed: int):
+    return xarray.Dataset({"x": ((), float(seed))})
+
+
+def test_a_result_of_other_settings_is_moved_or_removed_since_an_experiment_is_given_no_path(folder, capsys):
+    store.save(xarray.Dataset({"x": 1.0}), "results/room.zarr", {"seed": 1})
+    said = refused(capsys, "run", "room", "--seed", "2")
+    assert "seed: 1 there, 2 asked" in said
+    assert "move or remove that one" in said
+    assert "another path" not in said
+
+
+def test_a_spectrum_of_a_small_model_is_whole_unless_told_otherwise(folder, capsys):
+    pytest.importorskip("matfree", reason="the extra 'curvature' is not installed")
+    (folder / "mine.py").write_text(FOUR)
+    assert cli.main(["spectrum", "mine.py:net"]) == 0
+    assert store.open_surface("net-spectrum.zarr")["value"].shape == (4,)
+
+
+def test_too_few_processes_are_not_said_to_be_too_many_answers(folder, capsys):
+    (folder / "s.toml").write_text("run = 'room'\naxes = {noise = [0.1]}")
+    said = refused(capsys, "sweep", "s.toml", "--workers=-1")
+    assert "--workers is a number of processes, from 0 up; given -1" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("net", "cell mine.py:net cannot be made, line 2: TypeError: inside"),
+        ("other", "cell mine.py:other cannot be made, line 4: KeyError: 'inside'"),
+        ("needy", "missing 1 required positional argument: 'x'; give each of its parameters a default"),
+    ],
+)
+def test_an_error_inside_of_a_users_function_is_told_with_its_line(folder, capsys, name, sentence):
+    bodies = {"net()": "raise TypeError('inside')", "other()": "raise KeyError('inside')", "needy(x)": "return x"}
+    (folder / "mine.py").write_text("".join(f"def {head}:\n    {body}\n" for head, body in bodies.items()))
+    assert sentence in refused(capsys, "surface", f"mine.py:{name}", "latch", "a=0:1:2", "--lengths", "2")
+
+
+def test_one_thing_is_not_told_as_several(folder, capsys):
+    words = "surface", "SRNN", "latch", "w=0:1:2", "b=0:1:2", "--lengths", "2", "--order", "0", "--out", "s.zarr"
+    assert cli.main([*words]) == cli.main(["status", "s.zarr"]) == 0
+    said = capsys.readouterr().out
+    assert "2 x 2 points at 1 length: " in said
+    assert ", 1 length over w, b" in said
+    assert "1 of 1 block is done" in said
 
 
 def test_ctrl_c_while_jax_is_imported_leaves_at_once_and_is_an_exception_otherwise(monkeypatch, capsys):

@@ -86,6 +86,14 @@ def test_every_figure_names_axes_units_cell_task_length_episodes_and_dtype(draw)
     assert "u_g = 1, other parameters 0" in text
 
 
+@pytest.mark.parametrize("draw", [plots.formation, plots.surface3d, lambda ds, **at: plots.profile(ds, "w", at=at)])
+def test_a_length_that_is_held_is_told_and_is_one_of_the_surface(draw):
+    assert "length = 5 (nearest sample)" in words(draw(made(), length=5)).replace("\n", " ")
+    for length in (0, 11):
+        with pytest.raises(ValueError, match=f"the surface has no length {length}; it has 1 to 10"):
+            draw(made(), length=length)
+
+
 def test_axes_are_named_by_what_the_plane_says_else_by_the_convention_of_names():
     ds = made()
     assert "forget-gate bias $b_{f}$ (dimensionless)" in words(plots.formation(ds)).replace("\n", " ")

@@ -105,6 +105,8 @@ def test_a_sweep_is_held_at_words_and_not_drawn_along_what_is_held(ds):
         plots.sweep(ds, "loss", at={"cell": "LSTM"})
     with pytest.raises(ValueError, match="a curve for each rate has no axis left; give lines another than along"):
         plots.sweep(ds, "loss", along="rate", lines="rate")
+    with pytest.raises(ValueError, match="rate is held, and nothing is drawn along it; give along another axis"):
+        plots.sweep(ds, "loss", along="rate", at={"rate": 1.0})
 
 
 def test_settings_that_move_together_are_an_axis_each(ds):
@@ -112,6 +114,7 @@ def test_settings_that_move_together_are_an_axis_each(ds):
     zipped = zipped.assign_coords(start=np.arange(6), noise=("start", np.linspace(1, 2, 6)))
     x, *_ = curves(plots.sweep(zipped, "solved", along="noise", lines="cell"))["cell = GRU"]
     np.testing.assert_array_equal(x, np.linspace(1, 2, 6))
+    assert plots.sweep(zipped, "solved", at={"noise": 1.2}).axes[0].get_xlabel() == "cell"
 
 
 @pytest.mark.parametrize(
@@ -127,6 +130,27 @@ def test_settings_that_move_together_are_an_axis_each(ds):
 def test_a_name_that_is_not_there_is_one_sentence(ds, words, message):
     with pytest.raises(ValueError, match=message):
         plots.sweep(ds, **words)
+
+
+def grown(*, cell: str, rate: float):
+    return xarray.Dataset({"x": ((), len(cell) * rate)})
+
+
+def test_the_command_line_holds_a_sweep_at_words_and_numbers(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    sweeps.fill(sweeps.plan(grown, {"cell": ["GRU", "SRNN"], "rate": [0.5, 1.0]}), "s.zarr")
+    drawn = []
+    monkeypatch.setattr(plots, "save", lambda figure, file: drawn.append(small_print(figure)))
+    for held, told in (("cell=SRNN", "Held: cell = SRNN."), ("rate=1", "Held: rate = 1.")):
+        assert cli.main(["plot", "s.zarr", "--at", held]) == 0
+        assert told in drawn[-1]
+    for words, sentence in (
+        (["--at", "cell=0"], "the sweep has no cell '0'; it has GRU, SRNN"),
+        (["--at", "rate=fast"], "rate must be a number, given 'fast'"),
+        (["--along", "rate", "--lines", "rate"], "give lines another than along, 'rate'"),
+    ):
+        assert cli.main(["plot", "s.zarr", *words]) == 2
+        assert sentence in capsys.readouterr().err
 
 
 def run(*, rate: float, seed: int):

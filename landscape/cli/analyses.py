@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, arg
 
 from landscape import names
+from landscape.cli import guide
 from landscape.cli.arguments import Many, Path_, echo, then, unless
 
 if TYPE_CHECKING:
@@ -50,12 +51,12 @@ def basins(
         of = hashlib.sha256(ds.attrs["settings"].encode()).hexdigest()[:16]
         store.keep(found, out, {"basins": found.attrs["title"], "above": above, "at": where, "surface_sha256": of})
         echo(f"Kept: {out}")
-    then(("plot", path))
+    then(guide.pictures(path, len(axes_of(found)))[-1])
 
 
 def table(found: "xarray.Dataset") -> str:
     """The table of basins, in words."""
-    axes = [str(name).removeprefix("pass_") for name in found if str(name).startswith("pass_")]
+    axes = axes_of(found)
     rows = [["basin", "minimum", *axes, "rises by", "falls to", *(f"pass {name}" for name in axes)]]
     for k in range(min(found.sizes["basin"], MOST)):
         one = {str(name): values.item() for name, values in found.isel(basin=k).data_vars.items()}
@@ -69,6 +70,11 @@ def table(found: "xarray.Dataset") -> str:
     walls = f"; {found.attrs['walls']} points are NaN or inf, and walls" if found.attrs["walls"] else ""
     more = [f"... and {found.sizes['basin'] - MOST} more"] if found.sizes["basin"] > MOST else []
     return "\n".join([f"{head}{walls}", *lines, *more])
+
+
+def axes_of(found: "xarray.Dataset") -> list[str]:
+    """The coordinates of the surface that basins were found in."""
+    return [str(name).removeprefix("pass_") for name in found if str(name).startswith("pass_")]
 
 
 def export(
@@ -100,7 +106,10 @@ def spectrum(
         Positional[str], arg(metavar="FILE.py:NAME", help="a function that returns (params, directions, risk)")
     ],
     /,
-    top: Annotated[int, arg(help="eigenvalues of largest magnitude, each with its residual; 0 for none")] = 10,
+    top: Annotated[
+        int | None,
+        unless("10, or as many as there are", "INT", "eigenvalues of largest magnitude with residuals; 0 for none"),
+    ] = None,
     density: Annotated[bool, arg(help="the density of all eigenvalues too")] = False,
     trace: Annotated[bool, arg(help="the trace too, with an interval")] = False,
     matrix: Annotated[Literal["hessian", "gauss_newton", "empirical_fisher"], arg(help="of which matrix")] = "hessian",
@@ -118,9 +127,9 @@ def spectrum(
       landscape spectrum mine.py:digits --top 10 --density --out spectrum.zarr
       landscape spectrum mine.py:digits --matrix gauss_newton --block params.Dense_0 --trace
     """
-    if top < 0 or steps < 0 or probes < 0:
+    if (top or 0) < 0 or steps < 0 or probes < 0:
         raise ValueError("--top, --steps and --probes are numbers from 0 up")
-    if not (top or density or trace):
+    if top == 0 and not (density or trace):
         raise ValueError("there is nothing to find; ask for --top 10, --density or --trace")
     names.seed(seed)
     params, _, risk = names.model(model)
@@ -132,6 +141,7 @@ def spectrum(
 
     made = getattr(curvature, matrix)(risk, params)
     made = curvature.block(made, *block) if block else made
+    top = min(10, made.size) if top is None else top
     keys = jax.random.split(jax.random.key(seed), 3)
     how = {"steps": steps} if steps else {}
     drawn = {"probes": probes} if probes else {}

@@ -45,6 +45,20 @@ def then(*commands: Sequence[str | Path]) -> None:
         echo(f"{'      ' if k else 'Next: '}landscape {shlex.join(map(str, argv))}")
 
 
+def many(count: int, what: str) -> str:
+    """A count and what is counted.
+
+    >>> many(1, "length"), many(2, "length")
+    ('1 length', '2 lengths')
+    """
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
+def blocks_are(done: int, blocks: int) -> str:
+    """How many blocks of a store something is true of: ``1 of 2 blocks are``."""
+    return f"{done} of {many(blocks, 'block')} {'is' if blocks == 1 else 'are'}"
+
+
 def part_of(text: str) -> tuple[int, int]:
     """``1/4`` as a part and the number of parts; ValueError for anything else."""
     part, slash, parts = text.partition("/")

@@ -2,16 +2,21 @@
 
 import contextlib
 import inspect
+import json
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
 from landscape import names
-from landscape.cli.arguments import echo, parse, part_of, then, unless
+from landscape.cli import guide
+from landscape.cli.arguments import blocks_are, echo, parse, part_of, then, unless
+
+if TYPE_CHECKING:
+    import xarray
 
 
 def run(*argv: str) -> None:
@@ -40,7 +45,7 @@ def run(*argv: str) -> None:
 
     path, kinds = Path("results", f"{Path(name).stem}.zarr"), hints(module.run)
     values = {key: fit(value, kinds[key], f"--{key}") for key, value in settings.items()}
-    result = store.find(path, settings) if "out" not in settings else None
+    result = stored(path, settings) if "out" not in settings else None
     if result is not None:
         echo(f"{path} holds this already; remove it to run again")
     else:
@@ -53,6 +58,20 @@ def run(*argv: str) -> None:
     if hasattr(module, "sentence"):
         echo(module.sentence(result))
     then(("show", path) if path.exists() and not settings.get("out") else ("list",))
+
+
+def stored(path: Path, settings: Mapping[str, object]) -> "xarray.Dataset | None":
+    """The result of these settings where `run` keeps it; None if nothing is there, ValueError for that of others."""
+    from landscape import store
+
+    if not path.exists():
+        return None
+    about = store.attributes(path)
+    with store.sense(path):
+        other = store.differences(json.loads(about["settings"]), json.loads(json.dumps(settings)))
+    if other:
+        raise ValueError(f"{path} holds a result of other settings ({'; '.join(other)}); move or remove that one")
+    return store.open_surface(path)
 
 
 def settings_of(module: ModuleType, name: str, argv: Sequence[str]) -> dict[str, object]:
@@ -122,7 +141,9 @@ def sweep(
       landscape sweep rates.toml --shard $SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT
     """
     share = part_of(shard)
-    if workers < 0 or (workers and scheduler):
+    if workers < 0:
+        raise ValueError(f"--workers is a number of processes, from 0 up; given {workers}")
+    if workers and scheduler:
         raise ValueError("give --workers N for processes here, or --scheduler for a cluster elsewhere, not both")
 
     from landscape import sweeps
@@ -170,8 +191,9 @@ def status(
             raise ValueError(f"--csv is for a sweep; {path} holds a surface")
         done, blocks = store.blocks_done(path)
         rest = "complete" if done == blocks else "the command that began it goes on with it"
-        echo(f"{path}: {done} of {blocks} blocks are done; {rest}")
-        return then(("plot" if done == blocks else "show", path))
+        echo(f"{path}: {blocks_are(done, blocks)} done; {rest}")
+        axes = len(json.loads(store.attributes(path)["settings"])["axes"])
+        return then(guide.pictures(path, axes)[-1] if done == blocks else ("show", path))
     state = sweeps.status(path)
     echo(str(state))
     if csv:

@@ -79,6 +79,14 @@ def after(path: Path | str) -> list[Command]:
     return [("explore", word), ("cliffs", word, "--plot")] if cliffs else pictures(path, axes)
 
 
+def now(path: Path | str) -> list[Command]:
+    """The commands of `after` that can be given already: a sweep has a figure from its first finished chunk on."""
+    from landscape import store
+
+    begun = store.kind(path) != "sweep" or (Path(path) / "results").exists()
+    return [command for command in after(path) if begun or command[0] != "plot"]
+
+
 def pictures(path: Path | str, axes: int) -> list[Command]:
     """Commands that draw a surface of so many coordinates: of one there is a profile alone."""
     word = str(path)
@@ -117,7 +125,7 @@ def _stores(folder: Path) -> Iterator[tuple[str, list[Command]]]:
 
         word = path.relative_to(folder)
         try:
-            yield f"{word}, a {store.kind(path)}:", [(verb, str(word), *rest) for verb, _, *rest in after(path)]
+            yield f"{word}, a {store.kind(path)}:", [(verb, str(word), *rest) for verb, _, *rest in now(path)]
         except ValueError:  # of another program, or damaged: `landscape show` says how
             continue
 

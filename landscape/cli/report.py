@@ -10,6 +10,7 @@ import numpy as np
 
 from landscape import names, specs, store
 from landscape.blocks import Json
+from landscape.cli.arguments import blocks_are, many
 from landscape.progress import duration, size
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def _surface(path: Path | str, about: dict[str, Json]) -> tuple[str, list[tuple[
     if about["complete"]:
         return "complete", [*rows, *_values(store.open_surface(path), path), *_origin(about)]
     done, blocks = store.blocks_done(path)
-    return f"not complete, {done} of {blocks} blocks are done; the command that began it resumes it", rows
+    return f"not complete, {blocks_are(done, blocks)} done; the command that began it resumes it", rows
 
 
 def _result(path: Path | str, about: dict[str, Json]) -> tuple[str, list[tuple[str, str]]]:
@@ -182,8 +183,8 @@ def summary(path: Path | str) -> str:
     lengths = settings.get("lengths")
     points = int(np.prod([axis["count"] for axis in settings["axes"].values()])) * len(lengths or [1])
     lost = f"{about['nonfinite']:,} of {points:,}" if about["nonfinite"] else f"none of {points:,}"
-    over = f"{f'{len(lengths)} lengths ' if lengths else ''}over {', '.join(settings['axes'])}"
-    words = f"{about['cell']} on {about['task']}, {over}"
+    over = f"{many(len(lengths), 'length')} over" if lengths else "over"
+    words = f"{about['cell']} on {about['task']}, {over} {', '.join(settings['axes'])}"
     return f"{path}: {words}; {size(disk(path))} in {duration(about['seconds'])}. Losses that are inf or NaN: {lost}."
 
 

@@ -5,14 +5,14 @@ import math
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
 from landscape import names
-from landscape.cli.arguments import Held, Many, Options, Path_, echo, part_of, then, unless
+from landscape.cli.arguments import Held, Many, Options, Path_, blocks_are, echo, many, part_of, then, unless
 
 
 def surface(
@@ -99,7 +99,7 @@ def surface(
     points = math.prod(axis.count for axis in ranges.values())
     stored = points * count * len(last.variables(tuple(ranges))) * width
     inputs = parts[-1][-1] * last.width * width * (1 if made.nested else count)
-    grid = f"{' x '.join(str(axis.count) for axis in ranges.values())} points at {count} lengths"
+    grid = f"{' x '.join(str(axis.count) for axis in ranges.values())} points at {many(count, 'length')}"
     if not yes:
         progress.check_size(grid, stored, inputs, path)
     plane = planes.plane(model, ties, **{name: axis.values(name, dtype) for name, axis in ranges.items()})
@@ -111,7 +111,7 @@ def surface(
             surfaces.surface(plane, made, every, out=path, progress=watch, **asked)
         elif not surfaces.share(part, plane, made, every, out=path, progress=watch, **asked):
             done, blocks = store.blocks_done(path)
-            echo(f"shard {shard} is done: {done} of {blocks} blocks are in {path}; the last shard finishes it")
+            echo(f"shard {shard} is done: {blocks_are(done, blocks)} in {path}; the last shard finishes it")
             then(("status", path))
             return
     echo(report.summary(path))
@@ -162,12 +162,14 @@ def plot(
 
     from landscape import plots, store
 
+    given = {"--kind": kind != "formation", "--lengths": lengths, "--at": at, "--along": along}
+    given |= {"--variable": variable, "--lines": lines}
     if store.kind(path) == "sweep":
+        only(given, ("--at", "--along", "--variable", "--lines"), "a sweep")
         return plot_sweep(path, variable, along, lines, held, out, look)
-    if variable or lines:
-        raise ValueError(f"--variable and --lines are for a sweep; {path} holds a {store.kind(path)}")
     ds = store.open_surface(path)
     if {"density", "residual"} & set(ds):
+        only(given, (), "a spectrum")
         file = Path(out) if out else Path(path).with_suffix(".png")
         with store.damage(path):
             plots.save(plots.spectrum(ds, **look), file)
@@ -175,6 +177,8 @@ def plot(
         return then(("show", path))
     if "loss" not in ds:
         raise ValueError(f"{path} is not a surface: it holds {', '.join(map(str, ds.data_vars))}; nothing to plot")
+    along_too = ("--along",) if kind == "profile" else ()
+    only(given, ("--kind", "--lengths", "--at", *along_too), f"a surface drawn as {kind}")
     if unknown := [name for name in held if name not in ds["loss"].dims]:
         known = ", ".join(map(str, ds["loss"].dims))
         raise ValueError(f"--at holds a dimension of the surface, and {unknown[0]!r} is none; it has {known}")
@@ -193,6 +197,13 @@ def plot(
             plots.save(getattr(plots, kind)(ds, chosen, **where, **look), file)
     echo(f"{kind} of {ds.attrs['title']}: {file}")
     return then(("explore" if len(ds["loss"].dims) - len(plots.leading(ds)) == 2 else "show", path))
+
+
+def only(given: Mapping[str, object], allowed: Iterable[str], what: str) -> None:
+    """ValueError for the first option that is given and would change nothing in a figure of ``what``."""
+    if useless := [option for option, value in given.items() if value and option not in allowed]:
+        known = ", ".join(allowed) or "none of " + ", ".join(given)
+        raise ValueError(f"{useless[0]} is not for {what}, which takes {known}; leave it out")
 
 
 def plot_sweep(
@@ -278,7 +289,7 @@ def explore(
         names.fits(options, "float32")
         model, task = names.cell(words[0], held), names.task(words[1], options)
         count, points = sum(map(len, parts)), math.prod(axis.count for axis in axes.values())
-        grid = f"{' x '.join(str(axis.count) for axis in axes.values())} points at {count} lengths"
+        grid = f"{' x '.join(str(axis.count) for axis in axes.values())} points at {many(count, 'length')}"
         last = recurrence.Recurrence(task, parts[-1][-1:], order=2)
         inputs = parts[-1][-1] * last.width * (1 if task.nested else count)
         needed = 4 * (points * count * len(last.variables(tuple(axes))) + inputs)
@@ -318,7 +329,7 @@ def show(path: Path_, /) -> None:
     from landscape.cli import guide, report
 
     echo(report.show(path))
-    then(*(command for command in guide.after(path) if command[0] != "show"))
+    then(*(command for command in guide.now(path) if command[0] != "show"))
 
 
 def cliffs(

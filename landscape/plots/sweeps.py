@@ -37,7 +37,9 @@ def sweep(
     is not there.
     """
     data = _numbers(ds, variable or _first(ds))
-    along = along or _default(ds, [dim for dim in ds["sweep_state"].dims if dim not in (at or {})], data)
+    along = along or _default(ds, _free(ds, at or {}), data)
+    if along in (at or {}):
+        raise ValueError(f"{along} is held, and nothing is drawn along it; give along another axis, or hold another")
     if lines == along:
         raise ValueError(f"a curve for each {lines} has no axis left; give lines another than along, {along!r}")
     data = _onto(_onto(data, along), lines)
@@ -85,6 +87,12 @@ def _first(ds: xarray.Dataset) -> str:
         except ValueError:
             continue
     raise ValueError(f"the sweep holds no numbers; it has {', '.join(map(str, ds.data_vars))}")
+
+
+def _free(ds: xarray.Dataset, at: Mapping[str, float | str]) -> list[Hashable]:
+    """Axes of the sweep along which nothing is held: a setting may move along an axis of another name."""
+    held = {dim for name in at if name in ds.coords for dim in ds[name].dims}
+    return [dim for dim in ds["sweep_state"].dims if dim not in held]
 
 
 def _default(ds: xarray.Dataset, axes: Iterable[Hashable], data: xarray.DataArray) -> str:
