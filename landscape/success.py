@@ -21,8 +21,9 @@ def wilson(
     Arrays broadcast. Raises ValueError unless counts are whole, 0 <= successes <= trials, trials > 0 and 0 < confidence
     < 1.
     """
-    k, n = np.asarray(successes, float), np.asarray(trials, float)
-    if not all(np.all(np.abs(count - np.rint(count)) < 1e-6) for count in (k, n)):
+    given = np.asarray(successes, float), np.asarray(trials, float)
+    k, n = (np.rint(count) for count in given)  # a share times trials is whole but for rounding
+    if not all(np.allclose(count, whole, rtol=0, atol=1e-6) for count, whole in zip(given, (k, n), strict=True)):
         raise ValueError(f"successes and trials are whole numbers, given {successes} of {trials}")
     if not (np.all(n > 0) and np.all(k >= 0) and np.all(k <= n) and 0 < confidence < 1):
         raise ValueError(
@@ -32,7 +33,7 @@ def wilson(
     from scipy.stats import binomtest  # half a second, which who asks for no interval does not wait
 
     def ends(k: float, n: float) -> tuple[float, float]:
-        return binomtest(round(k), round(n)).proportion_ci(confidence, "wilson")
+        return binomtest(int(k), int(n)).proportion_ci(confidence, "wilson")
 
     return np.vectorize(ends, otypes=[float, float])(k, n)
 

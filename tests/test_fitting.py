@@ -84,10 +84,15 @@ def test_what_is_resumed_must_be_of_the_same_training(data, model):
     fitted = jax.jit(lambda: training.fit(KEY, model, data, optax.sgd(0.1), **SIZES))()
     with pytest.raises(ValueError, match="another model, optimiser, stop, split, batch or watch"):
         training.fit(KEY, model, data, training.keras_adam(), resume=fitted, **SIZES)
-    other = {"split": training.last(0.2, 0.2)}, {"watch": lambda state: state.model}
+    other = {"split": training.last(0.2, 0.2)}, {"watch": weights}
     for changed in other:
         with pytest.raises(ValueError, match="another model, optimiser, stop, split, batch or watch"):
             training.fit(KEY, model, data, optax.sgd(0.1), resume=fitted, **SIZES, **changed)
+    once = {"epochs": 4, "batch": 32}  # one update an epoch, which would broadcast to four
+    watched = jax.jit(lambda: training.fit(KEY, model, data, optax.sgd(0.1), watch=weights, **once))()
+    for changed in (once, {**SIZES, "watch": weights}):
+        with pytest.raises(ValueError, match="another model, optimiser, stop, split, batch or watch"):
+            training.fit(KEY, model, data, optax.sgd(0.1), resume=watched, **changed)
     with pytest.raises(ValueError, match=r"more than these 2 epochs \(4\)"):
         training.fit(KEY, model, data, optax.sgd(0.1), resume=fitted, epochs=2, batch=8)
     with pytest.raises(ValueError, match="what fit has returned"):

@@ -57,6 +57,7 @@ def test_ends_of_a_wilson_interval_solve_its_equation_and_stay_in_0_1():
 
 def test_counts_are_whole_to_rounding():
     np.testing.assert_array_equal(wilson(0.29 * 100, 100), wilson(29, 100))
+    np.testing.assert_array_equal(wilson(0.1 * 3 * 10, 3), wilson(3, 3))  # 3.0000000000000004
     with pytest.raises(ValueError, match=r"successes and trials are whole numbers, given 2\.5 of 10"):
         wilson(2.5, 10)
 

@@ -216,6 +216,17 @@ def test_all_outputs_hear_the_one_unit_or_none_does():
     assert 16 < heard[:, 0].sum() < 48
 
 
+def test_units_of_a_layer_with_one_output_are_silent_each_on_its_own():
+    layer = begin(SRNN(), KEY, units=8, outputs=None)
+    heard = jax.vmap(lambda key: dropout(0.5)(key, layer))(jax.random.split(KEY, 64)).readout.w != 0
+    assert np.any(heard[:, 1:] != heard[:, :1], 0).all()
+
+
+def test_a_table_inside_a_wrapper_is_heard_whole():
+    model = made(Stack(layers=(Truncated(cell=Embedding()), SRNN())))
+    np.testing.assert_array_equal(flat(dropout(0.5)(KEY, model).cell), flat(model.cell))
+
+
 def test_dropout_silences_units_of_each_way_on_its_own():
     deep = Stack(layers=(ls.SRNN(), ls.SRNN()))
     model = made(TwoWay(ahead=deep, back=deep), units=16)

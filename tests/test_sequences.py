@@ -392,6 +392,17 @@ def test_a_stream_learns_begins_each_epoch_anew_shows_its_states_and_goes_on_whe
     np.testing.assert_array_equal(np.concatenate([half.record.loss, rest.record.loss]), done.record.loss)
 
 
+def test_a_stream_goes_on_with_its_own_optimiser_and_model_alone_and_takes_sizes_of_numpy(layer):
+    rest = {"steps": 3, "validation": spoken()}
+    done = stream(layer, spoken(), optax.sgd(0.1), **rest)
+    again = stream(layer, spoken(), optax.sgd(0.1), **{**rest, "steps": np.int64(3)})
+    np.testing.assert_array_equal(flat(again.model), flat(done.model))
+    larger = begin(ls.GRU(), KEY, units=4, inputs=SYMBOLS, outputs=SYMBOLS)
+    for model, optimiser in ((layer, optax.adam(0.1)), (larger, optax.sgd(0.1))):
+        with pytest.raises(ValueError, match="what is resumed is of another model or optimiser; give what its stream"):
+            stream(model, spoken(), optimiser, resume=done, **rest)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

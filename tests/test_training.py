@@ -24,7 +24,7 @@ from landscape.cells import (
     State,
 )
 from landscape.initialisers import keras3
-from landscape.models import RNN, Dense, run
+from landscape.models import RNN, Dense, Embedding, Stack, run
 from landscape.tasks import Episode
 from landscape.training import gradients, products, residuals, runs, splits
 from landscape.tree import dot, param, pytree
@@ -76,8 +76,9 @@ def latching(task, count=COUNT, time=TIME):
 @pytest.mark.parametrize(
     ("objective", "outputs", "target", "sentence"),
     [
-        (losses.softmax, 1, [1.0, -1.0], "losses.softmax compares two logits to a sign, given 1; make two outputs"),
-        (losses.softmax, 3, [1.0, -1.0], "losses.softmax compares two logits to a sign, given 3; make two outputs"),
+        (losses.softmax, None, [1.0, -1.0], r"compares two logits to a sign, and the answer has shape \(\); make two"),
+        (losses.softmax, 1, [1.0, -1.0], r"compares two logits to a sign, and the answer has shape \(1,\); make two"),
+        (losses.softmax, 3, [1.0, -1.0], r"compares two logits to a sign, and the answer has shape \(3,\); make two"),
         (losses.classes, 3, [0.7, 2.0], "labels are whole numbers, and there are fractions or NaN"),
         (losses.classes, 3, [np.nan, 2.0], "labels are whole numbers, and there are fractions or NaN"),
     ],
@@ -100,6 +101,17 @@ def test_a_guess_is_right_where_each_step_with_a_weight_is():
         training.guess(KEY, SRNN(), Episode(x=x, target=np.ones(3, "f4")))
 
 
+def test_a_guess_takes_the_episodes_that_a_fit_takes():
+    x, target = np.array([[1, 3], [0, 1]]), np.array([0, 1])
+    ask = lambda x, target: training.guess(KEY, model, Episode(x=x, target=target), losses.classes, tried=4)  # noqa: E731
+    model = training.begin(SRNN(), KEY, units=2, inputs=4, outputs=4)
+    assert ask(x, target) == ask(jnp.asarray(x), jnp.asarray(target))
+    with pytest.raises(ValueError, match="the cell reads symbols 0 to 3, and x holds 0 to 9"):
+        ask(3 * x, target)
+    with pytest.raises(ValueError, match="the model has 4 outputs, for labels 0 to 3, and targets are 0 to 9"):
+        ask(x, 9 * target)
+
+
 @pytest.mark.parametrize("name", ["key", "length", "seed", "epoch", "parameter", "loss", "final"])
 def test_a_setting_has_a_name_that_results_leave_free(name):
     with pytest.raises(ValueError, match=f"a setting cannot be called '{name}', which the results have"):
@@ -117,6 +129,15 @@ def test_what_curves_return_is_what_no_setting_is_called():
     sizes = {"seeds": 1, "count": 12, "epochs": 1, "batch": 4, "objective": losses.raw}
     found = training.curves(setup, tasks.latch(), [3], split=training.last(0.25, 0.25), **sizes)
     assert set(found.data_vars) == set(runs.VARIABLES)
+
+
+def test_curves_are_of_tables_of_symbols_too():
+    deep = Stack(layers=(Embedding(size=2), SRNN()))
+    setup = lambda key: (training.begin(deep, key, units=2, inputs=7, outputs=7), optax.sgd(0.1))  # noqa: E731
+    sizes = {"seeds": 1, "count": 10, "epochs": 1, "batch": 4, "objective": losses.classes}
+    found = training.curves(setup, tasks.reber(9), [3], **sizes)
+    assert np.isfinite(found.loss).all()
+    assert (found.initial != found.final).any()
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from landscape import cells, losses, tasks
 from landscape.initialisers import keras3
 from landscape.models import Sized, Stack, Truncated
 from landscape.tasks import Episode, time_first
-from landscape.training import begin, forward, reverse, steps
+from landscape.training import begin, fit, forward, reverse, steps
 from landscape.tree import params
 
 UNITS, SMALL, TIME = 5, 3, 6
@@ -75,6 +75,15 @@ def test_after_ten_updates_a_masked_layer_is_still_the_small_one_and_all_else_as
                 at = tuple(slice(SMALL, None) if axis == "unit" else slice(None) for axis in field.metadata["axes"])
                 np.testing.assert_array_equal(getattr(part, name)[at], getattr(begun, name)[at])
     assert np.abs(alone.cell.w_f - small.cell.w_f).max() > 1e-3  # there was something to learn
+
+
+def test_a_fit_moves_the_units_in_use_and_no_others():
+    x = np.random.default_rng(1).normal(size=(10, TIME)).astype("f4")
+    model = begin(Sized(cell=cells.SRNN(), size=2), KEY, units=4)  # a size that is a number, not an array
+    fitted = fit(KEY, model, Episode(x=x, target=np.sign(x[:, 0])), optax.sgd(0.1), epochs=1, batch=4)
+    moved = np.asarray(fitted.model.cell.cell.w != model.cell.cell.w)
+    assert moved[:2, :2].all()
+    assert moved.sum() == 4
 
 
 @pytest.mark.parametrize("size", [0, UNITS + 1])

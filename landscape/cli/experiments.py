@@ -192,7 +192,8 @@ def status(
         done, blocks = store.blocks_done(path)
         rest = "complete" if done == blocks else "the command that began it goes on with it"
         echo(f"{path}: {blocks_are(done, blocks)} done; {rest}")
-        axes = len(json.loads(store.attributes(path)["settings"])["axes"])
+        with store.sense(path):
+            axes = len(json.loads(store.attributes(path)["settings"])["axes"])
         return then(guide.pictures(path, axes)[-1] if done == blocks else ("show", path))
     state = sweeps.status(path)
     echo(str(state))

@@ -111,10 +111,10 @@ def fits(model: RNN, data: Episode, objective: losses.Objective) -> None:
         made = f"training.begin(..., inputs={inputs[0]})" if inputs else "training.begin without inputs="
         raise ValueError(f"x has an input of shape {inputs} at each step; {made} makes such a cell: {error}") from error
     answer = jax.eval_shape(lambda model: model.output(model.initial()), model)
-    if objective is losses.softmax and len(answer.shape) == 1 and answer.shape != (2,):
+    if objective is losses.softmax and answer.shape != (2,):
         raise ValueError(
-            f"losses.softmax compares two logits to a sign, given {answer.shape[0]}; make two outputs, or take "
-            f"losses.sigmoid for one number and losses.classes for more"
+            f"losses.softmax compares two logits to a sign, and the answer has shape {answer.shape}; make two outputs, "
+            f"or take losses.sigmoid for a number and losses.classes for more logits"
         )
     each = 1 if data.mask is None else 2
     target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[each:], leaf.dtype), data.target)

@@ -91,6 +91,7 @@ def guess(
     model = as_rnn(model)
     data = time_first(checks.episodes(episodes, model, "episodes"))
     checks.fits(model, data, objective)
+    checks.labels(model, data, objective)
     count = jax.jit(lambda key: _solved(key, model, data, len(data.x), objective, tried, draw, start))
     return Guess(int(count(key)), tried)
 

@@ -26,9 +26,9 @@ def dropout(rate: float) -> Noise:
 
     def noise(key: Key[Array, ""], model: RNN) -> RNN:
         inner, outer = jax.random.split(key)
-        return dataclasses.replace(
-            model, cell=_between(rate, inner, model.cell), readout=_read(rate, outer, model.readout)
-        )
+        units = jax.eval_shape(lambda cell: cell.initial().h, model.cell).ndim
+        cell, readout = _between(rate, inner, model.cell), _read(rate, outer, model.readout, units)
+        return dataclasses.replace(model, cell=cell, readout=readout)
 
     return noise if rate else lambda key, model: model
 
@@ -57,7 +57,7 @@ def _between(rate: float, key: Key[Array, ""], cell: PyTree) -> PyTree:
         return cell
     layers = [_between(rate, key, layer) for key, layer in zip(keys, cell.layers, strict=True)]
     for k in range(1, len(layers)):
-        if not isinstance(layers[k - 1], Embedding):
+        if not isinstance(_uppermost(layers[k - 1]), Embedding):
             layers[k] = _deaf(rate, jax.random.fold_in(key, len(layers) + k), layers[k])
     return Stack(layers=tuple(layers))
 
@@ -73,15 +73,21 @@ def _deaf(rate: float, key: Key[Array, ""], cell: PyTree) -> PyTree:
     return dataclasses.replace(cell, **{name: _thinned(rate, key, value) for name, value in own.items()})
 
 
-def _read(rate: float, key: Key[Array, ""], readout: PyTree) -> PyTree:
-    """A readout that hears a share of the units; of one unit all of its outputs do, or none."""
+def _uppermost(cell: PyTree) -> PyTree:
+    """The cell whose units are read from above: on top of all layers, inside all wrappers."""
+    while isinstance(cell, Stack | Around):
+        cell = cell.layers[-1] if isinstance(cell, Stack) else cell.cell
+    return cell
+
+
+def _read(rate: float, key: Key[Array, ""], readout: PyTree, units: int) -> PyTree:
+    """A readout that hears a share of the units, an axis of them or (``units`` 0) the one that all outputs hear."""
     if not isinstance(readout, Dense):
         return readout
-    rows = jnp.atleast_2d(jnp.asarray(readout.w)) if jnp.ndim(readout.w) < 2 else readout.w
-    return dataclasses.replace(readout, w=_thinned(rate, key, rows).reshape(jnp.shape(readout.w)))
+    return dataclasses.replace(readout, w=_thinned(rate, key, readout.w, units))
 
 
-def _thinned(rate: float, key: Key[Array, ""], w: Parameter) -> Float[Array, "..."]:
-    """A matrix or number without a share of its rows, what is left of it enlarged."""
-    heard = jax.random.bernoulli(key, 1 - rate, jnp.shape(w)[:1])
+def _thinned(rate: float, key: Key[Array, ""], w: Parameter, units: int = 1) -> Float[Array, "..."]:
+    """A matrix or number without a share of its rows, along the first ``units`` axes, what is left of it enlarged."""
+    heard = jax.random.bernoulli(key, 1 - rate, jnp.shape(w)[:units])
     return jnp.where(heard.reshape(heard.shape + (1,) * (jnp.ndim(w) - heard.ndim)), w / (1 - rate), jnp.zeros_like(w))
